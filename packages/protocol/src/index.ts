@@ -1,0 +1,9 @@
+/** The protocol's public face: what server, agent and CLI may use of it. */
+export * from "./config.ts";
+export * from "./enrolment.ts";
+export * from "./handshake.ts";
+export * from "./jobs.ts";
+export * from "./link.ts";
+export * from "./messages.ts";
+export { groupName, hostName, snapshotId } from "./primitives.ts";
+export * from "./snapshots.ts";

@@ -1,0 +1,132 @@
+/**
+ * Jobs on the wire. Order of events of one job: job.started, log.stream…, snapshots.report, job.finished.
+ * Commands are idempotent by (job_id, attempt); a redelivered one is acknowledged again and not run twice.
+ */
+import { z } from "zod";
+import { code, count, groupName, hostName, id, instant, path, snapshotId, text } from "./primitives.ts";
+
+/** What the agent shall do: one member for every kind of job that an agent of this protocol can run. */
+export const jobSpec = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("init") }),
+  z.object({
+    kind: z.literal("backup"),
+    host_name: hostName,
+    source_group: groupName,
+    includes: z.array(path).min(1).max(10_000),
+    excludes: z.array(text(4096).min(1)).max(10_000),
+  }),
+]);
+export type JobSpec = z.infer<typeof jobSpec>;
+export type BackupSpec = Extract<JobSpec, { kind: "backup" }>;
+
+/** Server → agent: run this job. Redelivered until acknowledged. */
+export const commandRun = z.object({
+  type: z.literal("command.run"),
+  job_id: id,
+  attempt: count,
+  spec: jobSpec,
+});
+
+/** Server → agent: stop this job. Idempotent; the outcome arrives as job.finished with status `cancelled`. */
+export const commandCancel = z.object({ type: z.literal("command.cancel"), job_id: id });
+
+/** Agent → server: the command is in the agent's journal (accepted), or can't be run and why. Volatile. */
+export const commandAck = z.object({
+  type: z.literal("command.ack"),
+  job_id: id,
+  attempt: count,
+  accepted: z.boolean(),
+  code: code.nullish(),
+  message: text(2000).nullish(),
+});
+
+export const jobStarted = z.object({
+  type: z.literal("job.started"),
+  seq: count,
+  job_id: id,
+  attempt: count,
+  at: instant,
+});
+
+/** restic's own status line, at most once a second, the first at once. Volatile and never stored as log. */
+export const progress = z.object({
+  percent_done: z.number().min(0).max(1),
+  total_files: count,
+  files_done: count,
+  total_bytes: count,
+  bytes_done: count,
+  error_count: count,
+  current_files: z.array(text(32_768)).max(16),
+  seconds_elapsed: z.number().min(0),
+  seconds_remaining: z.number().min(0).nullable(),
+  bytes_per_second: z.number().min(0).nullable(),
+});
+export type Progress = z.infer<typeof progress>;
+
+export const jobProgress = z.object({
+  type: z.literal("job.progress"),
+  job_id: id,
+  attempt: count,
+  progress,
+});
+
+export const logLevel = z.enum(["info", "warning", "error"]);
+
+/** One line of a job's log. `n` counts from 1 without a gap; the browser resumes from it. */
+export const logLine = z.object({
+  n: count.min(1),
+  at: instant,
+  level: logLevel,
+  stream: z.enum(["stdout", "stderr", "agent"]),
+  text: text(16_384),
+});
+export type LogLine = z.infer<typeof logLine>;
+
+export const logStream = z.object({
+  type: z.literal("log.stream"),
+  seq: count,
+  job_id: id,
+  attempt: count,
+  lines: z.array(logLine).min(1).max(2000),
+});
+
+/** What a backup did, in figures. Absent figures are null, never 0. */
+export const backupSummary = z.object({
+  snapshot_id: snapshotId.nullable(),
+  files_new: count,
+  files_changed: count,
+  files_unmodified: count,
+  total_files: count,
+  total_bytes: count,
+  added_bytes: count,
+  added_bytes_packed: count.nullable(),
+  duration_ms: count,
+});
+export type BackupSummary = z.infer<typeof backupSummary>;
+
+export const jobError = z.object({
+  code,
+  /** What happened, why and what to do, in an operator's words. */
+  message: text(4000),
+  /** The last lines of restic's stderr, oldest first, redacted. */
+  last_lines: z.array(text(4096)).max(20),
+});
+export type JobError = z.infer<typeof jobError>;
+
+export const finishedStatus = z.enum(["succeeded", "warning", "failed", "cancelled"]);
+
+export const jobFinished = z.object({
+  type: z.literal("job.finished"),
+  seq: count,
+  job_id: id,
+  attempt: count,
+  at: instant,
+  status: finishedStatus,
+  /** Set for failed and warning; for a warning it says what was not covered. */
+  error: jobError.nullable(),
+  exit_code: z.int().nullable(),
+  summary: backupSummary.nullable(),
+  /** How many log lines the job has: the log is complete when the server holds them all. */
+  log_lines: count,
+});
+export type JobFinished = z.infer<typeof jobFinished>;
