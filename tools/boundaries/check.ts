@@ -37,10 +37,7 @@ export function checkTree(root: string): CheckResult {
 }
 
 function checkFiles(files: readonly TreeFile[]): Violation[] {
-  return [
-    ...files.flatMap((file) => [...textRules(file), ...manifestRules(file)]),
-    ...nameRules.paths(files),
-  ];
+  return files.flatMap((file) => [...textRules(file), ...manifestRules(file), ...nameRules.path(file)]);
 }
 
 function checkSource(source: SourceFile): Violation[] {
