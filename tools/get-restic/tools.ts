@@ -1,0 +1,73 @@
+/**
+ * The two upstream programs that this project needs from outside, as data: names, versions, sums.
+ *
+ * Invariant: a release is listed only with a SHA-256 that was compared in several independent public
+ * sources; a platform without such a sum is left out and the next way to get the program is tried.
+ */
+
+/** Programs that can be asked for. */
+export type ToolName = "restic" | "rest-server";
+
+/** One upstream release file. */
+export interface PinnedRelease {
+  readonly url: string;
+  readonly sha256: string;
+}
+
+/** What there is to know about one program. */
+export interface Tool {
+  readonly name: ToolName;
+  /** A path in this variable wins over everything and must work. */
+  readonly variable: string;
+  /** Names of the executable on PATH and in a distribution's package. */
+  readonly executables: readonly string[];
+  /** Name of the package in Debian and Ubuntu. */
+  readonly packageName: string;
+  readonly minimumVersion: string;
+  readonly versionArguments: readonly string[];
+  readonly releaseVersion: string;
+  /** Releases by Node's `platform-arch`. */
+  readonly releases: Readonly<Record<string, PinnedRelease>>;
+}
+
+const upstream = "https://github.com/restic";
+
+/** Every program by name. */
+export const tools: Readonly<Record<ToolName, Tool>> = {
+  restic: {
+    name: "restic",
+    variable: "RM_RESTIC",
+    executables: ["restic"],
+    packageName: "restic",
+    // The first release with exit codes 10, 11 and 12 and with error messages in its JSON.
+    minimumVersion: "0.17.1",
+    versionArguments: ["version"],
+    releaseVersion: "0.19.1",
+    releases: {
+      "linux-x64": {
+        url: `${upstream}/restic/releases/download/v0.19.1/restic_0.19.1_linux_amd64.bz2`,
+        sha256: "f415415624dcc452f2a02b8c33641791a8c6d6d3b65bbb3543fcf9a25151585c",
+      },
+      "linux-arm64": {
+        url: `${upstream}/restic/releases/download/v0.19.1/restic_0.19.1_linux_arm64.bz2`,
+        sha256: "a5f64aaab53d51e311fa3829124c5b703f2d14cf187d8640b6be3b2b49376465",
+      },
+    },
+  },
+  "rest-server": {
+    name: "rest-server",
+    variable: "RM_REST_SERVER",
+    executables: ["rest-server", "restic-rest-server"],
+    packageName: "restic-rest-server",
+    // Older ones lack the bcrypt and append-only behaviour that the tests rely on.
+    minimumVersion: "0.13.0",
+    versionArguments: ["--version"],
+    releaseVersion: "0.14.0",
+    releases: {
+      "linux-x64": {
+        url: `${upstream}/rest-server/releases/download/v0.14.0/rest-server_0.14.0_linux_amd64.tar.gz`,
+        sha256: "4c9c95bc079a0334e81fad379b19dc5c3353c71c2c88d652cafce2081c2b1c66",
+      },
+    },
+  },
+};
