@@ -1,0 +1,314 @@
+/**
+ * Add host: the form, its result with the install command, and the panel that turns green by itself. The
+ * minted password is on the result page once and nowhere else.
+ */
+import type { JSX } from "preact";
+import { Field, FormMessage, type FormState, PostForm } from "../../platform/html/forms.tsx";
+import { Icon } from "../../platform/html/icons.tsx";
+import { renderFragment, renderPage } from "../../platform/html/page.tsx";
+import { CopyBlock, Notice, Panel, Tags } from "../../platform/html/parts.tsx";
+import type { PageContext } from "../../platform/html/scope.ts";
+import { Dot } from "../../platform/html/state.tsx";
+import { Countdown, Time } from "../../platform/html/values.tsx";
+
+/** The fields of the form, as they are posted. Tags are separated by commas, paths by lines. */
+export type AddHostField =
+  | "hostname"
+  | "repo_url"
+  | "repo_username"
+  | "repo_password"
+  | "rest_password"
+  | "tags"
+  | "initial_paths";
+
+/** The form. */
+export interface AddHostProps {
+  form?: FormState<AddHostField>;
+}
+
+/** What became of a token. */
+export interface EnrolmentStatusProps {
+  tokenId: string;
+  hostname: string;
+  expiresAt: number;
+  /** `waiting` for the agent, `enrolled` but not connected yet, `online`, or `expired` unused. */
+  state: "waiting" | "enrolled" | "online" | "expired";
+  host: { id: string; agentVersion: string; resticVersion: string | null; lastSeenAt: number } | null;
+}
+
+/** The result page. */
+export interface AddHostResultProps {
+  status: EnrolmentStatusProps;
+  installCommand: string;
+  /** Present only when the server minted it. */
+  mintedPassword: string | null;
+  /** The line for a rest-server's password file, when there is one to write. */
+  htpasswdCommand: string | null;
+  /** Without user info or password. */
+  repositoryUrl: string;
+  tags: readonly string[];
+  initialPaths: readonly string[];
+}
+
+/** The page /hosts/new; posts to the same address. */
+export function renderAddHostPage(page: PageContext, props: AddHostProps): string {
+  return renderPage(page, {
+    title: "Add host",
+    nav: "dashboard",
+    crumbs: [{ label: "Hosts", href: "/" }, { label: "Add" }],
+    content: <AddHost {...props} />,
+  });
+}
+
+/** The answer to the post: shown once, MUST be sent with `Cache-Control: no-store`. */
+export function renderAddHostResultPage(page: PageContext, props: AddHostResultProps): string {
+  return renderPage(page, {
+    title: `${props.status.hostname} · Add host`,
+    nav: "dashboard",
+    crumbs: [
+      { label: "Hosts", href: "/" },
+      { label: "Add", href: "/hosts/new" },
+      { label: props.status.hostname, mono: true },
+    ],
+    content: <Result {...props} />,
+  });
+}
+
+/** The fragment /hosts/new/{tokenId}/status. */
+export function renderEnrolmentStatus(page: PageContext, props: EnrolmentStatusProps): string {
+  return renderFragment(page, <Status {...props} />);
+}
+
+function AddHost({ form }: AddHostProps): JSX.Element {
+  const { values = {}, errors = {}, message } = form ?? {};
+  const field = (name: AddHostField) => ({ name, value: values[name], error: errors[name] });
+  return (
+    <>
+      <div class="head">
+        <h1>Add host</h1>
+      </div>
+      <PostForm action="/hosts/new" class="form-grid">
+        <FormMessage message={message} />
+        <Panel title="Host">
+          <div class="panel-body stack">
+            <Field
+              {...field("hostname")}
+              label="Host name"
+              mono
+              autofocus
+              placeholder="web-01"
+              hint="As it calls itself; snapshots carry this name."
+            />
+            <Field
+              {...field("tags")}
+              label="Tags"
+              optional
+              placeholder="prod, web"
+              hint="Separated by commas; for finding and filtering."
+            />
+            <Field
+              {...field("initial_paths")}
+              label="Paths to back up"
+              optional
+              mono
+              rows={4}
+              placeholder={"/etc\n/home\n/var/lib"}
+              hint="One absolute path per line. They become the first source group; change it any time."
+            />
+          </div>
+        </Panel>
+        <Panel title="Repository">
+          <div class="panel-body stack">
+            <Field
+              {...field("repo_url")}
+              label="URL"
+              mono
+              placeholder="rest:https://backup.example.com:8000/web-01/"
+              hint={<UrlExamples />}
+            />
+            <div class="two-up">
+              <Field {...field("repo_username")} label="User" optional mono hint="For a rest-server." />
+              <Field
+                {...field("rest_password")}
+                label="User’s password"
+                type="password"
+                optional
+                autocomplete="new-password"
+                hint="Empty: the same as below."
+              />
+            </div>
+            <Field
+              {...field("repo_password")}
+              label="Encryption password"
+              type="password"
+              optional
+              autocomplete="new-password"
+              hint="Encrypts the repository. Leave it empty and a strong one is made and shown once."
+            />
+          </div>
+        </Panel>
+        <div class="actions">
+          <button type="submit" class="btn primary">
+            Create install command
+          </button>
+          <a class="btn quiet" href="/">
+            Cancel
+          </a>
+        </div>
+      </PostForm>
+    </>
+  );
+}
+
+function UrlExamples(): JSX.Element {
+  return (
+    <>
+      Any restic location, for example <code>rest:https://…</code>, <code>s3:https://…/bucket</code>,{" "}
+      <code>sftp:user@host:/srv/restic</code> or a local path such as <code>/srv/restic</code>.
+    </>
+  );
+}
+
+function Result(props: AddHostResultProps): JSX.Element {
+  return (
+    <>
+      <div class="head">
+        <h1>
+          Install the agent on <span class="mono">{props.status.hostname}</span>
+        </h1>
+      </div>
+      <div class="column">
+        <div
+          id="enrolment"
+          class="live"
+          data-live-src={`/hosts/new/${encodeURIComponent(props.status.tokenId)}/status`}
+          data-live-ms="2000"
+          aria-live="polite"
+        >
+          <Status {...props.status} />
+        </div>
+        {props.mintedPassword === null ? null : <MintedPassword {...props} password={props.mintedPassword} />}
+        <Panel title="Install command" note="run as root on the host">
+          <div class="panel-body stack">
+            <CopyBlock id="install-command" text={props.installCommand} label="install command" />
+            <p class="hint">
+              The token in it works once. The agent dials out to this server and needs no open port.
+            </p>
+          </div>
+        </Panel>
+        <Panel title="What it will do">
+          <dl class="facts">
+            <div>
+              <dt>Repository</dt>
+              <dd class="mono break">{props.repositoryUrl}</dd>
+            </div>
+            <div>
+              <dt>Paths</dt>
+              <dd class="mono break">
+                {props.initialPaths.length === 0 ? "none yet" : props.initialPaths.join("\n")}
+              </dd>
+            </div>
+            {props.tags.length === 0 ? null : (
+              <div>
+                <dt>Tags</dt>
+                <dd>
+                  <Tags tags={props.tags} />
+                </dd>
+              </div>
+            )}
+          </dl>
+        </Panel>
+      </div>
+    </>
+  );
+}
+
+function MintedPassword(props: AddHostResultProps & { password: string }): JSX.Element {
+  return (
+    <Panel title="Repository password" note="shown only now" class="warn">
+      <div class="panel-body stack">
+        <Notice tone="warn" title="Keep it where this server is not.">
+          Without it no snapshot of this repository can ever be read. We store it encrypted and never show it
+          again.
+        </Notice>
+        <CopyBlock id="minted-password" text={props.password} label="repository password" />
+        {props.htpasswdCommand === null ? null : (
+          <>
+            <p class="hint">
+              On the rest-server, so that it accepts this user (asks for the password above):
+            </p>
+            <CopyBlock id="htpasswd-command" text={props.htpasswdCommand} label="htpasswd command" />
+          </>
+        )}
+      </div>
+    </Panel>
+  );
+}
+
+function Status(props: EnrolmentStatusProps): JSX.Element {
+  if (props.state === "online" && props.host !== null) return <Connected {...props} host={props.host} />;
+  if (props.state === "expired") {
+    return (
+      <div class="wait fail" id="enrolment-status" data-live-end="">
+        <Dot tone="fail" />
+        <div>
+          <p class="strong">The token expired unused</p>
+          <p class="muted">
+            It ended <Time at={props.expiresAt} />. Nothing was changed on the host.
+          </p>
+        </div>
+        <a class="btn" href="/hosts/new">
+          Make a new one
+        </a>
+      </div>
+    );
+  }
+  const enrolled = props.state === "enrolled";
+  return (
+    <div class="wait" id="enrolment-status">
+      <Dot tone="running" />
+      <div>
+        <p class="strong">
+          {enrolled ? "Enrolled; waiting for its first connection" : "Waiting for the agent"}
+        </p>
+        <p class="muted">
+          {enrolled
+            ? "The token was used. The agent connects next."
+            : "Run the command below; this turns green by itself."}
+          <noscript> Load the page again to see news.</noscript>
+        </p>
+      </div>
+      {enrolled ? null : (
+        <span class="faint">
+          Token valid for <Countdown at={props.expiresAt} />
+        </span>
+      )}
+    </div>
+  );
+}
+
+function Connected(
+  props: EnrolmentStatusProps & { host: NonNullable<EnrolmentStatusProps["host"]> },
+): JSX.Element {
+  const { host } = props;
+  return (
+    <div class="wait ok" id="enrolment-status" data-live-end="">
+      <span class="wait-check">
+        <Icon name="check" />
+      </span>
+      <div>
+        <p class="strong">
+          <span class="mono break">{props.hostname}</span> is connected
+        </p>
+        <p class="muted">
+          Agent {host.agentVersion} ·{" "}
+          {host.resticVersion === null ? "restic not found" : `restic ${host.resticVersion}`} · seen{" "}
+          <Time at={host.lastSeenAt} />
+        </p>
+      </div>
+      <a class="btn primary" href={`/hosts/${encodeURIComponent(host.id)}`}>
+        Open host
+      </a>
+    </div>
+  );
+}

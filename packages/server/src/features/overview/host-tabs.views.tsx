@@ -1,0 +1,291 @@
+/** The reading tabs of a host: snapshots, jobs and sources. Paths are untrusted and may be long. */
+import type { JSX } from "preact";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatNoun,
+  formatPercent,
+} from "../../platform/html/format.ts";
+import { PostForm } from "../../platform/html/forms.tsx";
+import { Empty, type PageInfo, Pagination, Panel, urlWith } from "../../platform/html/parts.tsx";
+import { useMayOperate } from "../../platform/html/scope.ts";
+import { type JobStatus, State, wordOf } from "../../platform/html/state.tsx";
+import { Bytes, Elapsed, None, Time } from "../../platform/html/values.tsx";
+
+/** One snapshot. */
+export interface SnapshotRow {
+  /** The full id; the first eight characters are shown. */
+  id: string;
+  at: number;
+  tags: readonly string[];
+  paths: readonly string[];
+  sizeBytes: number | null;
+  fileCount: number | null;
+  addedBytes: number | null;
+}
+
+/** The snapshots of a host, newest first. */
+export interface SnapshotsTabProps {
+  snapshots: readonly SnapshotRow[];
+  page: PageInfo;
+}
+
+/** One job of this host. */
+export interface HostJobRow {
+  id: string;
+  kind: string;
+  status: JobStatus;
+  subject: string | null;
+  actor: { kind: "user" | "schedule" | "system"; name: string };
+  createdAt: number;
+  startedAt: number | null;
+  finishedAt: number | null;
+  share: number | null;
+}
+
+/** The jobs of a host, newest first. */
+export interface JobsTabProps {
+  jobs: readonly HostJobRow[];
+  page: PageInfo;
+}
+
+/** One source group. */
+export interface SourceRow {
+  id: string;
+  name: string;
+  includes: readonly string[];
+  excludes: readonly string[];
+  lastRun: { jobId: string; status: JobStatus; at: number } | null;
+}
+
+/** The source groups of a host. */
+export interface SourcesTabProps {
+  groups: readonly SourceRow[];
+}
+
+/** Snapshots as rows. */
+export function SnapshotsTab(props: SnapshotsTabProps & { hostId: string }): JSX.Element {
+  const url = `/hosts/${encodeURIComponent(props.hostId)}`;
+  return (
+    <Panel title="Snapshots" note={formatNoun(props.page.total, "snapshot")}>
+      {props.snapshots.length === 0 ? (
+        <Empty title="No snapshot yet">
+          The first backup makes one. Run it now, at the top of this page.
+        </Empty>
+      ) : (
+        <SnapshotTable snapshots={props.snapshots} />
+      )}
+      <Pagination
+        info={props.page}
+        noun="snapshots"
+        urlOf={(page) => urlWith(url, { tab: "snapshots", page })}
+      />
+    </Panel>
+  );
+}
+
+function SnapshotTable({ snapshots }: { snapshots: readonly SnapshotRow[] }): JSX.Element {
+  return (
+    <table class="rows snapshots">
+      <caption class="sr-only">Snapshots, newest first</caption>
+      <thead>
+        <tr>
+          <th scope="col" class="col-id">
+            Id
+          </th>
+          <th scope="col" class="col-when">
+            Time
+          </th>
+          <th scope="col" class="col-group mid-up">
+            Group
+          </th>
+          <th scope="col">Paths</th>
+          <th scope="col" class="num col-size">
+            Size
+          </th>
+          <th scope="col" class="num col-count mid-up">
+            Files
+          </th>
+          <th scope="col" class="num col-size mid-up">
+            Added
+          </th>
+        </tr>
+      </thead>
+      <tbody id="snapshot-rows">
+        {snapshots.map((snapshot) => (
+          <tr key={snapshot.id} id={`snapshot-${snapshot.id}`} class="short">
+            <td class="mono" title={snapshot.id}>
+              {snapshot.id.slice(0, 8)}
+            </td>
+            <td>
+              <Time at={snapshot.at} />
+            </td>
+            <td class="clip mid-up">
+              {snapshot.tags.length === 0 ? <None label="no tag" /> : snapshot.tags.join(", ")}
+            </td>
+            <td class="mono clip" title={snapshot.paths.join("\n")}>
+              <Paths paths={snapshot.paths} />
+            </td>
+            <td class="num">
+              <Bytes size={snapshot.sizeBytes} />
+            </td>
+            <td class="num mid-up">
+              {snapshot.fileCount === null ? <None label="unknown" /> : formatCount(snapshot.fileCount)}
+            </td>
+            <td class="num mid-up">
+              {snapshot.addedBytes === null ? <None label="unknown" /> : formatBytes(snapshot.addedBytes)}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Paths({ paths }: { paths: readonly string[] }): JSX.Element {
+  const [first, ...others] = paths;
+  if (first === undefined) return <None label="no paths" />;
+  return (
+    <>
+      {first}
+      {others.length === 0 ? null : <span class="faint"> +{others.length}</span>}
+    </>
+  );
+}
+
+/** Jobs as rows. */
+export function JobsTab(props: JobsTabProps & { hostId: string }): JSX.Element {
+  const url = `/hosts/${encodeURIComponent(props.hostId)}`;
+  return (
+    <Panel title="Jobs" note={formatNoun(props.page.total, "job")}>
+      {props.jobs.length === 0 ? (
+        <Empty title="No job yet">
+          Every backup and every repository operation of this host is listed here.
+        </Empty>
+      ) : (
+        <HostJobTable jobs={props.jobs} />
+      )}
+      <Pagination info={props.page} noun="jobs" urlOf={(page) => urlWith(url, { tab: "jobs", page })} />
+    </Panel>
+  );
+}
+
+function HostJobTable({ jobs }: { jobs: readonly HostJobRow[] }): JSX.Element {
+  return (
+    <table class="rows host-jobs">
+      <caption class="sr-only">Jobs of this host, newest first</caption>
+      <thead>
+        <tr>
+          <th scope="col" class="col-job">
+            Job
+          </th>
+          <th scope="col" class="col-state">
+            Status
+          </th>
+          <th scope="col" class="col-when">
+            Started
+          </th>
+          <th scope="col" class="num col-took mid-up">
+            Took
+          </th>
+          <th scope="col" class="col-by mid-up">
+            By
+          </th>
+        </tr>
+      </thead>
+      <tbody id="host-job-rows">
+        {jobs.map((job) => (
+          <HostJob key={job.id} job={job} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function HostJob({ job }: { job: HostJobRow }): JSX.Element {
+  const share = job.status === "running" && job.share !== null ? ` ${formatPercent(job.share)}` : "";
+  const took =
+    job.startedAt === null ? null : job.finishedAt === null ? (
+      <Elapsed from={job.startedAt} />
+    ) : (
+      formatDuration(job.finishedAt - job.startedAt)
+    );
+  return (
+    <tr id={`job-${job.id}`} class="short">
+      <td>
+        <a class="row-link" href={`/jobs/${encodeURIComponent(job.id)}`}>
+          {job.kind}
+          {job.subject === null ? null : <span class="muted"> {job.subject}</span>}
+        </a>
+      </td>
+      <td>
+        <State state={job.status} word={`${wordOf(job.status)}${share}`} />
+      </td>
+      <td class="muted">
+        <Time at={job.startedAt ?? job.createdAt} />
+      </td>
+      <td class="num mid-up">{took ?? <None label="not started" />}</td>
+      <td class="muted clip mid-up">{job.actor.kind === "user" ? job.actor.name : job.actor.kind}</td>
+    </tr>
+  );
+}
+
+/** Source groups with what they cover. */
+export function SourcesTab(props: SourcesTabProps & { hostId: string }): JSX.Element {
+  return (
+    <Panel title="Source groups" note="what is backed up">
+      {props.groups.length === 0 ? (
+        <Empty title="No source group">Nothing of this host is backed up.</Empty>
+      ) : (
+        <ul class="groups" id="source-rows">
+          {props.groups.map((group) => (
+            <SourceGroup key={group.id} hostId={props.hostId} group={group} />
+          ))}
+        </ul>
+      )}
+    </Panel>
+  );
+}
+
+function SourceGroup({ hostId, group }: { hostId: string; group: SourceRow }): JSX.Element {
+  const mayOperate = useMayOperate();
+  return (
+    <li class="group" id={`source-${group.id}`}>
+      <div class="group-main">
+        <p class="strong mono break">{group.name}</p>
+        <ul class="paths mono">
+          {group.includes.map((path) => (
+            <li key={path}>{path}</li>
+          ))}
+          {group.excludes.map((path) => (
+            <li key={path} class="faint">
+              <span class="sr-only">except </span>
+              <span aria-hidden="true">− </span>
+              {path}
+            </li>
+          ))}
+        </ul>
+      </div>
+      <p class="group-last">
+        {group.lastRun === null ? (
+          <span class="faint">never run</span>
+        ) : (
+          <a class="two" href={`/jobs/${encodeURIComponent(group.lastRun.jobId)}`}>
+            <State state={group.lastRun.status} />
+            <small>
+              <Time at={group.lastRun.at} />
+            </small>
+          </a>
+        )}
+      </p>
+      {mayOperate ? (
+        <PostForm action={`/hosts/${encodeURIComponent(hostId)}/sources/${encodeURIComponent(group.id)}/run`}>
+          <button type="submit" class="btn small" aria-label={`Run ${group.name} now`}>
+            Run now
+          </button>
+        </PostForm>
+      ) : null}
+    </li>
+  );
+}

@@ -1,0 +1,392 @@
+/**
+ * A host's page: who it is, its vitals, the tabs and the rail with its verbs. What is inside the tabs is in
+ * host-tabs.views.tsx and host-settings.views.tsx.
+ */
+import type { ComponentChildren, JSX } from "preact";
+import { formatCount, formatPercent, splitBytes } from "../../platform/html/format.ts";
+import { PostForm } from "../../platform/html/forms.tsx";
+import { Icon } from "../../platform/html/icons.tsx";
+import { renderFragment, renderPage } from "../../platform/html/page.tsx";
+import { Panel, ProgressBar, Tags } from "../../platform/html/parts.tsx";
+import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
+import { Dot, type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
+import { None, Time } from "../../platform/html/values.tsx";
+import {
+  DangerZone,
+  type DangerZoneProps,
+  RepositoryTab,
+  type RepositoryTabProps,
+} from "./host-settings.views.tsx";
+import {
+  JobsTab,
+  type JobsTabProps,
+  SnapshotsTab,
+  type SnapshotsTabProps,
+  SourcesTab,
+  type SourcesTabProps,
+} from "./host-tabs.views.tsx";
+import type { HostCondition } from "./overview.views.tsx";
+
+/** Who the host is. */
+export interface HostHeader {
+  id: string;
+  name: string;
+  condition: HostCondition;
+  os: string | null;
+  arch: string | null;
+  tags: readonly string[];
+  online: boolean;
+  lastSeenAt: number | null;
+  agentVersion: string | null;
+  resticVersion: string | null;
+  /** A sentence when restic is missing or too old. */
+  resticProblem: string | null;
+  createdAt: number;
+}
+
+/** The figures under the header. */
+export interface HostVitals {
+  lastBackup: { status: JobStatus; finishedAt: number; jobId: string } | null;
+  repositorySizeBytes: number | null;
+  snapshotCount: number | null;
+  newestSnapshotAt: number | null;
+}
+
+/** The open tab with its data. */
+export type HostTab =
+  | ({ name: "snapshots" } & SnapshotsTabProps)
+  | ({ name: "jobs" } & JobsTabProps)
+  | ({ name: "sources" } & SourcesTabProps)
+  | ({ name: "repository" } & RepositoryTabProps)
+  | ({ name: "settings" } & DangerZoneProps);
+
+/** A host's page. */
+export interface HostPageProps {
+  host: HostHeader;
+  vitals: HostVitals;
+  activeJob: {
+    id: string;
+    kind: string;
+    subject: string | null;
+    status: "queued" | "dispatched" | "running";
+    share: number | null;
+    at: number;
+  } | null;
+  /** For the rail's buttons. */
+  sourceGroups: readonly { id: string; name: string }[];
+  tab: HostTab;
+  notice?: { tone: Tone; text: string } | undefined;
+}
+
+const TABS: readonly { name: HostTab["name"]; label: string }[] = [
+  { name: "snapshots", label: "Snapshots" },
+  { name: "jobs", label: "Jobs" },
+  { name: "sources", label: "Sources" },
+  { name: "repository", label: "Repository" },
+  { name: "settings", label: "Settings" },
+];
+
+/** Forms must keep what is being typed: these tabs are not refreshed by themselves. */
+const STILL_TABS: readonly HostTab["name"][] = ["repository", "settings"];
+
+/** The page /hosts/{id}?tab=&page=. */
+export function renderHostPage(page: PageContext, props: HostPageProps): string {
+  const tab = TABS.find((candidate) => candidate.name === props.tab.name);
+  return renderPage(page, {
+    title: `${props.host.name} · ${tab?.label ?? ""}`,
+    nav: "dashboard",
+    crumbs: [
+      { label: "Hosts", href: "/" },
+      { label: props.host.name, mono: true },
+    ],
+    notice: props.notice,
+    content: <HostPage {...props} />,
+  });
+}
+
+/** The fragment /fragments/hosts/{id}?tab=&page=: the same content, for the live update. */
+export function renderHostFragment(page: PageContext, props: HostPageProps): string {
+  return renderFragment(page, <HostContent {...props} />);
+}
+
+function HostPage(props: HostPageProps): JSX.Element {
+  const { tab } = props;
+  const number = "page" in tab ? tab.page.page : 1;
+  const query = `?tab=${tab.name}${number > 1 ? `&page=${number}` : ""}`;
+  const live = STILL_TABS.includes(tab.name)
+    ? {}
+    : {
+        "data-live-src": `/fragments/hosts/${encodeURIComponent(props.host.id)}${query}`,
+        "data-live-ms": "5000",
+      };
+  return (
+    <div id="host-live" {...live}>
+      <HostContent {...props} />
+    </div>
+  );
+}
+
+function HostContent(props: HostPageProps): JSX.Element {
+  const url = `/hosts/${encodeURIComponent(props.host.id)}`;
+  return (
+    <>
+      <HostHead {...props} />
+      <Vitals vitals={props.vitals} />
+      <nav class="tabs" aria-label="Sections of this host">
+        {TABS.map(({ name, label }) => (
+          <a
+            key={name}
+            href={name === "snapshots" ? url : `${url}?tab=${name}`}
+            aria-current={props.tab.name === name ? "page" : undefined}
+          >
+            {label}
+          </a>
+        ))}
+      </nav>
+      <div class="with-aside">
+        <div class="aside-main">
+          <TabContent hostId={props.host.id} hostName={props.host.name} tab={props.tab} />
+        </div>
+        <Aside {...props} />
+      </div>
+    </>
+  );
+}
+
+function TabContent({
+  hostId,
+  hostName,
+  tab,
+}: {
+  hostId: string;
+  hostName: string;
+  tab: HostTab;
+}): JSX.Element {
+  switch (tab.name) {
+    case "snapshots":
+      return <SnapshotsTab hostId={hostId} {...tab} />;
+    case "jobs":
+      return <JobsTab hostId={hostId} {...tab} />;
+    case "sources":
+      return <SourcesTab hostId={hostId} {...tab} />;
+    case "repository":
+      return <RepositoryTab hostId={hostId} {...tab} />;
+    case "settings":
+      return <DangerZone hostId={hostId} hostName={hostName} {...tab} />;
+  }
+}
+
+function HostHead({ host, activeJob }: HostPageProps): JSX.Element {
+  const mayOperate = useMayOperate();
+  return (
+    <div class="head" id="host-head">
+      <div class="head-main">
+        <h1>
+          <Dot tone={toneOf(host.condition)} />
+          <span class="mono break">{host.name}</span>
+          <Tags tags={host.tags} />
+        </h1>
+        <p class="head-line">
+          <span class={`word ${toneOf(host.condition)}`}>{wordOf(host.condition)}</span>
+          <span>{host.os === null ? "platform unknown" : `${host.os}/${host.arch ?? "?"}`}</span>
+          <span>
+            {host.lastSeenAt === null ? (
+              "never connected"
+            ) : (
+              <>
+                {host.online ? "online, seen" : "last seen"} <Time at={host.lastSeenAt} />
+              </>
+            )}
+          </span>
+        </p>
+      </div>
+      {mayOperate ? (
+        <HeadAction hostId={host.id} activeJob={activeJob} connected={host.lastSeenAt !== null} />
+      ) : null}
+    </div>
+  );
+}
+
+function HeadAction(props: {
+  hostId: string;
+  activeJob: HostPageProps["activeJob"];
+  connected: boolean;
+}): JSX.Element {
+  if (props.activeJob !== null) {
+    return (
+      <a class="btn" href={`/jobs/${encodeURIComponent(props.activeJob.id)}`}>
+        Open job
+      </a>
+    );
+  }
+  return (
+    <PostForm action={`/hosts/${encodeURIComponent(props.hostId)}/run`}>
+      <button type="submit" class="btn primary" disabled={!props.connected}>
+        <Icon name="play" />
+        Run now
+      </button>
+    </PostForm>
+  );
+}
+
+function Vital(props: {
+  term: string;
+  value: ComponentChildren;
+  note: ComponentChildren;
+  tone?: Tone;
+}): JSX.Element {
+  return (
+    <div class="tile">
+      <dt>{props.term}</dt>
+      <dd class={props.tone ? `figure ${props.tone}` : "figure"}>{props.value}</dd>
+      <dd class="tile-note">{props.note}</dd>
+    </div>
+  );
+}
+
+function Vitals({ vitals }: { vitals: HostVitals }): JSX.Element {
+  const { lastBackup } = vitals;
+  const size = vitals.repositorySizeBytes === null ? null : splitBytes(vitals.repositorySizeBytes);
+  const tone = lastBackup === null ? "idle" : toneOf(lastBackup.status);
+  return (
+    <dl class="tiles vitals" aria-label="Vitals" id="host-vitals">
+      <Vital
+        term="Last backup"
+        value={lastBackup === null ? <None label="no backup yet" /> : <Time at={lastBackup.finishedAt} />}
+        note={
+          lastBackup === null ? (
+            "no backup yet"
+          ) : (
+            <a class={`word ${tone}`} href={`/jobs/${encodeURIComponent(lastBackup.jobId)}`}>
+              {wordOf(lastBackup.status)}
+            </a>
+          )
+        }
+      />
+      <Vital
+        term="Repository"
+        value={
+          size === null ? (
+            <None label="unknown" />
+          ) : (
+            <>
+              {size.value}
+              <small> {size.unit}</small>
+            </>
+          )
+        }
+        note={size === null ? "measured after a backup" : "stored, deduplicated"}
+      />
+      <Vital
+        term="Snapshots"
+        value={vitals.snapshotCount === null ? <None label="unknown" /> : formatCount(vitals.snapshotCount)}
+        note={
+          vitals.newestSnapshotAt === null ? (
+            "none yet"
+          ) : (
+            <>
+              newest <Time at={vitals.newestSnapshotAt} />
+            </>
+          )
+        }
+      />
+    </dl>
+  );
+}
+
+function Aside(props: HostPageProps): JSX.Element {
+  const { host } = props;
+  const mayOperate = useMayOperate();
+  return (
+    <aside class="aside" aria-label="About this host" id="host-aside">
+      {props.activeJob === null ? null : <ActiveJob job={props.activeJob} />}
+      {mayOperate && props.sourceGroups.length > 0 ? <RunGroups {...props} /> : null}
+      <Panel title="Agent">
+        <dl class="pairs">
+          <Pair
+            term="Agent"
+            value={
+              host.agentVersion === null ? (
+                <None label="unknown" />
+              ) : (
+                <span class="mono">{host.agentVersion}</span>
+              )
+            }
+          />
+          <Pair
+            term="restic"
+            value={
+              host.resticVersion === null ? (
+                <span class="word fail">not found</span>
+              ) : (
+                <span class="mono">{host.resticVersion}</span>
+              )
+            }
+          />
+          <Pair term="Added" value={<Time at={host.createdAt} />} />
+          <Pair term="Id" value={<span class="mono break">{host.id}</span>} />
+        </dl>
+        {host.resticProblem === null ? null : <p class="aside-problem">{host.resticProblem}</p>}
+      </Panel>
+    </aside>
+  );
+}
+
+function Pair({ term, value }: { term: string; value: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{term}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}
+
+function ActiveJob({ job }: { job: NonNullable<HostPageProps["activeJob"]> }): JSX.Element {
+  return (
+    <Panel title="Now" id="host-now">
+      <a class="now" href={`/jobs/${encodeURIComponent(job.id)}`}>
+        <span class="now-line">
+          <span>
+            {job.kind} <span class="muted">{job.subject}</span>
+          </span>
+          <span class={`word ${toneOf(job.status)}`}>
+            {job.share === null ? wordOf(job.status) : formatPercent(job.share)}
+          </span>
+        </span>
+        {job.status === "running" ? <ProgressBar share={job.share} label={`${job.kind} progress`} /> : null}
+        <small class="faint">
+          {job.status === "queued" ? "waiting since " : "started "}
+          <Time at={job.at} />
+        </small>
+      </a>
+    </Panel>
+  );
+}
+
+function RunGroups(props: HostPageProps): JSX.Element {
+  return (
+    <Panel title="Run now" id="host-run">
+      <ul class="run-list">
+        {props.sourceGroups.map((group) => (
+          <li key={group.id}>
+            <span class="mono clip" title={group.name}>
+              {group.name}
+            </span>
+            <PostForm
+              action={`/hosts/${encodeURIComponent(props.host.id)}/sources/${encodeURIComponent(group.id)}/run`}
+            >
+              <button
+                type="submit"
+                class="btn small"
+                aria-label={`Run ${group.name} now`}
+                disabled={props.host.lastSeenAt === null}
+              >
+                Run
+              </button>
+            </PostForm>
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}

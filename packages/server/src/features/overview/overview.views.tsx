@@ -1,0 +1,497 @@
+/**
+ * The dashboard: the fleet in a row of figures and one dense table whose search, filters and order live in
+ * the URL. Rows are lean on purpose: 1,000 of them make one page. Hosts' own pages are in host.views.tsx.
+ */
+import type { ComponentChildren, JSX } from "preact";
+import { formatCount, formatPercent, splitBytes } from "../../platform/html/format.ts";
+import { PostForm } from "../../platform/html/forms.tsx";
+import { Icon } from "../../platform/html/icons.tsx";
+import { renderFragment, renderPage } from "../../platform/html/page.tsx";
+import { Empty, urlWith } from "../../platform/html/parts.tsx";
+import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
+import { Dot, type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
+import { Bytes, None, Time } from "../../platform/html/values.tsx";
+
+/** How a host stands, worst thing first; decides dot, accent and filter. */
+export type HostCondition = "ok" | "warning" | "failed" | "running" | "offline" | "waiting" | "new";
+
+/** One row of the table. */
+export interface HostRow {
+  id: string;
+  name: string;
+  condition: HostCondition;
+  os: string | null;
+  arch: string | null;
+  tags: readonly string[];
+  online: boolean;
+  lastSeenAt: number | null;
+  lastBackup: { status: JobStatus; finishedAt: number } | null;
+  /** The job that is queued or running now. `share` is 0 to 1, null while the total is unknown. */
+  activeJob: {
+    id: string;
+    status: "queued" | "dispatched" | "running";
+    share: number | null;
+    at: number;
+  } | null;
+  repositorySizeBytes: number | null;
+  snapshotCount: number | null;
+}
+
+/** What the table is filtered and ordered by. */
+export interface HostFilter {
+  search?: string;
+  tag?: string;
+  state?: "attention" | "running" | "offline";
+  sort?: HostSort;
+  direction?: "asc" | "desc";
+}
+
+/** The columns one can order by. */
+export type HostSort = "name" | "backup" | "size" | "snapshots";
+
+/** Figures of the whole fleet, not of the filtered rows. */
+export interface FleetFigures {
+  total: number;
+  online: number;
+  attention: number;
+  running: number;
+  offline: number;
+  /** E.g. `1 failed, 1 offline`; empty when nothing needs attention. */
+  attentionSummary: string;
+  snapshotCount: number;
+  newestSnapshotAt: number | null;
+  repositoryBytes: number;
+  repositoryCount: number;
+  lastBackup: { hostId: string; hostName: string; finishedAt: number; status: JobStatus } | null;
+}
+
+/** The dashboard. */
+export interface DashboardProps {
+  figures: FleetFigures;
+  /** Already filtered and sorted. */
+  hosts: readonly HostRow[];
+  filter: HostFilter;
+  /** Every tag in use. */
+  tags: readonly string[];
+  notice?: { tone: Tone; text: string } | undefined;
+}
+
+/** From so many rows on the live update rests longer between two looks. */
+const MANY_ROWS = 200;
+const LIVE_MS = 5000;
+const LIVE_MANY_MS = 20_000;
+
+/** The page /?search=&tag=&state=&sort=&direction=. */
+export function renderDashboardPage(page: PageContext, props: DashboardProps): string {
+  return renderPage(page, {
+    title: "Dashboard",
+    nav: "dashboard",
+    notice: props.notice,
+    content: <Dashboard {...props} />,
+  });
+}
+
+/** The fragment /fragments/dashboard with the same query: what changes by itself. */
+export function renderDashboardFragment(page: PageContext, props: DashboardProps): string {
+  return renderFragment(page, <DashboardLive {...props} />);
+}
+
+function Dashboard(props: DashboardProps): JSX.Element {
+  const mayOperate = useMayOperate();
+  return (
+    <>
+      <div class="head">
+        <h1>Dashboard</h1>
+        {mayOperate && props.figures.total > 0 ? (
+          <a class="btn primary" href="/hosts/new">
+            <Icon name="plus" />
+            Add host
+          </a>
+        ) : null}
+      </div>
+      {props.figures.total === 0 ? (
+        <FirstHost mayOperate={mayOperate} />
+      ) : (
+        <>
+          {/* One form for all rows: a button names the host by its own address. */}
+          <PostForm action="/" id="run" label="Run a backup" />
+          <div
+            id="dashboard-live"
+            data-live-src={urlWith("/fragments/dashboard", { ...props.filter })}
+            data-live-ms={props.hosts.length > MANY_ROWS ? LIVE_MANY_MS : LIVE_MS}
+          >
+            <DashboardLive {...props} />
+          </div>
+        </>
+      )}
+    </>
+  );
+}
+
+function FirstHost({ mayOperate }: { mayOperate: boolean }): JSX.Element {
+  return (
+    <section class="panel" aria-label="Hosts">
+      <Empty
+        title="No host is connected yet"
+        action={
+          mayOperate ? (
+            <a class="btn primary" href="/hosts/new">
+              <Icon name="plus" />
+              Add the first host
+            </a>
+          ) : null
+        }
+      >
+        <ol class="steps">
+          <li>Name the host and say where its repository is.</li>
+          <li>Run the one command you get on that host, as root.</li>
+          <li>It connects by itself, makes the repository and is ready for its first backup.</li>
+        </ol>
+      </Empty>
+    </section>
+  );
+}
+
+function DashboardLive(props: DashboardProps): JSX.Element {
+  return (
+    <>
+      <Tiles figures={props.figures} />
+      <section class="panel" aria-label="Hosts" id="hosts">
+        <header>
+          <h2>Hosts</h2>
+          <HostTools {...props} />
+        </header>
+        {props.hosts.length === 0 ? (
+          <Empty
+            title="No host matches"
+            action={
+              <a class="btn" href="/">
+                Show all {formatCount(props.figures.total)}
+              </a>
+            }
+          />
+        ) : (
+          <HostTable {...props} />
+        )}
+      </section>
+    </>
+  );
+}
+
+function Tile(props: {
+  id: string;
+  label: string;
+  value: ComponentChildren;
+  note: ComponentChildren;
+  tone?: Tone;
+}): JSX.Element {
+  return (
+    <div class="tile" id={props.id}>
+      <dt>{props.label}</dt>
+      <dd class={props.tone ? `figure ${props.tone}` : "figure"}>{props.value}</dd>
+      <dd class="tile-note">{props.note}</dd>
+    </div>
+  );
+}
+
+function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
+  const size = splitBytes(figures.repositoryBytes);
+  const away = figures.total - figures.online;
+  return (
+    <dl class="tiles" aria-label="Fleet">
+      <Tile
+        id="tile-online"
+        label="Hosts online"
+        value={
+          <>
+            {formatCount(figures.online)}
+            <small> / {formatCount(figures.total)}</small>
+          </>
+        }
+        note={away === 0 ? "all connected" : `${formatCount(away)} not connected`}
+      />
+      <Tile
+        id="tile-attention"
+        label="Need attention"
+        value={formatCount(figures.attention)}
+        note={figures.attentionSummary === "" ? "nothing to do" : figures.attentionSummary}
+        {...(figures.attention > 0 ? { tone: "fail" as const } : {})}
+      />
+      <Tile
+        id="tile-last"
+        label="Last backup"
+        value={<LastBackupFigure figures={figures} />}
+        note={<LastBackupNote figures={figures} />}
+      />
+      <Tile
+        id="tile-snapshots"
+        label="Snapshots"
+        value={formatCount(figures.snapshotCount)}
+        note={
+          figures.newestSnapshotAt === null ? (
+            "none yet"
+          ) : (
+            <>
+              newest <Time at={figures.newestSnapshotAt} />
+            </>
+          )
+        }
+      />
+      <Tile
+        id="tile-size"
+        label="Data in repositories"
+        value={
+          <>
+            {size.value}
+            <small> {size.unit}</small>
+          </>
+        }
+        note={
+          figures.repositoryCount === 1
+            ? "1 repository"
+            : `${formatCount(figures.repositoryCount)} repositories`
+        }
+      />
+    </dl>
+  );
+}
+
+function LastBackupFigure({ figures }: { figures: FleetFigures }): JSX.Element {
+  return figures.lastBackup === null ? (
+    <None label="no backup yet" />
+  ) : (
+    <Time at={figures.lastBackup.finishedAt} />
+  );
+}
+
+function LastBackupNote({ figures }: { figures: FleetFigures }): JSX.Element {
+  const { lastBackup } = figures;
+  if (lastBackup === null) return <>none yet</>;
+  return (
+    <a
+      class="mono clip"
+      href={`/hosts/${encodeURIComponent(lastBackup.hostId)}`}
+      title={`${lastBackup.hostName}: ${wordOf(lastBackup.status)}`}
+    >
+      {lastBackup.hostName}
+    </a>
+  );
+}
+
+function HostTools(props: DashboardProps): JSX.Element {
+  const { figures, filter } = props;
+  const chip = (state: HostFilter["state"] | null, label: string, count: number) => (
+    <a
+      class="chip"
+      href={urlWith("/", { ...filter, state })}
+      aria-current={(filter.state ?? null) === state ? "true" : undefined}
+    >
+      {label} <span class="chip-count">{formatCount(count)}</span>
+    </a>
+  );
+  return (
+    <div class="tools host-tools">
+      <nav class="chips" aria-label="Filter by state" id="host-chips">
+        {chip(null, "All", figures.total)}
+        {chip("attention", "Attention", figures.attention)}
+        {chip("running", "Running", figures.running)}
+        {chip("offline", "Offline", figures.offline)}
+      </nav>
+      <form
+        class="search-form"
+        method="get"
+        action="/"
+        role="search"
+        aria-label="Hosts"
+        data-live-filter="dashboard-live"
+      >
+        <Kept name="state" value={filter.state} />
+        <Kept name="sort" value={filter.sort} />
+        <Kept name="direction" value={filter.direction} />
+        {props.tags.length === 0 ? null : (
+          <select class="input" name="tag" aria-label="Tag">
+            <option value="">Any tag</option>
+            {props.tags.map((tag) => (
+              <option key={tag} value={tag} selected={tag === filter.tag}>
+                {tag}
+              </option>
+            ))}
+          </select>
+        )}
+        <span class="search">
+          <Icon name="search" />
+          <input
+            class="input"
+            type="search"
+            name="search"
+            value={filter.search ?? ""}
+            placeholder="Search hosts"
+            aria-label="Search hosts"
+            data-search=""
+          />
+          <kbd aria-hidden="true">/</kbd>
+        </span>
+        <noscript>
+          <button type="submit" class="btn small">
+            Apply
+          </button>
+        </noscript>
+      </form>
+    </div>
+  );
+}
+
+function Kept({ name, value }: { name: string; value: string | undefined }): JSX.Element | null {
+  return value ? <input type="hidden" name={name} value={value} /> : null;
+}
+
+function HostTable(props: DashboardProps): JSX.Element {
+  return (
+    <table class="rows hosts">
+      <caption class="sr-only">Hosts and their last backups</caption>
+      <thead>
+        <tr>
+          <SortHeader filter={props.filter} column="name" label="Host" class="col-host" />
+          <th scope="col" class="col-tags wide-only">
+            Tags
+          </th>
+          <SortHeader filter={props.filter} column="backup" label="Last backup" class="col-backup" />
+          <SortHeader filter={props.filter} column="size" label="Repository" class="num col-size mid-up" />
+          <SortHeader
+            filter={props.filter}
+            column="snapshots"
+            label="Snapshots"
+            class="num col-count mid-up"
+          />
+          <th scope="col" class="col-act mid-up">
+            <span class="sr-only">Actions</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody id="host-rows">
+        {props.hosts.map((host) => (
+          <HostTableRow key={host.id} host={host} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function SortHeader(props: {
+  filter: HostFilter;
+  column: HostSort;
+  label: string;
+  class: string;
+}): JSX.Element {
+  const { filter, column } = props;
+  const active = (filter.sort ?? "name") === column;
+  const direction = filter.direction ?? "asc";
+  const next = active && direction === "asc" ? "desc" : "asc";
+  const order = direction === "asc" ? "ascending" : "descending";
+  return (
+    <th scope="col" class={props.class} aria-sort={active ? order : undefined}>
+      <a class="sort" href={urlWith("/", { ...filter, sort: column, direction: next })}>
+        {props.label}
+      </a>
+    </th>
+  );
+}
+
+const ACCENTS: Partial<Record<Tone, string>> = { fail: "fail", warn: "warn" };
+
+function HostTableRow({ host }: { host: HostRow }): JSX.Element {
+  const mayOperate = useMayOperate();
+  const tone = toneOf(host.condition);
+  const id = encodeURIComponent(host.id);
+  const platform = host.os === null ? "not connected yet" : `${host.os}/${host.arch ?? "?"}`;
+  return (
+    <tr class={ACCENTS[tone]} id={`host-${host.id}`}>
+      <td>
+        <span class="lead">
+          <Dot tone={tone} label={wordOf(host.condition)} />
+          <span class="two">
+            <a class="row-link mono" href={`/hosts/${id}`}>
+              {host.name}
+            </a>
+            <small>{platform}</small>
+          </span>
+        </span>
+      </td>
+      <td class="wide-only tags-cell">
+        {host.tags.map((tag) => (
+          <span class="tag" key={tag}>
+            {tag}
+          </span>
+        ))}
+      </td>
+      <td>
+        <BackupCell host={host} />
+      </td>
+      <td class="num mid-up">
+        <Bytes size={host.repositorySizeBytes} />
+      </td>
+      <td class="num mid-up">
+        {host.snapshotCount === null ? <None label="unknown" /> : formatCount(host.snapshotCount)}
+      </td>
+      <td class="num mid-up">{mayOperate ? <RowAction host={host} /> : null}</td>
+    </tr>
+  );
+}
+
+function BackupCell({ host }: { host: HostRow }): JSX.Element {
+  const { activeJob, lastBackup } = host;
+  if (activeJob !== null) {
+    const share =
+      activeJob.status === "running" && activeJob.share !== null ? ` ${formatPercent(activeJob.share)}` : "";
+    return (
+      <span class="two">
+        <span class={`word ${toneOf(activeJob.status)}`}>
+          {wordOf(activeJob.status)}
+          {share}
+        </span>
+        <small>
+          {activeJob.status === "queued" ? "since " : "started "}
+          <Time at={activeJob.at} />
+        </small>
+      </span>
+    );
+  }
+  const away = host.online ? "" : host.lastSeenAt === null ? "never connected" : "offline";
+  if (lastBackup === null) {
+    return (
+      <span class={away === "offline" ? "word fail" : "muted"}>{away === "" ? "no backup yet" : away}</span>
+    );
+  }
+  return (
+    <span class="two">
+      <span class={`word ${toneOf(lastBackup.status)}`}>
+        {away === "" ? wordOf(lastBackup.status) : `${away} · last ${wordOf(lastBackup.status)}`}
+      </span>
+      <small>
+        <Time at={lastBackup.finishedAt} />
+      </small>
+    </span>
+  );
+}
+
+function RowAction({ host }: { host: HostRow }): JSX.Element {
+  if (host.activeJob !== null) {
+    return (
+      <a class="btn small above" href={`/jobs/${encodeURIComponent(host.activeJob.id)}`}>
+        Open job
+      </a>
+    );
+  }
+  return (
+    <button
+      type="submit"
+      class="btn small above"
+      form="run"
+      formaction={`/hosts/${encodeURIComponent(host.id)}/run`}
+      aria-label={`Run ${host.name} now`}
+      disabled={host.lastSeenAt === null}
+    >
+      Run now
+    </button>
+  );
+}
