@@ -1,0 +1,15 @@
+/**
+ * Every migration in order. Forward only: a released file is never changed, a mistake is mended by a new one.
+ * Listed by hand, not read from a folder, so that the program also works as one bundled file.
+ */
+import type { Migration } from "kysely";
+import type { Engine } from "../src/platform/db/db.ts";
+import * as users from "./0001-users-and-audit.ts";
+import * as hosts from "./0002-hosts-and-repositories.ts";
+import * as jobs from "./0003-jobs-and-snapshots.ts";
+
+export const migrations = (engine: Engine): Record<string, Migration> => ({
+  "0001-users-and-audit": users,
+  "0002-hosts-and-repositories": hosts,
+  "0003-jobs-and-snapshots": { up: (db) => jobs.up(db, engine) },
+});

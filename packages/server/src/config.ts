@@ -1,0 +1,190 @@
+/**
+ * Every setting of the server, declared once: name, schema, default, whether it is secret, one sentence.
+ * The reference page is generated from this list. A YAML file is optional; the environment wins.
+ */
+import { isAbsolute, join, resolve } from "node:path";
+import { parse as parseYaml } from "yaml";
+import { z } from "zod";
+import { AppError } from "./platform/errors.ts";
+
+export interface Setting {
+  /** The environment variable; in YAML the same without `RM_`, in lower case. */
+  name: string;
+  /** What the value is, in a word or two, for the reference. */
+  type: string;
+  default: string;
+  secret: boolean;
+  sentence: string;
+}
+
+const listen = z
+  .string()
+  .regex(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, "must be ADDRESS:PORT, such as 127.0.0.1:8080");
+const flag = z.enum(["true", "false"], "must be true or false").transform((value) => value === "true");
+const cidrList = z
+  .string()
+  .regex(/^[0-9a-f.:/,\s]*$/i, "must be a comma-separated list of CIDRs")
+  .transform((value) =>
+    value
+      .split(",")
+      .map((part) => part.trim())
+      .filter(Boolean),
+  );
+const logLevel = z.enum(
+  ["fatal", "error", "warn", "info", "debug", "trace", "silent"],
+  "must be a pino level",
+);
+
+const declared = [
+  {
+    name: "RM_LISTEN",
+    schema: listen,
+    type: "address:port",
+    default: "127.0.0.1:8080",
+    secret: false,
+    sentence: "Where the server listens. Plain HTTP: put your reverse proxy with TLS in front.",
+  },
+  {
+    name: "RM_DATA_DIR",
+    schema: z.string().min(1),
+    type: "folder",
+    default: "./data",
+    secret: false,
+    sentence: "Holds the SQLite file and the key file.",
+  },
+  {
+    name: "RM_DATABASE_URL",
+    schema: z.string().regex(/^$|^postgres(ql)?:\/\//, "must begin with postgres://"),
+    type: "URL",
+    default: "",
+    secret: true,
+    sentence: "A postgres:// URL selects PostgreSQL; otherwise SQLite in the data folder is used.",
+  },
+  {
+    name: "RM_BASE_URL",
+    schema: z
+      .string()
+      .regex(/^$|^https?:\/\/[^\s/]+$/, "must be scheme and host, such as https://backup.example.org"),
+    type: "URL",
+    default: "",
+    secret: false,
+    sentence:
+      "The public URL, used in links and to check a browser's origin; derived from the request when unset.",
+  },
+  {
+    name: "RM_TRUSTED_PROXY",
+    schema: cidrList,
+    type: "CIDR list",
+    default: "",
+    secret: false,
+    sentence: "Proxies whose X-Forwarded-* headers are believed.",
+  },
+  {
+    name: "RM_COOKIE_SECURE",
+    schema: flag,
+    type: "true or false",
+    default: "true",
+    secret: false,
+    sentence: "Whether cookies carry the Secure flag; false only to try the server over plain HTTP.",
+  },
+  {
+    name: "RM_SECRET_KEY_FILE",
+    schema: z.string(),
+    type: "file",
+    default: "",
+    secret: false,
+    sentence:
+      "The key that seals stored secrets, created 0600 at the first start; secret.key in the data folder when unset.",
+  },
+  {
+    name: "RM_LOG_LEVEL",
+    schema: logLevel,
+    type: "pino level",
+    default: "info",
+    secret: false,
+    sentence: "How much is logged: fatal, error, warn, info, debug, trace or silent.",
+  },
+] as const satisfies (Setting & { schema: z.ZodType })[];
+
+/** The list for the reference page. */
+export const settings: Setting[] = declared.map(({ schema: _schema, ...setting }) => setting);
+
+export interface Config {
+  listenHost: string;
+  listenPort: number;
+  dataDir: string;
+  databaseUrl: string | undefined;
+  baseUrl: string | undefined;
+  trustedProxies: string[];
+  cookieSecure: boolean;
+  secretKeyFile: string;
+  logLevel: string;
+}
+
+type Name = (typeof declared)[number]["name"];
+type Value<N extends Name> = z.output<Extract<(typeof declared)[number], { name: N }>["schema"]>;
+
+/** Reads the optional YAML file's text into the environment's spelling. */
+function parseFile(text: string): Record<string, string> {
+  const parsed = z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+    .safeParse(parseYaml(text) ?? {});
+  if (!parsed.success) {
+    throw new AppError(
+      "invalid",
+      "config.invalid",
+      "The configuration file must hold one plain value for each setting.",
+    );
+  }
+  const values: Record<string, string> = {};
+  for (const [key, value] of Object.entries(parsed.data)) {
+    const name = `RM_${key.toUpperCase()}`;
+    if (!declared.some((setting) => setting.name === name)) {
+      throw new AppError(
+        "invalid",
+        "config.unknown",
+        `The configuration file has an unknown setting "${key}".`,
+      );
+    }
+    values[name] = String(value);
+  }
+  return values;
+}
+
+/**
+ * @param environment the process's environment
+ * @param fileText the text of the YAML file, if one was named
+ * @throws AppError `config.invalid` or `config.unknown`; never repeats the value of a secret setting
+ */
+export function parseConfig(environment: Record<string, string | undefined>, fileText?: string): Config {
+  const given = { ...(fileText === undefined ? {} : parseFile(fileText)), ...environment };
+  const read = <N extends Name>(name: N): Value<N> => {
+    const setting = declared.find((candidate) => candidate.name === name);
+    const raw = given[name] ?? setting?.default ?? "";
+    const parsed = (setting?.schema ?? z.never()).safeParse(raw);
+    if (!parsed.success) {
+      const why = parsed.error.issues[0]?.message ?? "is not valid";
+      throw new AppError(
+        "invalid",
+        "config.invalid",
+        `${name} ${setting?.secret ? "" : `is "${raw}", but `}${why}.`,
+      );
+    }
+    return parsed.data as Value<N>;
+  };
+  const listenOn = read("RM_LISTEN");
+  const dataDir = resolve(read("RM_DATA_DIR"));
+  const keyFile = read("RM_SECRET_KEY_FILE");
+  const lastColon = listenOn.lastIndexOf(":");
+  return {
+    listenHost: listenOn.slice(0, lastColon).replace(/^\[|\]$/g, ""),
+    listenPort: Number(listenOn.slice(lastColon + 1)),
+    dataDir,
+    databaseUrl: read("RM_DATABASE_URL") || undefined,
+    baseUrl: read("RM_BASE_URL") || undefined,
+    trustedProxies: read("RM_TRUSTED_PROXY"),
+    cookieSecure: read("RM_COOKIE_SECURE"),
+    secretKeyFile: keyFile ? (isAbsolute(keyFile) ? keyFile : resolve(keyFile)) : join(dataDir, "secret.key"),
+    logLevel: read("RM_LOG_LEVEL"),
+  };
+}

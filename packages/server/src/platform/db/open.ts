@@ -1,0 +1,35 @@
+/** Opens whichever database the configuration names. */
+import { join } from "node:path";
+import { AppError } from "../errors.ts";
+import type { Db, Engine } from "./db.ts";
+import { openPostgres } from "./postgres.ts";
+import { openSqlite } from "./sqlite.ts";
+
+export interface OpenDatabase {
+  db: Db;
+  engine: Engine;
+  /** The SQLite file, when there is one. */
+  file?: string;
+}
+
+/** @throws AppError `database.unusable` when the file can't be opened */
+export function openDatabase(dataDir: string, databaseUrl: string | undefined): OpenDatabase {
+  if (databaseUrl) return { db: openPostgres(databaseUrl), engine: "postgres" };
+  const file = join(dataDir, "restic-manager.db");
+  try {
+    return { db: openSqlite(file), engine: "sqlite", file };
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause);
+    if (/readonly|read-only/i.test(text)) {
+      const message =
+        "The database is read-only. Give the server's user write access to the file and its folder.";
+      throw new AppError("internal", "database.read_only", message, { cause });
+    }
+    throw new AppError(
+      "internal",
+      "database.unusable",
+      `The database file ${file} can't be opened: ${text}.`,
+      { cause },
+    );
+  }
+}

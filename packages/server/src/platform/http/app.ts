@@ -1,0 +1,127 @@
+/**
+ * The Fastify application without any feature: security headers, limits, schemas, errors, health.
+ * Order of checks for each request: rate limit, origin, identity, policy, input schema, form token.
+ */
+import cookie from "@fastify/cookie";
+import formbody from "@fastify/formbody";
+import helmet from "@fastify/helmet";
+import rateLimit from "@fastify/rate-limit";
+import swagger from "@fastify/swagger";
+import websocket from "@fastify/websocket";
+import { maxFrameBytes } from "@restic-manager/protocol";
+import Fastify, { type FastifyRequest } from "fastify";
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
+import type { Logger } from "pino";
+import { serverVersion } from "../version.ts";
+import { checkFormToken, checkOrigin } from "./csrf.ts";
+import { createErrorAnswer, type ErrorPage } from "./failure.ts";
+import type { Identity, Policy } from "./identity.ts";
+import { type App, checkPolicy } from "./route.ts";
+
+export interface AppDeps {
+  log: Logger;
+  baseUrl: string | undefined;
+  trustedProxies: string[];
+  /** Reads the session cookie; null for an anonymous visitor. */
+  identify(request: FastifyRequest): Promise<Identity | null>;
+  errorPage: ErrorPage;
+  newRequestId(): string;
+}
+
+/** One route as declared, for the generated route × role test. */
+export interface DeclaredRoute {
+  method: string;
+  url: string;
+  policy: Policy;
+  page: boolean;
+}
+
+/** Above what a busy operator's tabs need, below what hurts: requests a minute from one address. */
+const requestsPerMinute = 1200;
+/** A form or an API call with 10,000 paths fits; backup bytes never come here. */
+const maxBodyBytes = 2 * 1024 * 1024;
+
+export interface BuiltApp {
+  app: App;
+  /** Every route added through apiRoute, pageRoute or the agent's link. */
+  declaredRoutes: DeclaredRoute[];
+}
+
+export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
+  const app = Fastify({
+    loggerInstance: deps.log,
+    disableRequestLogging: true,
+    bodyLimit: maxBodyBytes,
+    trustProxy: deps.trustedProxies.length > 0 ? deps.trustedProxies : false,
+    genReqId: deps.newRequestId,
+    forceCloseConnections: "idle",
+    routerOptions: { maxParamLength: 256 },
+  }) as unknown as App;
+  const declaredRoutes = recordRoutes(app);
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  await app.register(rateLimit, { global: true, max: requestsPerMinute, timeWindow: 60_000 });
+  await app.register(helmet, securityHeaders);
+  await app.register(cookie);
+  await app.register(formbody);
+  await app.register(websocket, { options: { maxPayload: maxFrameBytes, perMessageDeflate: false } });
+  await app.register(swagger, {
+    openapi: { info: { title: "restic-manager", version: serverVersion } },
+    transform: jsonSchemaTransform,
+  });
+  app.decorateRequest("identity", null);
+  app.addHook("onRequest", async (request) => {
+    checkOrigin(request, deps.baseUrl);
+    if (request.is404) return;
+    request.identity = await deps.identify(request);
+    checkPolicy(request.routeOptions.config.policy, request.identity);
+  });
+  app.addHook("preHandler", async (request) => checkFormToken(request));
+  app.addHook("onSend", async (request, reply) => {
+    // Pages show live state and one-time secrets; only the hashed assets may be kept, and they say so themselves.
+    if (!reply.hasHeader("cache-control")) void reply.header("cache-control", "no-store");
+    void reply.header("x-request-id", request.id);
+  });
+  app.setErrorHandler(createErrorAnswer(deps.errorPage));
+  app.setNotFoundHandler((request, reply) =>
+    createErrorAnswer(deps.errorPage)(
+      Object.assign(new Error("not found"), { statusCode: 404 }),
+      request,
+      reply,
+    ),
+  );
+  return { app, declaredRoutes };
+}
+
+function recordRoutes(app: App): DeclaredRoute[] {
+  const declared: DeclaredRoute[] = [];
+  app.addHook("onRoute", (route) => {
+    if (route.method === "HEAD" || route.config?.policy === undefined) return;
+    const { policy, page } = route.config;
+    declared.push({ method: String(route.method), url: route.url, policy, page: page ?? false });
+  });
+  return declared;
+}
+
+/** Scripts and styles come from us alone; nothing may frame us; form targets stay here. */
+const securityHeaders = {
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: {
+      defaultSrc: ["'none'"],
+      scriptSrc: ["'self'"],
+      styleSrc: ["'self'"],
+      imgSrc: ["'self'", "data:"],
+      fontSrc: ["'self'"],
+      connectSrc: ["'self'"],
+      formAction: ["'self'"],
+      baseUri: ["'none'"],
+      frameAncestors: ["'none'"],
+      manifestSrc: ["'self'"],
+    },
+  },
+  // The proxy that terminates TLS sets HSTS; over plain HTTP it would be ignored anyway.
+  strictTransportSecurity: false,
+  crossOriginEmbedderPolicy: false,
+  referrerPolicy: { policy: "same-origin" as const },
+};

@@ -1,0 +1,76 @@
+/** Turns whatever a handler threw into one AppError, one log line and one answer, JSON or page. */
+import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
+import { AppError, httpStatusOf, invalidFields } from "../errors.ts";
+
+/** Draws an error as a page; handed in because this file knows no HTML. */
+export type ErrorPage = (input: {
+  status: number;
+  title: string;
+  message: string;
+  request: FastifyRequest;
+}) => string;
+
+const titles: Record<number, string> = {
+  400: "That did not work",
+  401: "Sign in first",
+  403: "Not allowed",
+  404: "Not found",
+  409: "Not possible right now",
+  413: "Too large",
+  429: "Too many requests",
+  500: "Internal error",
+};
+
+/** An error of ours, of a schema or of Fastify → AppError. Anything else becomes "Internal error". */
+export function toAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const problems = error.validation.map((issue) => ({
+      path: issue.instancePath.split("/").filter(Boolean).join("."),
+      message: issue.message ?? "is not valid",
+    }));
+    return invalidFields("request.invalid", problems);
+  }
+  const { statusCode, message } = error as FastifyError;
+  if (statusCode === 429) return new AppError("rate_limited", "request.rate_exceeded", message);
+  if (statusCode === 404)
+    return new AppError("not_found", "request.not_found", "There is nothing at this address.");
+  if (statusCode === 413) return new AppError("invalid", "request.too_large", "The request is too large.");
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new AppError("invalid", "request.invalid", message);
+  }
+  return new AppError(
+    "internal",
+    "internal",
+    "Internal error. The server's log has the cause under this request's id.",
+    {
+      cause: error,
+    },
+  );
+}
+
+/** Fastify's error handler. */
+export function createErrorAnswer(errorPage: ErrorPage) {
+  return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const error = toAppError(thrown);
+    const status = httpStatusOf[error.kind];
+    if (status >= 500) request.log.error({ err: error.cause ?? error, code: error.code }, "request failed");
+    void reply.code(status);
+    if (!wantsPage(request)) {
+      const details = error.details === undefined ? {} : { details: error.details };
+      return reply.send({ code: error.code, message: error.message, ...details, request_id: request.id });
+    }
+    if (status === 401) return reply.redirect(`/login?next=${encodeURIComponent(request.url)}`, 303);
+    const title = titles[status] ?? "That did not work";
+    return reply
+      .type("text/html; charset=utf-8")
+      .send(errorPage({ status, title, message: error.message, request }));
+  };
+}
+
+/** Pages, and unknown addresses opened by a browser. */
+function wantsPage(request: FastifyRequest): boolean {
+  if (request.routeOptions.config.page !== undefined) return request.routeOptions.config.page;
+  return !request.url.startsWith("/api/") && (request.headers.accept ?? "").includes("text/html");
+}

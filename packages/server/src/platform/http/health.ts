@@ -1,0 +1,49 @@
+/** What a load balancer, a monitor and a curious operator ask without signing in. */
+import { sql } from "kysely";
+import { z } from "zod";
+import type { Db } from "../db/db.ts";
+import { AppError } from "../errors.ts";
+import { serverVersion } from "../version.ts";
+import { type App, apiRoute } from "./route.ts";
+
+const ok = z.object({ status: z.literal("ok") });
+
+export function addHealthRoutes(app: App, deps: { db: Db; stopping(): boolean }): void {
+  apiRoute(app, {
+    method: "GET",
+    url: "/healthz",
+    policy: "anonymous",
+    summary: "The server runs.",
+    schema: { response: { 200: ok } },
+    answer: () => ({ status: "ok" }),
+  });
+  apiRoute(app, {
+    method: "GET",
+    url: "/readyz",
+    policy: "anonymous",
+    summary: "The server runs and its database answers; 503 while it stops.",
+    schema: { response: { 200: ok } },
+    async answer() {
+      if (deps.stopping()) throw new AppError("unavailable", "server.stopping", "The server is stopping.");
+      await sql`SELECT 1`.execute(deps.db).catch((cause: unknown) => {
+        throw new AppError("unavailable", "database.unreachable", "The database does not answer.", { cause });
+      });
+      return { status: "ok" };
+    },
+  });
+  apiRoute(app, {
+    method: "GET",
+    url: "/api/version",
+    policy: "anonymous",
+    summary: "The server's version.",
+    schema: { response: { 200: z.object({ version: z.string() }) } },
+    answer: () => ({ version: serverVersion }),
+  });
+  apiRoute(app, {
+    method: "GET",
+    url: "/api/openapi.json",
+    policy: "viewer",
+    summary: "This description.",
+    answer: () => app.swagger(),
+  });
+}

@@ -1,0 +1,37 @@
+/** Who is asking, and what each route demands of them. */
+
+/** Roles from most to least powerful. */
+export const roles = ["admin", "operator", "viewer"] as const;
+export type Role = (typeof roles)[number];
+
+/** What a route demands. Every route declares one; `agent` routes check a host's bearer themselves. */
+export type Policy = "anonymous" | "viewer" | "operator" | "admin" | "agent";
+
+export interface Identity {
+  userId: string;
+  username: string;
+  role: Role;
+  /** Goes into every form as `_csrf`; derived from the session, useless without its cookie. */
+  csrfToken: string;
+}
+
+/** Whether a role may use a route. `anonymous` and `agent` routes need no role. */
+export function allows(policy: Policy, role: Role | null): boolean {
+  if (policy === "anonymous" || policy === "agent") return true;
+  return role !== null && roles.indexOf(role) <= roles.indexOf(policy);
+}
+
+/** The person or part that did something, as jobs and audit entries record it. */
+export interface Actor {
+  kind: "user" | "schedule" | "system" | "agent";
+  id: string | null;
+  name: string;
+}
+
+export const systemActor: Actor = { kind: "system", id: null, name: "system" };
+
+export const actorOf = (identity: Identity): Actor => ({
+  kind: "user",
+  id: identity.userId,
+  name: identity.username,
+});
