@@ -1,0 +1,177 @@
+/**
+ * The only importer of node:child_process, and the only place that sends signals or reads another program's
+ * identity. Invariant: output of a child goes to files or nowhere, never to a pipe: a program whose reader
+ * goes away dies of SIGPIPE, and restic then leaves its lock behind.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
+
+export type Command = { file: string; args: readonly string[] };
+
+export type SpawnOptions = {
+  command: Command;
+  /** The complete environment: nothing is inherited. */
+  env: Readonly<Record<string, string>>;
+  cwd: string;
+  /** Files to append to (created 0600); absent = thrown away. */
+  stdoutPath?: string;
+  stderrPath?: string;
+  /** True: this program waits for the child, its event loop does not end before. Default false. */
+  keepsAlive?: boolean;
+};
+
+export type ChildEnd = { code: number | null; signal: string | null };
+
+export type Child = {
+  pid: number;
+  /** Resolves once, when the child has ended. Never rejects. */
+  ended: Promise<ChildEnd>;
+};
+
+/** Who a pid was when we saw it. A pid alone is no identity: numbers are reused, certainly after a reboot. */
+export type PidIdentity = {
+  pid: number;
+  /** Field 22 of /proc/PID/stat; null where there is no /proc. */
+  startTicks: string | null;
+  /** The kernel's boot id; null where there is no /proc. */
+  bootId: string | null;
+};
+
+/**
+ * Starts a program in a session and process group of its own, so that no signal meant for us reaches it.
+ * stdin is the null device. Rejects with the system's error when the program cannot be started.
+ */
+export async function spawnOwnSession(options: SpawnOptions): Promise<Child> {
+  const opened: number[] = [];
+  const target = (path: string | undefined): number | "ignore" => {
+    if (path === undefined) return "ignore";
+    const descriptor = openSync(path, "a", 0o600);
+    opened.push(descriptor);
+    return descriptor;
+  };
+  try {
+    const child = spawn(options.command.file, [...options.command.args], {
+      cwd: options.cwd,
+      env: { ...options.env },
+      detached: true,
+      windowsHide: true,
+      stdio: ["ignore", target(options.stdoutPath), target(options.stderrPath)],
+    });
+    return await started(child, options.keepsAlive ?? false);
+  } finally {
+    for (const descriptor of opened) closeSync(descriptor);
+  }
+}
+
+function started(child: ChildProcess, keepsAlive: boolean): Promise<Child> {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("spawn", () => {
+      const ended = new Promise<ChildEnd>((done) => {
+        child.once("exit", (code, signal) => done({ code, signal }));
+      });
+      if (!keepsAlive) child.unref();
+      resolve({ pid: child.pid ?? 0, ended });
+    });
+  });
+}
+
+/**
+ * The same command with core dumps switched off. Limits are inherited, so one wrapper covers the runner and
+ * restic: a core image would hold the passwords of their environments. `exec` keeps the pid.
+ */
+export function withoutCoreDumps(command: Command): Command {
+  if (process.platform === "win32") return command;
+  return { file: "/bin/sh", args: ["-c", 'ulimit -c 0; exec "$0" "$@"', command.file, ...command.args] };
+}
+
+/** The identity of a living pid, or undefined when nothing (or only a zombie) has that number. */
+export function identifyPid(pid: number): PidIdentity | undefined {
+  if (process.platform !== "linux") {
+    return respondsToSignals(pid) ? { pid, startTicks: null, bootId: null } : undefined;
+  }
+  const stat = readStat(pid);
+  if (stat === undefined || stat.state === "Z" || stat.state === "X") return undefined;
+  return { pid, startTicks: stat.startTicks, bootId: readBootId() };
+}
+
+/** True while exactly that program still runs: same number, same start, same boot. */
+export function isAlive(identity: PidIdentity): boolean {
+  const now = identifyPid(identity.pid);
+  return now !== undefined && now.startTicks === identity.startTicks && now.bootId === identity.bootId;
+}
+
+/** Asks a process group to end (SIGTERM). Windows has no such request: the tree is ended at once. */
+export async function terminateGroup(identity: PidIdentity): Promise<void> {
+  if (!isAlive(identity)) return;
+  if (process.platform === "win32") await taskkill(identity.pid);
+  else sendSignal(-identity.pid, "SIGTERM");
+}
+
+/**
+ * Ends a program and everything it started, at once. By session, not only by group: restic moves the programs
+ * of its backends (rclone, ssh) into groups of their own, but nobody leaves the session by accident.
+ */
+export async function killTree(identity: PidIdentity): Promise<void> {
+  if (process.platform === "win32") {
+    await taskkill(identity.pid);
+    return;
+  }
+  const now = identifyPid(identity.pid);
+  // The number belongs to somebody else by now. (It cannot, while a member of our session is left.)
+  if (now !== undefined && now.startTicks !== identity.startTicks) return;
+  sendSignal(-identity.pid, "SIGKILL");
+  for (const pid of sessionMembers(identity.pid)) sendSignal(pid, "SIGKILL");
+}
+
+type Stat = { state: string; sessionId: number; startTicks: string };
+
+function readStat(pid: number): Stat | undefined {
+  let line: string;
+  try {
+    line = readFileSync(`/proc/${pid}/stat`, "utf8");
+  } catch {
+    return undefined;
+  }
+  // The second field is the program's name in parentheses and may hold spaces and parentheses itself.
+  const fields = line.slice(line.lastIndexOf(")") + 2).split(" ");
+  return { state: fields[0] ?? "X", sessionId: Number(fields[3]), startTicks: fields[19] ?? "" };
+}
+
+function readBootId(): string | null {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return null;
+  }
+}
+
+function sessionMembers(sessionId: number): number[] {
+  if (process.platform !== "linux") return [];
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => readStat(pid)?.sessionId === sessionId);
+}
+
+function respondsToSignals(pid: number): boolean {
+  return sendSignal(pid, 0);
+}
+
+/** False when nobody is there any more: for every caller that is the state it wanted. */
+function sendSignal(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}
+
+async function taskkill(pid: number): Promise<void> {
+  const { ended } = await spawnOwnSession({
+    command: { file: "taskkill", args: ["/T", "/F", "/PID", String(pid)] },
+    env: { SystemRoot: "C:\\Windows", PATH: "C:\\Windows\\System32" },
+    cwd: "C:\\",
+  });
+  await ended;
+}

@@ -1,0 +1,46 @@
+/** Who this machine is, for hello and enrolment. Nothing here identifies the machine to anybody but our server. */
+import { createHash } from "node:crypto";
+import { hostname } from "node:os";
+import { readTextIfExists } from "./files.ts";
+
+export type Machine = {
+  hostname: string;
+  /** Node's names: `linux`, `win32`, … */
+  os: string;
+  arch: string;
+  /** Null where the system has none. */
+  machineId: string | null;
+  bootId: string | null;
+};
+
+/**
+ * machine-id(5) asks programs not to publish the id itself but a keyed hash of it; the constant is the key and
+ * must never change: the server tells cloned machines apart by the result.
+ */
+const MACHINE_ID_KEY = "restic-manager/agent/machine-id/v1";
+
+/** Reads the identity of this machine; what the system does not offer is null. */
+export async function readMachine(): Promise<Machine> {
+  const machineId = await readLine("/etc/machine-id");
+  return {
+    hostname: hostname(),
+    os: process.platform,
+    arch: process.arch,
+    machineId: machineId === null ? null : applicationId(machineId),
+    bootId: await readLine("/proc/sys/kernel/random/boot_id"),
+  };
+}
+
+/** The id under which our server knows a machine-id. */
+export function applicationId(machineId: string): string {
+  return createHash("sha256").update(`${MACHINE_ID_KEY}\0${machineId}`).digest("hex").slice(0, 32);
+}
+
+async function readLine(path: string): Promise<string | null> {
+  try {
+    return (await readTextIfExists(path))?.trim() || null;
+  } catch {
+    // A locked-down sandbox hides these files; the agent works without them.
+    return null;
+  }
+}

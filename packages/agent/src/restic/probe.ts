@@ -1,0 +1,89 @@
+/**
+ * Short questions to a repository: can it be opened, and what is in it. Reads only, never with a lock, each
+ * bounded in time and output. Answers are values; nothing here throws for what a repository does.
+ */
+import { catConfigArgs, snapshotsArgs } from "./args.ts";
+import { describeProblem, interpretExit, type ResticProblem } from "./exit.ts";
+import { parseSnapshots, type Snapshot } from "./output.ts";
+import { runShort, type ShortDeps, type ShortOutcome } from "./short.ts";
+
+export type ProbeOptions = {
+  resticPath: string;
+  /** From `buildResticEnv`. */
+  env: Readonly<Record<string, string>>;
+  redact: (text: string) => string;
+  timeoutMs?: number;
+  signal?: AbortSignal;
+};
+
+export type ProbeOutcome =
+  | { kind: "ok" }
+  /** There is no repository at the location: create one, or find out why it is gone. */
+  | { kind: "absent"; problem: ResticProblem }
+  | { kind: "failed"; problem: ResticProblem }
+  | { kind: "aborted" };
+
+/** Opens the repository with its password. */
+export async function probeRepository(deps: ShortDeps, options: ProbeOptions): Promise<ProbeOutcome> {
+  const outcome = await runShort(deps, { ...options, argv: [options.resticPath, ...catConfigArgs()] });
+  const problem = findProblem(outcome);
+  if (problem === "aborted") return { kind: "aborted" };
+  if (problem === undefined) return { kind: "ok" };
+  return { kind: problem.code === "restic.repository_missing" ? "absent" : "failed", problem };
+}
+
+export type ListOutcome =
+  | { kind: "ok"; snapshots: Snapshot[]; skipped: number }
+  | { kind: "failed"; problem: ResticProblem }
+  | { kind: "aborted" };
+
+/**
+ * The snapshots of one host, oldest first as restic lists them. Asked a second time when restic failed: a read
+ * without a lock may meet a prune and lose the race once.
+ */
+export async function listSnapshots(
+  deps: ShortDeps,
+  options: ProbeOptions & { hostName: string },
+): Promise<ListOutcome> {
+  const first = await listOnce(deps, options);
+  const raced = first.kind === "failed" && first.problem.code === "restic.failed";
+  return raced ? listOnce(deps, options) : first;
+}
+
+async function listOnce(deps: ShortDeps, options: ProbeOptions & { hostName: string }): Promise<ListOutcome> {
+  const argv = [options.resticPath, ...snapshotsArgs(options.hostName)];
+  const outcome = await runShort(deps, { ...options, argv });
+  const problem = findProblem(outcome);
+  if (problem === "aborted") return { kind: "aborted" };
+  if (problem !== undefined) return { kind: "failed", problem };
+  const parsed = parseSnapshots(outcome.kind === "exited" ? outcome.stdout : "");
+  if (parsed.kind === "invalid") return { kind: "failed", problem: describeProblem("restic.bad_output") };
+  return parsed;
+}
+
+/** Undefined when the command succeeded. */
+function findProblem(outcome: ShortOutcome): ResticProblem | "aborted" | undefined {
+  switch (outcome.kind) {
+    case "aborted":
+      return "aborted";
+    case "timeout":
+      return describeProblem("restic.timeout", outcome.stderrTail);
+    case "output_too_large":
+      return describeProblem("restic.output_too_large", outcome.stderrTail);
+    case "spawn_failed":
+      return describeProblem("restic.spawn_failed", [], null, outcome.message);
+    case "exited": {
+      const { code, signal, stderrTail } = outcome;
+      const exit = {
+        kind: "exited" as const,
+        code,
+        signal,
+        startedAtMs: 0,
+        endedAtMs: 0,
+        stopRequested: false,
+      };
+      const meaning = interpretExit(exit, stderrTail);
+      return meaning.kind === "failed" || meaning.kind === "warning" ? meaning.problem : undefined;
+    }
+  }
+}
