@@ -23,6 +23,7 @@ export default defineConfig({
         ssr,
         test: {
           name: "stores",
+          globalSetup: ["packages/testkit/src/postgres-setup.ts"],
           include: ["packages/**/*.store.test.ts"],
           testTimeout: 30_000,
           hookTimeout: 60_000,

@@ -1,0 +1,76 @@
+/** Every migration on both engines: from nothing, twice, and against a newer database. */
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { engines, openEmptyDatabase, openTestDatabase } from "@restic-manager/testkit";
+import { sql } from "kysely";
+import { describe, expect, it } from "vitest";
+import { migrate } from "../src/platform/db/migrate.ts";
+import { openSqlite } from "../src/platform/db/sqlite.ts";
+import { migrations } from "./index.ts";
+
+describe.each(engines)("migrations on %s", (engine) => {
+  it("apply in order on an empty database and not again", async () => {
+    const { db, close } = await openEmptyDatabase(engine);
+    const all = migrations(engine);
+    const first = await migrate({ db, engine, migrations: all });
+    expect(first.applied).toEqual(Object.keys(all));
+    expect((await migrate({ db, engine, migrations: all })).applied).toEqual([]);
+    await close();
+  });
+
+  it("refuse a database of a newer version with a sentence", async () => {
+    const { db, close } = await openTestDatabase(engine);
+    await sql`INSERT INTO kysely_migration (name, timestamp) VALUES ('9999-future', '2030-01-01')`.execute(
+      db,
+    );
+    await expect(migrate({ db, engine, migrations: migrations(engine) })).rejects.toMatchObject({
+      code: "database.newer",
+      message: expect.stringContaining("9999-future"),
+    });
+    await close();
+  });
+
+  it("leave nothing behind when one fails", async () => {
+    const { db, close } = await openTestDatabase(engine);
+    const broken = {
+      ...migrations(engine),
+      "9000-broken": {
+        async up(tx: typeof db) {
+          await tx.schema.createTable("half").addColumn("id", "text").execute();
+          throw new Error("stopped in the middle");
+        },
+      },
+    };
+    await expect(migrate({ db, engine, migrations: broken })).rejects.toMatchObject({
+      code: "database.migration_failed",
+    });
+    const tables = await db.introspection.getTables();
+    expect(tables.map((table) => table.name)).not.toContain("half");
+    await close();
+  });
+});
+
+describe("a SQLite file", () => {
+  it("is copied before its first pending migration and keeps its rows", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "rm-migrate-"));
+    const file = join(folder, "restic-manager.db");
+    const db = openSqlite(file);
+    const all = migrations("sqlite");
+    await migrate({ db, engine: "sqlite", migrations: all, file });
+    await sql`INSERT INTO server_facts (name, value) VALUES ('kept', 'yes')`.execute(db);
+    const more = {
+      ...all,
+      "9000-more": { up: (tx: typeof db) => tx.schema.createTable("more").addColumn("id", "text").execute() },
+    };
+    const { backup } = await migrate({ db, engine: "sqlite", migrations: more, file });
+    expect(backup).toBe(`${file}.before-9000-more`);
+    expect(statSync(backup ?? "").size).toBeGreaterThan(0);
+    const copy = openSqlite(backup ?? "");
+    const { rows } = await sql`SELECT value FROM server_facts WHERE name = 'kept'`.execute(copy);
+    expect(rows).toEqual([{ value: "yes" }]);
+    await copy.destroy();
+    await db.destroy();
+    rmSync(folder, { recursive: true });
+  });
+});

@@ -1,0 +1,44 @@
+/** Fresh, migrated databases for store tests: the same test body runs on SQLite and on PostgreSQL. */
+import { randomBytes } from "node:crypto";
+import { sql } from "kysely";
+import { migrations } from "../../server/migrations/index.ts";
+import type { Db, Engine } from "../../server/src/platform/db/db.ts";
+import { migrate } from "../../server/src/platform/db/migrate.ts";
+import { openPostgres } from "../../server/src/platform/db/postgres.ts";
+import { openSqlite } from "../../server/src/platform/db/sqlite.ts";
+
+export interface TestDatabase {
+  db: Db;
+  engine: Engine;
+  close(): Promise<void>;
+}
+
+/** Both engines, for `describe.each(engines)`. */
+export const engines: Engine[] = ["sqlite", "postgres"];
+
+/** An empty database of that engine, not yet migrated. */
+export async function openEmptyDatabase(engine: Engine): Promise<TestDatabase> {
+  if (engine === "sqlite") {
+    const db = openSqlite(":memory:");
+    return { db, engine, close: () => db.destroy() };
+  }
+  const url = process.env.RM_TEST_POSTGRES_URL;
+  if (!url) throw new Error("RM_TEST_POSTGRES_URL is not set: run this file in the vitest project `stores`");
+  const schema = `t${randomBytes(8).toString("hex")}`;
+  const admin = openPostgres(url);
+  await sql`CREATE SCHEMA ${sql.id(schema)}`.execute(admin);
+  const db = openPostgres(url, schema);
+  const close = async () => {
+    await db.destroy();
+    await sql`DROP SCHEMA ${sql.id(schema)} CASCADE`.execute(admin);
+    await admin.destroy();
+  };
+  return { db, engine, close };
+}
+
+/** A database with this build's schema. */
+export async function openTestDatabase(engine: Engine): Promise<TestDatabase> {
+  const database = await openEmptyDatabase(engine);
+  await migrate({ db: database.db, engine, migrations: migrations(engine) });
+  return database;
+}

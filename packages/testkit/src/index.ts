@@ -1,0 +1,4 @@
+/** What tests may use. Never imported by a program. */
+export * from "./clock.ts";
+export * from "./databases.ts";
+export * from "./postgres-cluster.ts";
