@@ -51,7 +51,7 @@ function parseStanzas(text: string): AptSource[] {
       const value = new RegExp(`^${name}:[ \t]*(.*)$`, "im").exec(unfolded)?.[1] ?? "";
       return value.split(/\s+/).filter((word) => word !== "");
     };
-    if (!words("Types").includes("deb") || /^no|false|0$/i.test(words("Enabled")[0] ?? "")) return [];
+    if (!words("Types").includes("deb") || /^(no|false|0)$/i.test(words("Enabled")[0] ?? "")) return [];
     const [signedBy] = words("Signed-By").filter((word) => word.startsWith("/"));
     return words("URIs").map((uri) => ({
       uri,
