@@ -123,6 +123,17 @@ describe("boundaries", () => {
     expect(placesOf(root)).toEqual([`${features}/hosts/hosts.test.ts:1 slice-rank`]);
   });
 
+  it("lets only the testkit look inside another package", () => {
+    const root = treeOf({
+      "packages/protocol/src/index.ts": "",
+      "packages/agent/src/link/link.ts": 'import "../../../protocol/src/index.ts";\n',
+      "packages/testkit/src/databases.ts": 'import "../../server/src/platform/db.ts";\n',
+      "packages/server/src/platform/db.ts": "",
+    });
+
+    expect(placesOf(root)).toEqual(["packages/agent/src/link/link.ts:1 package-direction"]);
+  });
+
   it("measures a test inside describe, not describe itself", () => {
     const lines = (count: number) => "    use();\n".repeat(count);
     const root = treeOf({
