@@ -19,11 +19,13 @@ const kinds = ["added", "changed", "fixed"] as const;
 
 interface Change {
   readonly kind: (typeof kinds)[number];
-  /** `undefined` until it is released. */
-  readonly version: string | undefined;
+  /** The heading of its section: a version, or `unreleased`. */
+  readonly section: string;
   readonly path: string;
   readonly text: string;
 }
+
+const unreleased = "Unreleased";
 
 const opening = `# Changelog
 
@@ -33,10 +35,10 @@ Built from \`changes/\` by \`npm run changelog\`; edit the files there.
 /** The whole CHANGELOG.md. Throws an Error that names the first file that is not understood. */
 export function buildChangelog(files: readonly ChangeFile[]): string {
   const changes = files.map(parseChange);
-  const versions = [...new Set(changes.map((change) => change.version))].sort(byAge);
-  const sections = versions.map((version) => {
-    const own = changes.filter((change) => change.version === version);
-    return `## ${version ?? "Unreleased"}\n\n${kinds.flatMap((kind) => listKind(kind, own)).join("\n\n")}\n`;
+  const headings = [...new Set(changes.map((change) => change.section))].sort(byAge);
+  const sections = headings.map((heading) => {
+    const own = changes.filter((change) => change.section === heading);
+    return `## ${heading}\n\n${kinds.flatMap((kind) => listKind(kind, own)).join("\n\n")}\n`;
   });
   return [opening, ...sections].join("\n");
 }
@@ -44,18 +46,18 @@ export function buildChangelog(files: readonly ChangeFile[]): string {
 function parseChange({ path, text }: ChangeFile): Change {
   const name = /^(?:(\d+\.\d+\.\d+)\/)?\d{4}-[a-z0-9-]+\.md$/.exec(path);
   if (name === null) throw new Error(`changes/${path}: the name must look like 0001-some-words.md`);
-  const [, word, body] = /^kind: (\w+)\n\n([^]+)$/.exec(text) ?? [];
+  const [, word, body] = /^kind: (\w+)\n\n([\s\S]+)$/.exec(text) ?? [];
   const kind = kinds.find((known) => known === word);
   if (kind === undefined || body === undefined || body.trim() === "") {
     throw new Error(`changes/${path}: must be "kind: ${kinds.join("|")}", an empty line, and a text`);
   }
-  return { kind, version: name[1], path, text: body.trim() };
+  return { kind, section: name[1] ?? unreleased, path, text: body.trim() };
 }
 
 /** What is not released yet comes first, then the newest version. */
-function byAge(a: string | undefined, b: string | undefined): number {
-  if (a === undefined) return -1;
-  return b === undefined ? 1 : compareVersions(b, a);
+function byAge(a: string, b: string): number {
+  if (a === unreleased || b === unreleased) return a === unreleased ? -1 : 1;
+  return compareVersions(b, a);
 }
 
 function listKind(kind: Change["kind"], changes: readonly Change[]): string[] {
