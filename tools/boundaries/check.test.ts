@@ -1,5 +1,5 @@
 /** The check against two trees on disk: one that obeys, one that breaks every rule. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
@@ -108,6 +108,20 @@ describe("boundaries", () => {
     });
 
     expect(checkTree(root)).toEqual({ fileCount: 0, violations: [] });
+  });
+
+  it("compares every table of ranks with the house", () => {
+    const table = readFileSync(join(import.meta.dirname, "../../docs/adr/0002-slices-and-ranks.md"), "utf8");
+    const root = treeOf({
+      "docs/true.md": table,
+      "docs/false.md": table.replace("| 2 | hosts, repositories |", "| 2 | hosts, weather (unused) |"),
+    });
+
+    expect(checkTree(root).violations).toEqual(
+      ["repositories has rank none here, 2 in the house", "weather has rank 2 here, none in the house"].map(
+        (message) => ({ path: "docs/false.md", line: 17, rule: "rank-table", message }),
+      ),
+    );
   });
 
   it("lets tests look at the stores of lower slices, and at nothing higher", () => {

@@ -4,6 +4,7 @@
  * Invariant: the result depends on the tree only and is sorted by path, line and rule.
  * Not here: printing, exit codes.
  */
+import { documentRules } from "./rules/documents.ts";
 import { manifestRules } from "./rules/manifests.ts";
 import { nameRules } from "./rules/names.ts";
 import { directionRules } from "./rules/packages.ts";
@@ -37,7 +38,12 @@ export function checkTree(root: string): CheckResult {
 }
 
 function checkFiles(files: readonly TreeFile[]): Violation[] {
-  return files.flatMap((file) => [...textRules(file), ...manifestRules(file), ...nameRules.path(file)]);
+  return files.flatMap((file) => [
+    ...textRules(file),
+    ...manifestRules(file),
+    ...documentRules(file),
+    ...nameRules.path(file),
+  ]);
 }
 
 function checkSource(source: SourceFile): Violation[] {
