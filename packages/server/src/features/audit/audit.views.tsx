@@ -90,7 +90,7 @@ function AuditPage(props: AuditPageProps): JSX.Element {
 function Filters(props: AuditPageProps & { filtered: boolean }): JSX.Element {
   const { filter } = props;
   return (
-    <form class="filters" method="get" action="/audit" role="search" aria-label="Filter the audit log">
+    <form class="filters" method="get" action="/audit" aria-label="Filter the audit log">
       <Choice name="user" label="User" value={filter.user} options={props.users} any="Anyone" />
       <Choice name="action" label="Action" value={filter.action} options={props.actions} any="Any action" />
       <label class="filter">

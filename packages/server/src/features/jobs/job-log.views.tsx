@@ -37,13 +37,13 @@ export function LogPanel(props: LogPanelProps): JSX.Element {
       tools={<LogTools api={api} />}
     >
       <p class="log-note" id="log-note" role="status" hidden />
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region needs a tab stop */}
       <div
         id="log"
         class="log"
         role="log"
         aria-label="Job log"
         aria-live="off"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls needs a tab stop
         tabIndex={0}
         data-log-src={`${api}/stream`}
         data-live={props.live ? "" : undefined}
@@ -57,7 +57,7 @@ export function LogPanel(props: LogPanelProps): JSX.Element {
 function LogTools({ api }: { api: string }): JSX.Element {
   return (
     <>
-      <span class="tools scripted" id="log-tools" hidden>
+      <span class="tools scripted" id="log-tools">
         <button type="button" class="chip" data-log-level="error" aria-pressed="false">
           Errors{" "}
           <span class="chip-count" id="log-errors">

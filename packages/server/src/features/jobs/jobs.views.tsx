@@ -8,7 +8,7 @@ import { formatBytes, formatCount, formatDuration, formatUtc } from "../../platf
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { renderFragment, renderPage } from "../../platform/html/page.tsx";
-import { Facts, Notice, ProgressBar } from "../../platform/html/parts.tsx";
+import { Facts, Notice, ProgressBar, ScrollText } from "../../platform/html/parts.tsx";
 import { PROGRESS_CELLS, type Progress, progressCells } from "../../platform/html/progress.ts";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import { isLive, type JobStatus, Pill, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
@@ -95,7 +95,11 @@ export function renderJobPage(page: PageContext, props: JobPageProps): string {
     ],
     content: (
       <>
-        <div id="job-live" data-job-src={`/fragments/jobs/${encodeURIComponent(props.id)}`}>
+        <div
+          id="job-live"
+          data-job-src={`/fragments/jobs/${encodeURIComponent(props.id)}`}
+          data-job-status={props.status}
+        >
           <JobHead {...props} />
         </div>
         <LogPanel jobId={props.id} live={isLive(props.status)} {...props.log} />
@@ -168,10 +172,11 @@ function Failure({ failure, status }: { failure: JobFailure; status: JobStatus }
           {failure.why} {failure.advice}
         </span>
         {failure.stderrTail.length === 0 ? null : (
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region needs a tab stop
-          <pre class="stderr" role="region" aria-label="Last lines of restic’s errors" tabIndex={0}>
-            {failure.stderrTail.join("\n")}
-          </pre>
+          <ScrollText
+            class="stderr"
+            label="Last lines of restic’s errors"
+            text={failure.stderrTail.join("\n")}
+          />
         )}
         {failure.exitCode === null ? null : <p class="faint">restic ended with code {failure.exitCode}.</p>}
       </Notice>

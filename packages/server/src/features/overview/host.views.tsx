@@ -3,20 +3,22 @@
  * host-tabs.views.tsx and host-settings.views.tsx.
  */
 import type { ComponentChildren, JSX } from "preact";
-import { formatCount, formatPercent, splitBytes } from "../../platform/html/format.ts";
+import { formatCount, splitBytes } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { renderFragment, renderPage } from "../../platform/html/page.tsx";
-import { Panel, ProgressBar, Tags } from "../../platform/html/parts.tsx";
+import { Tags } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import { Dot, type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
+import { HostAside } from "./host-aside.views.tsx";
 import {
   DangerZone,
   type DangerZoneProps,
   RepositoryTab,
   type RepositoryTabProps,
 } from "./host-settings.views.tsx";
+import type { HostCondition } from "./host-table.views.tsx";
 import {
   JobsTab,
   type JobsTabProps,
@@ -25,7 +27,6 @@ import {
   SourcesTab,
   type SourcesTabProps,
 } from "./host-tabs.views.tsx";
-import type { HostCondition } from "./overview.views.tsx";
 
 /** Who the host is. */
 export interface HostHeader {
@@ -147,7 +148,7 @@ function HostContent(props: HostPageProps): JSX.Element {
         <div class="aside-main">
           <TabContent hostId={props.host.id} hostName={props.host.name} tab={props.tab} />
         </div>
-        <Aside {...props} />
+        <HostAside {...props} />
       </div>
     </>
   );
@@ -291,102 +292,5 @@ function Vitals({ vitals }: { vitals: HostVitals }): JSX.Element {
         }
       />
     </dl>
-  );
-}
-
-function Aside(props: HostPageProps): JSX.Element {
-  const { host } = props;
-  const mayOperate = useMayOperate();
-  return (
-    <aside class="aside" aria-label="About this host" id="host-aside">
-      {props.activeJob === null ? null : <ActiveJob job={props.activeJob} />}
-      {mayOperate && props.sourceGroups.length > 0 ? <RunGroups {...props} /> : null}
-      <Panel title="Agent">
-        <dl class="pairs">
-          <Pair
-            term="Agent"
-            value={
-              host.agentVersion === null ? (
-                <None label="unknown" />
-              ) : (
-                <span class="mono">{host.agentVersion}</span>
-              )
-            }
-          />
-          <Pair
-            term="restic"
-            value={
-              host.resticVersion === null ? (
-                <span class="word fail">not found</span>
-              ) : (
-                <span class="mono">{host.resticVersion}</span>
-              )
-            }
-          />
-          <Pair term="Added" value={<Time at={host.createdAt} />} />
-          <Pair term="Id" value={<span class="mono break">{host.id}</span>} />
-        </dl>
-        {host.resticProblem === null ? null : <p class="aside-problem">{host.resticProblem}</p>}
-      </Panel>
-    </aside>
-  );
-}
-
-function Pair({ term, value }: { term: string; value: ComponentChildren }): JSX.Element {
-  return (
-    <div>
-      <dt>{term}</dt>
-      <dd>{value}</dd>
-    </div>
-  );
-}
-
-function ActiveJob({ job }: { job: NonNullable<HostPageProps["activeJob"]> }): JSX.Element {
-  return (
-    <Panel title="Now" id="host-now">
-      <a class="now" href={`/jobs/${encodeURIComponent(job.id)}`}>
-        <span class="now-line">
-          <span>
-            {job.kind} <span class="muted">{job.subject}</span>
-          </span>
-          <span class={`word ${toneOf(job.status)}`}>
-            {job.share === null ? wordOf(job.status) : formatPercent(job.share)}
-          </span>
-        </span>
-        {job.status === "running" ? <ProgressBar share={job.share} label={`${job.kind} progress`} /> : null}
-        <small class="faint">
-          {job.status === "queued" ? "waiting since " : "started "}
-          <Time at={job.at} />
-        </small>
-      </a>
-    </Panel>
-  );
-}
-
-function RunGroups(props: HostPageProps): JSX.Element {
-  return (
-    <Panel title="Run now" id="host-run">
-      <ul class="run-list">
-        {props.sourceGroups.map((group) => (
-          <li key={group.id}>
-            <span class="mono clip" title={group.name}>
-              {group.name}
-            </span>
-            <PostForm
-              action={`/hosts/${encodeURIComponent(props.host.id)}/sources/${encodeURIComponent(group.id)}/run`}
-            >
-              <button
-                type="submit"
-                class="btn small"
-                aria-label={`Run ${group.name} now`}
-                disabled={props.host.lastSeenAt === null}
-              >
-                Run
-              </button>
-            </PostForm>
-          </li>
-        ))}
-      </ul>
-    </Panel>
   );
 }

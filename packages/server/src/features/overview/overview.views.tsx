@@ -3,51 +3,15 @@
  * the URL. Rows are lean on purpose: 1,000 of them make one page. Hosts' own pages are in host.views.tsx.
  */
 import type { ComponentChildren, JSX } from "preact";
-import { formatCount, formatPercent, splitBytes } from "../../platform/html/format.ts";
+import { formatCount, splitBytes } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { renderFragment, renderPage } from "../../platform/html/page.tsx";
 import { Empty, urlWith } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
-import { Dot, type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
-import { Bytes, None, Time } from "../../platform/html/values.tsx";
-
-/** How a host stands, worst thing first; decides dot, accent and filter. */
-export type HostCondition = "ok" | "warning" | "failed" | "running" | "offline" | "waiting" | "new";
-
-/** One row of the table. */
-export interface HostRow {
-  id: string;
-  name: string;
-  condition: HostCondition;
-  os: string | null;
-  arch: string | null;
-  tags: readonly string[];
-  online: boolean;
-  lastSeenAt: number | null;
-  lastBackup: { status: JobStatus; finishedAt: number } | null;
-  /** The job that is queued or running now. `share` is 0 to 1, null while the total is unknown. */
-  activeJob: {
-    id: string;
-    status: "queued" | "dispatched" | "running";
-    share: number | null;
-    at: number;
-  } | null;
-  repositorySizeBytes: number | null;
-  snapshotCount: number | null;
-}
-
-/** What the table is filtered and ordered by. */
-export interface HostFilter {
-  search?: string;
-  tag?: string;
-  state?: "attention" | "running" | "offline";
-  sort?: HostSort;
-  direction?: "asc" | "desc";
-}
-
-/** The columns one can order by. */
-export type HostSort = "name" | "backup" | "size" | "snapshots";
+import { type JobStatus, type Tone, wordOf } from "../../platform/html/state.tsx";
+import { None, Time } from "../../platform/html/values.tsx";
+import { type HostFilter, type HostRow, HostTable } from "./host-table.views.tsx";
 
 /** Figures of the whole fleet, not of the filtered rows. */
 export interface FleetFigures {
@@ -301,8 +265,7 @@ function HostTools(props: DashboardProps): JSX.Element {
         class="search-form"
         method="get"
         action="/"
-        role="search"
-        aria-label="Hosts"
+        aria-label="Find hosts"
         data-live-filter="dashboard-live"
       >
         <Kept name="state" value={filter.state} />
@@ -329,7 +292,7 @@ function HostTools(props: DashboardProps): JSX.Element {
             aria-label="Search hosts"
             data-search=""
           />
-          <kbd aria-hidden="true">/</kbd>
+          <kbd>/</kbd>
         </span>
         <noscript>
           <button type="submit" class="btn small">
@@ -343,155 +306,4 @@ function HostTools(props: DashboardProps): JSX.Element {
 
 function Kept({ name, value }: { name: string; value: string | undefined }): JSX.Element | null {
   return value ? <input type="hidden" name={name} value={value} /> : null;
-}
-
-function HostTable(props: DashboardProps): JSX.Element {
-  return (
-    <table class="rows hosts">
-      <caption class="sr-only">Hosts and their last backups</caption>
-      <thead>
-        <tr>
-          <SortHeader filter={props.filter} column="name" label="Host" class="col-host" />
-          <th scope="col" class="col-tags wide-only">
-            Tags
-          </th>
-          <SortHeader filter={props.filter} column="backup" label="Last backup" class="col-backup" />
-          <SortHeader filter={props.filter} column="size" label="Repository" class="num col-size mid-up" />
-          <SortHeader
-            filter={props.filter}
-            column="snapshots"
-            label="Snapshots"
-            class="num col-count mid-up"
-          />
-          <th scope="col" class="col-act mid-up">
-            <span class="sr-only">Actions</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody id="host-rows">
-        {props.hosts.map((host) => (
-          <HostTableRow key={host.id} host={host} />
-        ))}
-      </tbody>
-    </table>
-  );
-}
-
-function SortHeader(props: {
-  filter: HostFilter;
-  column: HostSort;
-  label: string;
-  class: string;
-}): JSX.Element {
-  const { filter, column } = props;
-  const active = (filter.sort ?? "name") === column;
-  const direction = filter.direction ?? "asc";
-  const next = active && direction === "asc" ? "desc" : "asc";
-  const order = direction === "asc" ? "ascending" : "descending";
-  return (
-    <th scope="col" class={props.class} aria-sort={active ? order : undefined}>
-      <a class="sort" href={urlWith("/", { ...filter, sort: column, direction: next })}>
-        {props.label}
-      </a>
-    </th>
-  );
-}
-
-const ACCENTS: Partial<Record<Tone, string>> = { fail: "fail", warn: "warn" };
-
-function HostTableRow({ host }: { host: HostRow }): JSX.Element {
-  const mayOperate = useMayOperate();
-  const tone = toneOf(host.condition);
-  const id = encodeURIComponent(host.id);
-  const platform = host.os === null ? "not connected yet" : `${host.os}/${host.arch ?? "?"}`;
-  return (
-    <tr class={ACCENTS[tone]} id={`host-${host.id}`}>
-      <td>
-        <span class="lead">
-          <Dot tone={tone} label={wordOf(host.condition)} />
-          <span class="two">
-            <a class="row-link mono" href={`/hosts/${id}`}>
-              {host.name}
-            </a>
-            <small>{platform}</small>
-          </span>
-        </span>
-      </td>
-      <td class="wide-only tags-cell">
-        {host.tags.map((tag) => (
-          <span class="tag" key={tag}>
-            {tag}
-          </span>
-        ))}
-      </td>
-      <td>
-        <BackupCell host={host} />
-      </td>
-      <td class="num mid-up">
-        <Bytes size={host.repositorySizeBytes} />
-      </td>
-      <td class="num mid-up">
-        {host.snapshotCount === null ? <None label="unknown" /> : formatCount(host.snapshotCount)}
-      </td>
-      <td class="num mid-up">{mayOperate ? <RowAction host={host} /> : null}</td>
-    </tr>
-  );
-}
-
-function BackupCell({ host }: { host: HostRow }): JSX.Element {
-  const { activeJob, lastBackup } = host;
-  if (activeJob !== null) {
-    const share =
-      activeJob.status === "running" && activeJob.share !== null ? ` ${formatPercent(activeJob.share)}` : "";
-    return (
-      <span class="two">
-        <span class={`word ${toneOf(activeJob.status)}`}>
-          {wordOf(activeJob.status)}
-          {share}
-        </span>
-        <small>
-          {activeJob.status === "queued" ? "since " : "started "}
-          <Time at={activeJob.at} />
-        </small>
-      </span>
-    );
-  }
-  const away = host.online ? "" : host.lastSeenAt === null ? "never connected" : "offline";
-  if (lastBackup === null) {
-    return (
-      <span class={away === "offline" ? "word fail" : "muted"}>{away === "" ? "no backup yet" : away}</span>
-    );
-  }
-  return (
-    <span class="two">
-      <span class={`word ${toneOf(lastBackup.status)}`}>
-        {away === "" ? wordOf(lastBackup.status) : `${away} · last ${wordOf(lastBackup.status)}`}
-      </span>
-      <small>
-        <Time at={lastBackup.finishedAt} />
-      </small>
-    </span>
-  );
-}
-
-function RowAction({ host }: { host: HostRow }): JSX.Element {
-  if (host.activeJob !== null) {
-    return (
-      <a class="btn small above" href={`/jobs/${encodeURIComponent(host.activeJob.id)}`}>
-        Open job
-      </a>
-    );
-  }
-  return (
-    <button
-      type="submit"
-      class="btn small above"
-      form="run"
-      formaction={`/hosts/${encodeURIComponent(host.id)}/run`}
-      aria-label={`Run ${host.name} now`}
-      disabled={host.lastSeenAt === null}
-    >
-      Run now
-    </button>
-  );
 }

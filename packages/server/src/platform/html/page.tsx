@@ -43,7 +43,7 @@ export function renderPage(page: PageContext, view: PageView): string {
     );
   return `<!doctype html>${render(
     <PageProvider value={page}>
-      <html lang="en" data-theme={page.theme}>
+      <html lang="en" data-theme={page.theme} data-now={page.now}>
         <Head title={view.title} assets={page.assets} modules={view.modules ?? []} />
         <body>{body}</body>
       </html>

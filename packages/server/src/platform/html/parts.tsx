@@ -81,15 +81,25 @@ export function Tags({ tags }: { tags: readonly string[] }): JSX.Element | null 
   );
 }
 
-/** Text to take along: selectable, with a copy button that appears when scripts run. */
+/** Text that may scroll, reachable by keyboard. The text itself is in an element with the id, when given. */
+export function ScrollText(props: { text: string; label: string; id?: string; class?: string }): JSX.Element {
+  return (
+    <section
+      class={props.class ?? "scroll-text"}
+      aria-label={props.label}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls needs a tab stop
+      tabIndex={0}
+    >
+      <pre id={props.id}>{props.text}</pre>
+    </section>
+  );
+}
+
+/** Text to take along: selectable, with a copy button where scripts run. */
 export function CopyBlock({ text, label, id }: { text: string; label: string; id: string }): JSX.Element {
   return (
     <div class="copy-block">
-      {/* The scrolling block must be reachable by keyboard, hence the tab stop. */}
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region needs a tab stop */}
-      <pre id={id} tabIndex={0} aria-label={label} role="region">
-        {text}
-      </pre>
+      <ScrollText class="copy-text" text={text} label={label} id={id} />
       <CopyButton target={id} label={label} />
     </div>
   );
@@ -98,7 +108,7 @@ export function CopyBlock({ text, label, id }: { text: string; label: string; id
 /** Copies the text of the element with the id `target`; hidden while scripts do not run. */
 export function CopyButton({ target, label }: { target: string; label: string }): JSX.Element {
   return (
-    <button type="button" class="btn small" data-copy={target} hidden aria-label={`Copy ${label}`}>
+    <button type="button" class="btn small scripted" data-copy={target} aria-label={`Copy ${label}`}>
       <Icon name="copy" />
       <span data-copy-word="">Copy</span>
     </button>

@@ -77,7 +77,7 @@ function Rail(props: { nav: Section | undefined; counts: Partial<Record<Section,
         </a>
         <div class="rail-line">
           <ThemeSwitch />
-          <button type="button" class="key-button" data-shortcuts="" hidden aria-label="Keyboard shortcuts">
+          <button type="button" class="key-button scripted" data-shortcuts="" aria-label="Keyboard shortcuts">
             <kbd>?</kbd>
           </button>
         </div>

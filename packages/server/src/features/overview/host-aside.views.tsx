@@ -1,0 +1,109 @@
+/** Beside a host's tabs: what runs now, what can be run, and the agent's facts. */
+import type { ComponentChildren, JSX } from "preact";
+import { formatPercent } from "../../platform/html/format.ts";
+import { PostForm } from "../../platform/html/forms.tsx";
+import { Panel, ProgressBar } from "../../platform/html/parts.tsx";
+import { useMayOperate } from "../../platform/html/scope.ts";
+import { toneOf, wordOf } from "../../platform/html/state.tsx";
+import { None, Time } from "../../platform/html/values.tsx";
+import type { HostPageProps } from "./host.views.tsx";
+
+type AsideProps = Pick<HostPageProps, "host" | "activeJob" | "sourceGroups">;
+
+/** The column beside the tabs. */
+export function HostAside(props: AsideProps): JSX.Element {
+  const { host } = props;
+  const mayOperate = useMayOperate();
+  return (
+    <aside class="aside" aria-label="About this host" id="host-aside">
+      {props.activeJob === null ? null : <ActiveJob job={props.activeJob} />}
+      {mayOperate && props.sourceGroups.length > 0 ? <RunGroups {...props} /> : null}
+      <Panel title="Agent">
+        <dl class="pairs">
+          <Pair
+            term="Agent"
+            value={
+              host.agentVersion === null ? (
+                <None label="unknown" />
+              ) : (
+                <span class="mono">{host.agentVersion}</span>
+              )
+            }
+          />
+          <Pair
+            term="restic"
+            value={
+              host.resticVersion === null ? (
+                <span class="word fail">not found</span>
+              ) : (
+                <span class="mono">{host.resticVersion}</span>
+              )
+            }
+          />
+          <Pair term="Added" value={<Time at={host.createdAt} />} />
+          <Pair term="Id" value={<span class="mono break">{host.id}</span>} />
+        </dl>
+        {host.resticProblem === null ? null : <p class="aside-problem">{host.resticProblem}</p>}
+      </Panel>
+    </aside>
+  );
+}
+
+function Pair({ term, value }: { term: string; value: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{term}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}
+
+function ActiveJob({ job }: { job: NonNullable<AsideProps["activeJob"]> }): JSX.Element {
+  return (
+    <Panel title="Now" id="host-now">
+      <a class="now" href={`/jobs/${encodeURIComponent(job.id)}`}>
+        <span class="now-line">
+          <span>
+            {job.kind} <span class="muted">{job.subject}</span>
+          </span>
+          <span class={`word ${toneOf(job.status)}`}>
+            {job.share === null ? wordOf(job.status) : formatPercent(job.share)}
+          </span>
+        </span>
+        {job.status === "running" ? <ProgressBar share={job.share} label={`${job.kind} progress`} /> : null}
+        <small class="faint">
+          {job.status === "queued" ? "waiting since " : "started "}
+          <Time at={job.at} />
+        </small>
+      </a>
+    </Panel>
+  );
+}
+
+function RunGroups(props: AsideProps): JSX.Element {
+  return (
+    <Panel title="Run now" id="host-run">
+      <ul class="run-list">
+        {props.sourceGroups.map((group) => (
+          <li key={group.id}>
+            <span class="mono clip" title={group.name}>
+              {group.name}
+            </span>
+            <PostForm
+              action={`/hosts/${encodeURIComponent(props.host.id)}/sources/${encodeURIComponent(group.id)}/run`}
+            >
+              <button
+                type="submit"
+                class="btn small"
+                aria-label={`Run ${group.name} now`}
+                disabled={props.host.lastSeenAt === null}
+              >
+                Run
+              </button>
+            </PostForm>
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}
