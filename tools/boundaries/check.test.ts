@@ -119,7 +119,7 @@ describe("boundaries", () => {
 
     expect(checkTree(root).violations).toEqual(
       ["repositories has rank none here, 2 in the house", "weather has rank 2 here, none in the house"].map(
-        (message) => ({ path: "docs/false.md", line: 17, rule: "rank-table", message }),
+        (message) => ({ path: "docs/false.md", line: 16, rule: "rank-table", message }),
       ),
     );
   });
