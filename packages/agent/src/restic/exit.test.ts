@@ -1,0 +1,128 @@
+import { describe, expect, it } from "vitest";
+import { findRecording, getRecording } from "../../fixtures/restic/recorded.ts";
+import { describeProblem, interpretExit, isAlreadyInitialised, recognise, StderrTail } from "./exit.ts";
+import type { RunExit } from "./follow.ts";
+
+const exited = (code: number | null, signal: string | null = null, stopRequested = false): RunExit => ({
+  ...{ kind: "exited", code, signal, stopRequested },
+  ...{ startedAtMs: 0, endedAtMs: 1 },
+});
+
+const SUPPORTED = ["0.17.3", "0.18.0", "0.19.1"] as const;
+
+const RECORDED: readonly (readonly [string, string])[] = [
+  ["wrong-password-json", "restic.wrong_password"],
+  ["no-repo-backup-json", "restic.repository_missing"],
+  ["lock-backup-during-check", "restic.repository_locked"],
+  ["diskfull-backup-json", "restic.repository_full"],
+  ["rest-nocred", "restic.unauthorised"],
+  ["unreachable", "restic.unreachable"],
+  ["backup-all-missing-json", "restic.source_missing"],
+];
+
+describe.each(SUPPORTED)("failures of restic %s", (version) => {
+  const recorded = RECORDED.filter(([name]) => findRecording(version, name) !== undefined);
+
+  it.each(recorded)("%s is %s", (name, code) => {
+    const { exit, stderr } = getRecording(version, name);
+    const outcome = interpretExit(exited(exit), stderr);
+    expect(outcome).toMatchObject({ kind: "failed", problem: { code, exitCode: exit } });
+  });
+
+  it("a partial backup is a warning", () => {
+    const { exit, stderr } = getRecording(version, "perm-backup-json");
+    expect(interpretExit(exited(exit), stderr)).toMatchObject({
+      kind: "warning",
+      problem: { code: "restic.partial" },
+    });
+  });
+
+  it("an interrupted backup is cancelled when we sent the signal, and only then", () => {
+    const { exit, stderr } = getRecording(version, "signal-backup-SIGINT");
+    expect(interpretExit(exited(exit, null, true), stderr)).toEqual({ kind: "cancelled" });
+    expect(interpretExit(exited(exit), stderr).kind).toBe("failed");
+  });
+
+  it("init of an existing repository is recognised", () => {
+    expect(isAlreadyInitialised(getRecording(version, "init-again-json").stderr)).toBe(true);
+    expect(isAlreadyInitialised(getRecording(version, "wrong-password-json").stderr)).toBe(false);
+  });
+});
+
+describe("interpretExit", () => {
+  it.each([
+    [exited(0), { kind: "ok" }],
+    [exited(0, null, true), { kind: "ok" }],
+    [exited(null, "SIGKILL", true), { kind: "cancelled" }],
+    [exited(null, "SIGKILL"), { kind: "failed", problem: { code: "restic.killed" } }],
+    [exited(130), { kind: "failed", problem: { code: "restic.killed" } }],
+    [exited(143), { kind: "failed", problem: { code: "restic.killed" } }],
+    [
+      exited(2),
+      { kind: "failed", problem: { code: "restic.failed", message: expect.stringContaining("2") } },
+    ],
+    [{ kind: "not_started" }, { kind: "cancelled" }],
+    [{ kind: "detached" }, { kind: "detached" }],
+    [
+      { kind: "vanished", stopRequested: false },
+      { kind: "failed", problem: { code: "restic.vanished" } },
+    ],
+    [{ kind: "vanished", stopRequested: true }, { kind: "cancelled" }],
+    [
+      { kind: "spawn_failed", message: "ENOENT" },
+      {
+        kind: "failed",
+        problem: { code: "restic.spawn_failed", message: expect.stringContaining("ENOENT") },
+      },
+    ],
+  ] satisfies [RunExit, unknown][])("%o means %o", (exit, outcome) => {
+    expect(interpretExit(exit, [])).toMatchObject(outcome as object);
+  });
+
+  it("passes restic's last words on, readable", () => {
+    const outcome = interpretExit(exited(1), [
+      '{"message_type":"error","error":{"message":"denied"},"during":"scan","item":"/a"}',
+      '{"message_type":"exit_error","code":1,"message":"Fatal: something new"}',
+    ]);
+    if (outcome.kind !== "failed") throw new Error(outcome.kind);
+    expect(outcome.problem.stderrTail).toEqual(["/a: denied", "Fatal: something new"]);
+    expect(outcome.problem.message).toContain("Fatal: something new");
+  });
+
+  it("gives every problem a sentence", () => {
+    expect(describeProblem("restic.timeout").message.length).toBeGreaterThan(20);
+  });
+});
+
+describe("recognise", () => {
+  it("is not fooled by the name of a file", () => {
+    const item = '{"message_type":"error","error":{"message":"denied"},"item":"/no space left on device"}';
+    expect(recognise([item, "/x/connection refused does not exist, skipping"])).toBeUndefined();
+  });
+
+  it("believes the final words over what was retried on the way", () => {
+    const lines = [
+      "Save(<data/1>) returned error, retrying after 1s: connection refused",
+      '{"message_type":"exit_error","code":1,"message":"Fatal: write /r/x: no space left on device"}',
+    ];
+    expect(recognise(lines)).toBe("restic.repository_full");
+  });
+});
+
+describe("StderrTail", () => {
+  it("keeps the last lines only, each bounded", () => {
+    const tail = new StderrTail();
+    for (let index = 0; index < 100; index += 1) tail.add(`line ${index}`);
+    tail.add("x".repeat(100_000));
+    expect(tail.lines()).toHaveLength(20);
+    expect(tail.lines()[0]).toBe("line 81");
+    expect(tail.lines().at(-1)?.length).toBeLessThan(2_100);
+  });
+
+  it("keeps a final error recognisable when a stack trace makes it long", () => {
+    const tail = new StderrTail();
+    const message = `Fatal: no space left on device\n${"goroutine\n".repeat(1_000)}`;
+    tail.add(JSON.stringify({ message_type: "exit_error", code: 1, message }));
+    expect(recognise(tail.lines())).toBe("restic.repository_full");
+  });
+});
