@@ -1,6 +1,6 @@
 /**
  * The Fastify application without any feature: security headers, limits, schemas, errors, health.
- * Order of checks for each request: rate limit, origin, identity, policy, input schema, form token.
+ * Order of checks for each request: rate limit, origin, identity, policy, form token, input schema.
  */
 import cookie from "@fastify/cookie";
 import formbody from "@fastify/formbody";
@@ -58,6 +58,8 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
     routerOptions: { maxParamLength: 256 },
   }) as unknown as App;
   const declaredRoutes = recordRoutes(app);
+  // Only JSON and forms: a body as plain text would be a way around the preflight of another site's script.
+  app.removeContentTypeParser("text/plain");
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   await app.register(rateLimit, { global: true, max: requestsPerMinute, timeWindow: 60_000 });
@@ -76,7 +78,7 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
     request.identity = await deps.identify(request);
     checkPolicy(request.routeOptions.config.policy, request.identity);
   });
-  app.addHook("preHandler", async (request) => checkFormToken(request));
+  app.addHook("preValidation", async (request) => checkFormToken(request));
   app.addHook("onSend", async (request, reply) => {
     // Pages show live state and one-time secrets; only the hashed assets may be kept, and they say so themselves.
     if (!reply.hasHeader("cache-control")) void reply.header("cache-control", "no-store");

@@ -27,11 +27,15 @@ export function checkOrigin(request: FastifyRequest, baseUrl: string | undefined
   if (site !== undefined && site !== "same-origin" && site !== "none") throw refused();
 }
 
-/** Checks a form's token; runs when the body is parsed. Anonymous forms (sign-in) are covered by their origin. */
+/**
+ * Checks a form's token and takes it out of the body, so that no route's schema has to know it; runs when the body
+ * is parsed and before it is validated. Anonymous forms (sign-in) are covered by their origin.
+ */
 export function checkFormToken(request: FastifyRequest): void {
-  if (safeMethods.has(request.method) || !isForm(request) || !request.identity) return;
-  const body = request.body as Record<string, unknown> | null | undefined;
-  if (body?._csrf !== request.identity.csrfToken) {
+  if (safeMethods.has(request.method) || !isForm(request)) return;
+  const { csrf_token: token, ...fields } = (request.body ?? {}) as Record<string, unknown>;
+  request.body = fields;
+  if (request.identity && token !== request.identity.csrfToken) {
     throw new AppError(
       "forbidden",
       "request.form_expired",
@@ -41,7 +45,7 @@ export function checkFormToken(request: FastifyRequest): void {
 }
 
 const isForm = (request: FastifyRequest): boolean =>
-  request.headers["content-type"]?.startsWith("application/x-www-form-urlencoded") ?? false;
+  request.headers["content-type"]?.toLowerCase().startsWith("application/x-www-form-urlencoded") ?? false;
 
 const refused = (): AppError =>
   new AppError("forbidden", "request.cross_site", "This request came from another site and was refused.");

@@ -61,13 +61,17 @@ export function createErrorAnswer(errorPage: ErrorPage) {
       const details = error.details === undefined ? {} : { details: error.details };
       return reply.send({ code: error.code, message: error.message, ...details, request_id: request.id });
     }
-    if (status === 401) return reply.redirect(`/login?next=${encodeURIComponent(request.url)}`, 303);
+    if (status === 401) return reply.redirect(signInPath(request), 303);
     const title = titles[status] ?? "That did not work";
     return reply
       .type("text/html; charset=utf-8")
       .send(errorPage({ status, title, message: error.message, request }));
   };
 }
+
+/** A refused write can't be repeated by the redirect after signing in, so only pages are returned to. */
+const signInPath = (request: FastifyRequest): string =>
+  request.method === "GET" ? `/login?next=${encodeURIComponent(request.url)}` : "/login";
 
 /** Pages, and unknown addresses opened by a browser. */
 function wantsPage(request: FastifyRequest): boolean {

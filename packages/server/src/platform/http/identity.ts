@@ -11,7 +11,7 @@ export interface Identity {
   userId: string;
   username: string;
   role: Role;
-  /** Goes into every form as `_csrf`; derived from the session, useless without its cookie. */
+  /** Goes into every form as `csrf_token`; derived from the session, useless without its cookie. */
   csrfToken: string;
 }
 

@@ -1,0 +1,61 @@
+/** What every page knows of its request: who looks, in which theme, from where. Made once for each page. */
+import type { FastifyRequest } from "fastify";
+import { z } from "zod";
+import type { Clock } from "../clock.ts";
+import type { AssetManifest } from "../html/assets.ts";
+import type { PageContext, Theme } from "../html/scope.ts";
+import { serverVersion } from "../version.ts";
+import { type App, pageRoute } from "./route.ts";
+
+/** Pages receive this and hand its result to their views. */
+export type PageOf = (request: FastifyRequest) => PageContext;
+
+const themeCookie = "rm_theme";
+const themes = z.enum(["dark", "light", "auto"]);
+const oneYearSeconds = 31_536_000;
+
+export function createPageContext(deps: { assets: AssetManifest; clock: Clock; database: string }): PageOf {
+  return (request) => {
+    const { identity } = request;
+    return {
+      user: identity ? { name: identity.username, role: identity.role } : undefined,
+      theme: themeOf(request),
+      version: serverVersion,
+      database: deps.database,
+      csrfToken: identity?.csrfToken ?? "",
+      now: deps.clock.now(),
+      assets: deps.assets,
+      path: request.url,
+    };
+  };
+}
+
+/** Dark is the home theme; without a choice the system decides. */
+const themeOf = (request: FastifyRequest): Theme => themes.catch("auto").parse(request.cookies[themeCookie]);
+
+/** A path on this site to return to: begins with one slash, so that it can't name another host. */
+export const localPath = z
+  .string()
+  .max(2000)
+  .regex(/^\/(?![/\\])/)
+  .catch("/");
+
+/** `POST /preferences/theme`: works for visitors and without scripts. */
+export function addThemeRoute(app: App, deps: { cookieSecure: boolean }): void {
+  const body = z.object({ theme: themes, return_to: localPath.optional() });
+  pageRoute(app, {
+    method: "POST",
+    url: "/preferences/theme",
+    policy: "anonymous",
+    schema: { body },
+    answer({ body: { theme, return_to }, reply }) {
+      const options = {
+        path: "/",
+        maxAge: oneYearSeconds,
+        sameSite: "lax",
+        secure: deps.cookieSecure,
+      } as const;
+      return reply.setCookie(themeCookie, theme, options).redirect(return_to ?? "/", 303);
+    },
+  });
+}
