@@ -41,7 +41,8 @@ describe("boundaries", () => {
     expect(placesOf(join(fixtures, "broken")).sort()).toEqual(
       [
         ".npmrc:1 lockfile-registry",
-        "package-lock.json:5 lockfile-registry",
+        "package-lock.json:1 lockfile-stale",
+        "package-lock.json:12 lockfile-registry",
         "packages/agent/src/commands/BackupCommand.ts:1 file-name",
         `${link}:1 forbidden-name`,
         `${link}:1 forbidden-name`,

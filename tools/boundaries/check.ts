@@ -5,7 +5,7 @@
  * Not here: printing, exit codes.
  */
 import { documentRules } from "./rules/documents.ts";
-import { manifestRules } from "./rules/manifests.ts";
+import { lockRules, manifestRules } from "./rules/manifests.ts";
 import { nameRules } from "./rules/names.ts";
 import { directionRules } from "./rules/packages.ts";
 import { platformRules } from "./rules/platform.ts";
@@ -38,12 +38,13 @@ export function checkTree(root: string): CheckResult {
 }
 
 function checkFiles(files: readonly TreeFile[]): Violation[] {
-  return files.flatMap((file) => [
+  const perFile = files.flatMap((file) => [
     ...textRules(file),
     ...manifestRules(file),
     ...documentRules(file),
     ...nameRules.path(file),
   ]);
+  return [...perFile, ...lockRules(files)];
 }
 
 function checkSource(source: SourceFile): Violation[] {

@@ -21,6 +21,32 @@ export function manifestRules(file: TreeFile): Violation[] {
   return [];
 }
 
+/** Compares what the lock file says about each of our manifests with the manifest itself. */
+export function lockRules(files: readonly TreeFile[]): Violation[] {
+  const lock = files.find((file) => file.path === "package-lock.json");
+  if (lock === undefined) return [];
+  const locked = field(JSON.parse(lock.text), "packages");
+  return files
+    .filter((file) => /^(packages\/[^/]+\/)?package\.json$/.test(file.path))
+    .filter((file) => {
+      const entry = field(locked, file.path.replace(/\/?package\.json$/, ""));
+      return versionText(entry) !== versionText(JSON.parse(file.text));
+    })
+    .map((file) => {
+      const message = `does not match ${file.path}; run npm install`;
+      return { path: lock.path, line: 1, rule: "lockfile-stale", message };
+    });
+}
+
+/** Every dependency with its version as one text that can be compared. */
+function versionText(manifest: unknown): string {
+  const all = [...versionsOf(manifest, "dependencies"), ...versionsOf(manifest, "devDependencies")];
+  return all
+    .map(([name, version]) => `${name}@${version}`)
+    .sort()
+    .join(" ");
+}
+
 function versionRules(file: TreeFile): Violation[] {
   const manifest: unknown = JSON.parse(file.text);
   const runtime = versionsOf(manifest, "dependencies");
@@ -47,12 +73,15 @@ function versionRules(file: TreeFile): Violation[] {
   return found;
 }
 
-function versionsOf(manifest: unknown, field: "dependencies" | "devDependencies"): [string, string][] {
-  if (typeof manifest !== "object" || manifest === null) return [];
-  const versions: unknown = Reflect.get(manifest, field);
+function versionsOf(manifest: unknown, kind: "dependencies" | "devDependencies"): [string, string][] {
+  const versions = field(manifest, kind);
   return typeof versions === "object" && versions !== null
     ? Object.entries(versions).map(([name, version]) => [name, String(version)])
     : [];
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }
 
 function lineOf(text: string, part: string): number {
