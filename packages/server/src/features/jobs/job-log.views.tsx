@@ -89,11 +89,11 @@ function LogTools({ api }: { api: string }): JSX.Element {
           Follow
         </button>
       </span>
-      <a class="btn small" href={`${api}/log.txt`} download="" aria-label="Download the log as text">
+      <a class="btn small" href={`${api}/log.txt`} download="" title="Download the log as text">
         <Icon name="download" />
         .txt
       </a>
-      <a class="btn small" href={`${api}/log.ndjson`} download="" aria-label="Download the log as NDJSON">
+      <a class="btn small" href={`${api}/log.ndjson`} download="" title="Download the log as NDJSON">
         <Icon name="download" />
         .ndjson
       </a>

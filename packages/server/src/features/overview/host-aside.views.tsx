@@ -95,7 +95,7 @@ function RunGroups(props: AsideProps): JSX.Element {
               <button
                 type="submit"
                 class="btn small"
-                aria-label={`Run ${group.name} now`}
+                aria-label={`Run ${group.name}`}
                 disabled={props.host.lastSeenAt === null}
               >
                 Run

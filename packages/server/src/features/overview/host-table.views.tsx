@@ -190,7 +190,7 @@ function RowAction({ host }: { host: HostRow }): JSX.Element {
       class="btn small above"
       form="run"
       formaction={`/hosts/${encodeURIComponent(host.id)}/run`}
-      aria-label={`Run ${host.name} now`}
+      aria-label={`Run now: ${host.name}`}
       disabled={host.lastSeenAt === null}
     >
       Run now

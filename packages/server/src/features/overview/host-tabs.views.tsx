@@ -281,7 +281,7 @@ function SourceGroup({ hostId, group }: { hostId: string; group: SourceRow }): J
       </p>
       {mayOperate ? (
         <PostForm action={`/hosts/${encodeURIComponent(hostId)}/sources/${encodeURIComponent(group.id)}/run`}>
-          <button type="submit" class="btn small" aria-label={`Run ${group.name} now`}>
+          <button type="submit" class="btn small" aria-label={`Run now: ${group.name}`}>
             Run now
           </button>
         </PostForm>

@@ -44,7 +44,7 @@ export function renderFirstRunPage(page: PageContext, props: FirstRunProps): str
   return renderPage(page, { title: "First run", content: <FirstRun {...props} /> });
 }
 
-/** Posts `current_password`, `new_password`, `repeat_password` to /settings/account/password; signs out by /logout. */
+/** Posts `current_password`, `new_password`, `repeat_password` to /settings/account; signs out by /logout. */
 export function renderAccountPage(page: PageContext, props: AccountProps): string {
   return renderPage(page, {
     title: "Account · Settings",
@@ -174,7 +174,7 @@ function Account(props: AccountProps): JSX.Element {
               <p class="strong">Theme</p>
               <p class="faint">Remembered in this browser.</p>
             </div>
-            <ThemeSwitch />
+            <ThemeSwitch label="Theme of this browser" />
           </div>
         </Panel>
         <Password {...props} />
@@ -192,7 +192,7 @@ function Password(props: AccountProps): JSX.Element {
     <Panel title="Change password">
       <div class="panel-body">
         <FormMessage message={message} />
-        <PostForm action="/settings/account/password" class="stack narrow">
+        <PostForm action="/settings/account" class="stack narrow">
           <Field
             name="current_password"
             label="Current password"

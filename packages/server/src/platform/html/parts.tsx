@@ -99,7 +99,7 @@ export function ScrollText(props: { text: string; label: string; id?: string; cl
 export function CopyBlock({ text, label, id }: { text: string; label: string; id: string }): JSX.Element {
   return (
     <div class="copy-block">
-      <ScrollText class="copy-text" text={text} label={label} id={id} />
+      <ScrollText class="copy-text" text={text} label={`Text of the ${label}`} id={id} />
       <CopyButton target={id} label={label} />
     </div>
   );

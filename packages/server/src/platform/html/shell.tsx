@@ -90,10 +90,10 @@ function Rail(props: { nav: Section | undefined; counts: Partial<Record<Section,
 }
 
 /** Three buttons that choose the colours; posts without scripts, switches at once with them. */
-export function ThemeSwitch(): JSX.Element {
+export function ThemeSwitch({ label = "Theme" }: { label?: string }): JSX.Element {
   const page = usePage();
   return (
-    <PostForm action="/preferences/theme" class="segments" label="Theme">
+    <PostForm action="/preferences/theme" class="segments" label={label}>
       <input type="hidden" name="return_to" value={page.path} />
       {THEMES.map(({ theme, label, icon }) => (
         <button
