@@ -1,0 +1,170 @@
+/** SQL of the table `hosts`; rows become domain types here and nowhere else. No rules. */
+import { type Insertable, type Selectable, sql } from "kysely";
+import { z } from "zod";
+import { type Db, inTransaction } from "../../platform/db/db.ts";
+import { hashToken } from "../../platform/random.ts";
+import type { HelloFacts, Host } from "./hosts.ts";
+
+interface HostTable {
+  id: string;
+  name: string;
+  name_key: string;
+  os: string;
+  arch: string;
+  /** JSON list of strings. */
+  tags: string;
+  bearer_hash: string;
+  repository_id: string | null;
+  agent_version: string | null;
+  restic_version: string | null;
+  /** JSON `{code, message}`. */
+  restic_problem: string | null;
+  machine_id: string | null;
+  boot_id: string | null;
+  clock_skew_ms: number | null;
+  created_at: number;
+  first_connected_at: number | null;
+  last_seen_at: number | null;
+}
+
+const tagsColumn = z.array(z.string());
+const problemColumn = z.object({ code: z.string(), message: z.string() });
+
+const hosts = (db: Db) => db.withTables<{ hosts: HostTable }>();
+const nameKey = (name: string): string => name.toLowerCase();
+
+function toHost(row: Selectable<HostTable>): Host {
+  return {
+    id: row.id,
+    name: row.name,
+    os: row.os,
+    arch: row.arch,
+    tags: tagsColumn.parse(JSON.parse(row.tags)),
+    repositoryId: row.repository_id,
+    agentVersion: row.agent_version,
+    resticVersion: row.restic_version,
+    resticProblem: row.restic_problem === null ? null : problemColumn.parse(JSON.parse(row.restic_problem)),
+    clockSkewMs: row.clock_skew_ms,
+    createdAt: row.created_at,
+    firstConnectedAt: row.first_connected_at,
+    lastSeenAt: row.last_seen_at,
+  };
+}
+
+export async function selectHost(db: Db, id: string): Promise<Host | null> {
+  const row = await hosts(db).selectFrom("hosts").selectAll().where("id", "=", id).executeTakeFirst();
+  return row ? toHost(row) : null;
+}
+
+export async function selectHostByName(db: Db, name: string): Promise<Host | null> {
+  const query = hosts(db).selectFrom("hosts").selectAll().where("name_key", "=", nameKey(name));
+  const row = await query.executeTakeFirst();
+  return row ? toHost(row) : null;
+}
+
+/** The host whose agent carries this bearer. */
+export async function findHostByBearer(db: Db, bearer: string): Promise<Host | null> {
+  const query = hosts(db).selectFrom("hosts").selectAll().where("bearer_hash", "=", hashToken(bearer));
+  const row = await query.executeTakeFirst();
+  return row ? toHost(row) : null;
+}
+
+/** Every host, by name. */
+export async function listHosts(db: Db): Promise<Host[]> {
+  const rows = await hosts(db).selectFrom("hosts").selectAll().orderBy("name_key").execute();
+  return rows.map(toHost);
+}
+
+/** Fails with a unique violation when the name is taken. */
+export async function insertHost(tx: Db, host: Host, bearerHash: string): Promise<void> {
+  const row: Insertable<HostTable> = {
+    id: host.id,
+    name: host.name,
+    name_key: nameKey(host.name),
+    os: host.os,
+    arch: host.arch,
+    tags: JSON.stringify(host.tags),
+    bearer_hash: bearerHash,
+    repository_id: host.repositoryId,
+    agent_version: host.agentVersion,
+    restic_version: host.resticVersion,
+    restic_problem: host.resticProblem === null ? null : JSON.stringify(host.resticProblem),
+    machine_id: null,
+    boot_id: null,
+    clock_skew_ms: host.clockSkewMs,
+    created_at: host.createdAt,
+    first_connected_at: host.firstConnectedAt,
+    last_seen_at: host.lastSeenAt,
+  };
+  await hosts(tx).insertInto("hosts").values(row).execute();
+}
+
+/** @returns whether the host exists */
+export async function updateFromHello(tx: Db, hostId: string, facts: HelloFacts): Promise<boolean> {
+  const result = await hosts(tx)
+    .updateTable("hosts")
+    .set({
+      agent_version: facts.agentVersion,
+      restic_version: facts.resticVersion,
+      restic_problem: facts.resticProblem === null ? null : JSON.stringify(facts.resticProblem),
+      os: facts.os,
+      arch: facts.arch,
+      machine_id: facts.machineId,
+      boot_id: facts.bootId,
+      clock_skew_ms: facts.clockSkewMs,
+      last_seen_at: facts.at,
+    })
+    .where("id", "=", hostId)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Compare-and-set, so that two connections that race can't both be the first. */
+export async function markFirstConnect(tx: Db, hostId: string, at: number): Promise<boolean> {
+  const result = await hosts(tx)
+    .updateTable("hosts")
+    .set({ first_connected_at: at })
+    .where("id", "=", hostId)
+    .where("first_connected_at", "is", null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Two bound values each; both engines take far more in one statement. */
+const touchedPerStatement = 500;
+
+/**
+ * Records heartbeats of many hosts at once: host id → epoch milliseconds. Never moves a host back in time;
+ * ids of hosts that are gone are skipped.
+ */
+export async function touchHosts(db: Db, lastSeenMs: ReadonlyMap<string, number>): Promise<void> {
+  if (lastSeenMs.size === 0) return;
+  // In one order everywhere: two servers that touch the same rows must not wait for each other in a circle.
+  const seen = [...lastSeenMs].sort(([a], [b]) => (a < b ? -1 : 1));
+  await inTransaction(db, async (tx) => {
+    for (let i = 0; i < seen.length; i += touchedPerStatement) {
+      const rows = seen
+        .slice(i, i + touchedPerStatement)
+        .map(([id, at]) => sql`(${id}, CAST(${at} AS bigint))`);
+      // column1 and column2 are what both engines call the columns of VALUES.
+      await sql`UPDATE hosts SET last_seen_at = v.column2 FROM (VALUES ${sql.join(rows)}) AS v
+        WHERE hosts.id = v.column1 AND (hosts.last_seen_at IS NULL OR hosts.last_seen_at < v.column2)`.execute(
+        tx,
+      );
+    }
+  });
+}
+
+/** Points the host to another repository; null when it has none. */
+export async function setHostRepository(tx: Db, hostId: string, repositoryId: string | null): Promise<void> {
+  await hosts(tx)
+    .updateTable("hosts")
+    .set({ repository_id: repositoryId })
+    .where("id", "=", hostId)
+    .execute();
+}
+
+/** What hangs on the host goes with it, by the foreign keys. */
+export async function deleteHostRow(tx: Db, hostId: string): Promise<void> {
+  await hosts(tx).deleteFrom("hosts").where("id", "=", hostId).execute();
+}

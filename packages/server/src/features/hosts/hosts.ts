@@ -1,0 +1,207 @@
+/**
+ * Hosts: the machines that carry an agent. Who they are, whether they are online, and how one is removed.
+ * Online is never stored: it follows from the age of the last heartbeat at the moment somebody asks.
+ * Repositories are plain ids here; what they are is another slice's business.
+ */
+import { type Clock, toInstant } from "../../platform/clock.ts";
+import { type Db, inTransaction, isUniqueViolation } from "../../platform/db/db.ts";
+import { AppError } from "../../platform/errors.ts";
+import { type EventBus, topic } from "../../platform/events.ts";
+import type { Actor } from "../../platform/http/identity.ts";
+import { hashToken } from "../../platform/random.ts";
+import { recordAudit } from "../audit/audit.ts";
+import {
+  deleteHostRow,
+  insertHost,
+  markFirstConnect,
+  selectHost,
+  selectHostByName,
+  updateFromHello,
+} from "./hosts.store.ts";
+
+export { findHostByBearer, listHosts, setHostRepository, touchHosts } from "./hosts.store.ts";
+
+export interface Host {
+  id: string;
+  name: string;
+  os: string;
+  arch: string;
+  tags: string[];
+  repositoryId: string | null;
+  agentVersion: string | null;
+  resticVersion: string | null;
+  /** Why restic can't be used there, when it can't. */
+  resticProblem: { code: string; message: string } | null;
+  /** The host's clock minus ours, as measured at the last hello. */
+  clockSkewMs: number | null;
+  createdAt: number;
+  firstConnectedAt: number | null;
+  lastSeenAt: number | null;
+}
+
+/** Something about a host changed: its row, its tags, its connection. */
+export const hostChanged = topic<{ hostId: string }>("host.changed");
+/** A host and everything that hung on it is gone. */
+export const hostRemoved = topic<{ hostId: string }>("host.removed");
+
+/** Three heartbeats of 30 s may get lost before we say that a host is offline. */
+export const offlineAfterMs = 90_000;
+
+/** Whether the host's last heartbeat is young enough. */
+export function isOnline(host: Pick<Host, "lastSeenAt">, nowMs: number): boolean {
+  return host.lastSeenAt !== null && nowMs - host.lastSeenAt < offlineAfterMs;
+}
+
+/** More tags than a person reads, and long enough for `customer:name`. */
+export const maxTags = 20;
+const tagRule = /^[\p{L}\p{N}][\p{L}\p{N}._:/-]{0,39}$/u;
+
+/**
+ * The one spelling of tags: without edge blanks, lower case, each once, in the order given.
+ * A tag is 1 to 40 letters, digits or `. _ : / -` and starts with a letter or digit; a host has at most 20.
+ * @returns the tags, or the sentence that says which one is wrong
+ */
+export function readTags(written: readonly string[]): { tags: string[] } | { problem: string } {
+  const tags = [...new Set(written.map((tag) => tag.trim().toLowerCase()).filter((tag) => tag !== ""))];
+  if (tags.length > maxTags)
+    return { problem: `A host has at most ${maxTags} tags; these are ${tags.length}.` };
+  const wrong = tags.find((tag) => !tagRule.test(tag));
+  if (wrong === undefined) return { tags };
+  const shown = wrong.length > 40 ? `${wrong.slice(0, 40)}…` : wrong;
+  return {
+    problem: `“${shown}” can't be a tag: use up to 40 letters, digits or . _ : / - and start with a letter or digit.`,
+  };
+}
+
+export interface HostFilter {
+  /** A part of the name, in any case. */
+  q?: string | undefined;
+  tag?: string | undefined;
+  state?: "online" | "offline" | undefined;
+}
+
+/** The hosts that match every condition that is set. */
+export function filterHosts(hosts: readonly Host[], filter: HostFilter, nowMs: number): Host[] {
+  const q = filter.q?.trim().toLowerCase() ?? "";
+  const tag = filter.tag?.trim().toLowerCase() ?? "";
+  return hosts.filter(
+    (host) =>
+      host.name.toLowerCase().includes(q) &&
+      (tag === "" || host.tags.includes(tag)) &&
+      (filter.state === undefined || isOnline(host, nowMs) === (filter.state === "online")),
+  );
+}
+
+export const findHost = (db: Db, id: string): Promise<Host | null> => selectHost(db, id);
+
+/** @throws AppError `hosts.not_found` */
+export async function getHost(db: Db, id: string): Promise<Host> {
+  const host = await selectHost(db, id);
+  if (!host) throw notFound();
+  return host;
+}
+
+/** The host of that name, whatever its case. */
+export const findHostByName = (db: Db, name: string): Promise<Host | null> => selectHostByName(db, name);
+
+export interface NewHost {
+  id: string;
+  name: string;
+  os: string;
+  arch: string;
+  tags: string[];
+  repositoryId: string | null;
+  /** Stored as its hash only. */
+  bearer: string;
+  agentVersion: string | null;
+  resticVersion: string | null;
+  at: number;
+}
+
+/** @throws AppError `hosts.name_taken`; the caller's transaction is then over */
+export async function createHost(tx: Db, input: NewHost): Promise<Host> {
+  const { bearer, at, ...identity } = input;
+  const host: Host = {
+    ...identity,
+    resticProblem: null,
+    clockSkewMs: null,
+    createdAt: at,
+    firstConnectedAt: null,
+    lastSeenAt: null,
+  };
+  await insertHost(tx, host, hashToken(bearer)).catch((error: unknown) => {
+    throw isUniqueViolation(error) ? nameTaken(input.name) : error;
+  });
+  return host;
+}
+
+/** The refusal of a second host of one name; `details` names the field `hostname`. */
+export function nameTaken(name: string): AppError {
+  const message = `There already is a host called ${name}. Choose another name, or delete that host first.`;
+  return new AppError("conflict", "hosts.name_taken", message, { details: [{ path: "hostname", message }] });
+}
+
+/** What an agent says about itself when it connects. */
+export interface HelloFacts {
+  agentVersion: string;
+  resticVersion: string | null;
+  resticProblem: { code: string; message: string } | null;
+  os: string;
+  arch: string;
+  machineId: string | null;
+  bootId: string | null;
+  clockSkewMs: number;
+  at: number;
+}
+
+/**
+ * Records a connection. `firstConnect` is true exactly once in a host's life, however many connections race.
+ * @throws AppError `hosts.not_found`
+ */
+export async function recordHello(
+  tx: Db,
+  hostId: string,
+  facts: HelloFacts,
+): Promise<{ firstConnect: boolean }> {
+  if (!(await updateFromHello(tx, hostId, facts))) throw notFound();
+  return { firstConnect: await markFirstConnect(tx, hostId, facts.at) };
+}
+
+export interface DeleteHostDeps {
+  db: Db;
+  clock: Clock;
+  events: EventBus;
+  /** What is lost with the host, counted inside the same transaction: name of the thing → how many. */
+  losses(tx: Db, hostId: string): Promise<Record<string, number>>;
+}
+
+/**
+ * Removes a host with its jobs, logs, groups and credentials; its snapshots stay in the repository.
+ * @throws AppError `hosts.not_found`, or `hosts.name_mismatch` when the typed name is not exactly the host's
+ */
+export async function deleteHost(
+  deps: DeleteHostDeps,
+  input: { hostId: string; typedName: string; actor: Actor },
+): Promise<void> {
+  const { hostId, typedName, actor } = input;
+  await inTransaction(deps.db, async (tx) => {
+    const host = await getHost(tx, hostId);
+    if (typedName !== host.name) throw nameMismatch(host.name);
+    const lost = await deps.losses(tx, hostId);
+    const target = { kind: "host", id: hostId, name: host.name };
+    const payload = { lost, created_at: toInstant(host.createdAt) };
+    await recordAudit(tx, { at: deps.clock.now(), actor, action: "host.delete", target, payload });
+    await deleteHostRow(tx, hostId);
+  });
+  deps.events.emit(hostRemoved, { hostId });
+}
+
+const notFound = (): AppError =>
+  new AppError("not_found", "hosts.not_found", "There is no such host. It may have been deleted.");
+
+function nameMismatch(name: string): AppError {
+  const message = `That is not the host's name. Type exactly ${name}.`;
+  return new AppError("invalid", "hosts.name_mismatch", message, {
+    details: [{ path: "confirm_name", message }],
+  });
+}
