@@ -39,6 +39,7 @@ export const commandAck = z.object({
   code: code.nullish(),
   message: text(2000).nullish(),
 });
+export type CommandAck = z.infer<typeof commandAck>;
 
 export const jobStarted = z.object({
   type: z.literal("job.started"),
@@ -47,6 +48,7 @@ export const jobStarted = z.object({
   attempt: count,
   at: instant,
 });
+export type JobStarted = z.infer<typeof jobStarted>;
 
 /** restic's own status line, at most once a second, the first at once. Volatile and never stored as log. */
 export const progress = z.object({
@@ -69,6 +71,7 @@ export const jobProgress = z.object({
   attempt: count,
   progress,
 });
+export type JobProgress = z.infer<typeof jobProgress>;
 
 export const logLevel = z.enum(["info", "warning", "error"]);
 
@@ -89,6 +92,7 @@ export const logStream = z.object({
   attempt: count,
   lines: z.array(logLine).min(1).max(2000),
 });
+export type LogStream = z.infer<typeof logStream>;
 
 /** What a backup did, in figures. Absent figures are null, never 0. */
 export const backupSummary = z.object({

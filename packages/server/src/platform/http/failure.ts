@@ -4,23 +4,10 @@ import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
 import { AppError, httpStatusOf, invalidFields } from "../errors.ts";
 
 /** Draws an error as a page; handed in because this file knows no HTML. */
-export type ErrorPage = (input: {
-  status: number;
-  title: string;
-  message: string;
-  request: FastifyRequest;
-}) => string;
-
-const titles: Record<number, string> = {
-  400: "That did not work",
-  401: "Sign in first",
-  403: "Not allowed",
-  404: "Not found",
-  409: "Not possible right now",
-  413: "Too large",
-  429: "Too many requests",
-  500: "Internal error",
-};
+export type ErrorPage = (
+  request: FastifyRequest,
+  failure: { status: number; code: string; message: string; requestId: string },
+) => string;
 
 /** An error of ours, of a schema or of Fastify → AppError. Anything else becomes "Internal error". */
 export function toAppError(error: unknown): AppError {
@@ -62,10 +49,8 @@ export function createErrorAnswer(errorPage: ErrorPage) {
       return reply.send({ code: error.code, message: error.message, ...details, request_id: request.id });
     }
     if (status === 401) return reply.redirect(signInPath(request), 303);
-    const title = titles[status] ?? "That did not work";
-    return reply
-      .type("text/html; charset=utf-8")
-      .send(errorPage({ status, title, message: error.message, request }));
+    const failure = { status, code: error.code, message: error.message, requestId: request.id };
+    return reply.type("text/html; charset=utf-8").send(errorPage(request, failure));
   };
 }
 

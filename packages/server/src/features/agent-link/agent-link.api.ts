@@ -1,0 +1,37 @@
+/** `GET /ws/agent`: where agents dial in. The bearer is checked before the upgrade, so a stranger costs one query. */
+import type { FastifyRequest } from "fastify";
+import type { Db } from "../../platform/db/db.ts";
+import { AppError } from "../../platform/errors.ts";
+import type { App } from "../../platform/http/route.ts";
+import { findHostByBearer, type Host } from "../hosts/hosts.ts";
+import type { AgentHub } from "./agent-link.hub.ts";
+
+const refused = (): AppError =>
+  new AppError(
+    "unauthenticated",
+    "link.bearer_unknown",
+    "This server does not know the agent's bearer. Enrol the host again.",
+  );
+
+export function registerAgentLink(app: App, deps: { db: Db; hub: AgentHub }): void {
+  const hosts = new WeakMap<FastifyRequest, Host>();
+  app.route({
+    method: "GET",
+    url: "/ws/agent",
+    schema: { summary: "The agents' WebSocket; see docs/protocol.md.", hide: true },
+    config: { policy: "agent" },
+    preValidation: async (request) => {
+      const bearer = /^Bearer ([\w.~+/-]{1,256})$/.exec(request.headers.authorization ?? "")?.[1];
+      const host = bearer === undefined ? null : await findHostByBearer(deps.db, bearer);
+      if (!host) throw refused();
+      hosts.set(request, host);
+    },
+    handler: (_request, reply) =>
+      reply.code(426).send({ code: "link.upgrade_required", message: "Connect with WebSocket." }),
+    wsHandler: (socket, request) => {
+      const host = hosts.get(request);
+      if (host) deps.hub.accept(socket, host);
+      else socket.close(1011);
+    },
+  });
+}

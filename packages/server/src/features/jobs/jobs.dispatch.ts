@@ -1,0 +1,186 @@
+/**
+ * Sends jobs to their hosts: one at a time for each host, redelivered until acknowledged, and reconciled with
+ * what the agent says it holds whenever it connects. A dropped connection never fails or cancels a job.
+ */
+import type { CommandAck, KnownJob } from "@restic-manager/protocol";
+import type { Logger } from "pino";
+import { inTransaction } from "../../platform/db/db.ts";
+import { type AgentHub, agentConnected } from "../agent-link/agent-link.ts";
+import type { Host } from "../hosts/hosts.ts";
+import * as store from "./jobs.store.ts";
+import {
+  announce,
+  isFinal,
+  type Job,
+  type JobsDeps,
+  jobCancelRequested,
+  jobChanged,
+  moveJob,
+} from "./jobs.ts";
+
+/** How long an agent may take to acknowledge before the command is sent again. */
+const acknowledgeWithinMs = 15_000;
+const tickMs = 5000;
+
+export interface DispatchDeps extends JobsDeps {
+  log: Logger;
+  hub: Pick<AgentHub, "isConnected" | "send">;
+}
+
+export class JobDispatcher {
+  private readonly deps: DispatchDeps;
+  private readonly stopping = new AbortController();
+  /** One chain of work for each host: two events about a host never race each other. */
+  private readonly chains = new Map<string, Promise<void>>();
+  private readonly unsubscribe: (() => void)[] = [];
+  private ticking: Promise<void> | null = null;
+
+  constructor(deps: DispatchDeps) {
+    this.deps = deps;
+  }
+
+  start(): void {
+    const { bus } = this.deps;
+    this.unsubscribe.push(
+      bus.on(agentConnected, ({ hostId, jobs }) => this.enqueue(hostId, () => this.reconcile(hostId, jobs))),
+      bus.on(jobChanged, ({ hostId, status }) => {
+        if (status === "queued" || isFinal(status)) this.enqueue(hostId, () => this.dispatchNext(hostId));
+      }),
+      bus.on(jobCancelRequested, ({ jobId, hostId }) => {
+        this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
+      }),
+    );
+    this.ticking = this.keepTicking();
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    for (const off of this.unsubscribe.splice(0)) off();
+    await this.ticking;
+    await this.settled();
+  }
+
+  /** Resolves when everything that was asked for until now is done. */
+  async settled(): Promise<void> {
+    while (this.chains.size > 0) await Promise.all(this.chains.values());
+  }
+
+  /** The agent took the job, or says why it can't run it. */
+  async acknowledge(host: Host, ack: CommandAck): Promise<void> {
+    const job = await store.findJob(this.deps.db, ack.job_id);
+    if (!job || job.hostId !== host.id || job.attempt !== ack.attempt || job.status !== "dispatched") return;
+    const now = this.deps.clock.now();
+    if (ack.accepted) {
+      await store.updateJob(this.deps.db, job, {
+        status: "dispatched",
+        acknowledgedAt: job.acknowledgedAt ?? now,
+      });
+      return;
+    }
+    // Busy means that our picture of the lane was old: the job waits for its turn again, nothing is lost.
+    const busy = ack.code === "agent.busy";
+    const error = {
+      code: ack.code ?? "agent.refused",
+      message: ack.message ?? "The agent refused the job.",
+      last_lines: [],
+    };
+    const moved = busy
+      ? await moveJob(this.deps.db, job, "queued")
+      : await moveJob(this.deps.db, job, "failed", { finishedAt: now, error });
+    // A busy agent is asked again by the next tick, not at once.
+    if (moved && !busy) announce(this.deps.bus, moved);
+  }
+
+  private enqueue(hostId: string, work: () => Promise<void>): void {
+    if (this.stopping.signal.aborted) return;
+    const chained = (this.chains.get(hostId) ?? Promise.resolve()).then(work).catch((error: unknown) => {
+      // The rows are as they were; the next tick or the next hello tries again.
+      this.deps.log.error({ err: error, hostId }, "dispatching failed");
+    });
+    const last = chained.then(() => {
+      if (this.chains.get(hostId) === last) this.chains.delete(hostId);
+    });
+    this.chains.set(hostId, last);
+  }
+
+  private async keepTicking(): Promise<void> {
+    while (!this.stopping.signal.aborted) {
+      await this.deps.clock.sleep(tickMs, this.stopping.signal);
+      if (!this.stopping.signal.aborted)
+        await this.tick().catch((error) => this.deps.log.error({ err: error }, "dispatch tick failed"));
+    }
+  }
+
+  private async tick(): Promise<void> {
+    for (const job of await store.listUnacknowledged(
+      this.deps.db,
+      this.deps.clock.now() - acknowledgeWithinMs,
+    )) {
+      this.sendRun(job);
+    }
+    for (const hostId of await store.listHostsWithQueued(this.deps.db)) {
+      this.enqueue(hostId, () => this.dispatchNext(hostId));
+    }
+  }
+
+  /** Compares what we hold for this host with what its agent just said it holds. */
+  private async reconcile(hostId: string, known: KnownJob[]): Promise<void> {
+    const byId = new Map(known.map((job) => [job.job_id, job]));
+    for (const job of await store.listLiveJobs(this.deps.db, hostId)) {
+      const held = byId.get(job.id);
+      if (held && held.attempt === job.attempt) await this.adopt(job);
+      else if (job.status === "dispatched") this.sendRun(job);
+      else await this.lose(job);
+    }
+    await this.dispatchNext(hostId);
+  }
+
+  private async adopt(job: Job): Promise<void> {
+    if (job.acknowledgedAt === null) {
+      await store.updateJob(this.deps.db, job, { status: job.status, acknowledgedAt: this.deps.clock.now() });
+    }
+    if (job.cancelRequestedAt !== null)
+      this.deps.hub.send(job.hostId, { type: "command.cancel", job_id: job.id });
+  }
+
+  private async lose(job: Job): Promise<void> {
+    const error = {
+      code: "jobs.lost",
+      message:
+        "The agent came back without knowing this job: its disk was replaced, or its state was deleted. What restic had saved until then is in the repository. Run the job again.",
+      last_lines: [],
+    };
+    const moved = await moveJob(this.deps.db, job, "lost", { finishedAt: this.deps.clock.now(), error });
+    if (moved) announce(this.deps.bus, moved);
+  }
+
+  /** Sends the next queued job when the host is here and does nothing else. */
+  private async dispatchNext(hostId: string): Promise<void> {
+    if (!this.deps.hub.isConnected(hostId)) return;
+    const job = await inTransaction(this.deps.db, async (tx) => {
+      if ((await store.listLiveJobs(tx, hostId)).length > 0) return null;
+      const next = await store.findNextQueued(tx, hostId);
+      const patch = {
+        attempt: (next?.attempt ?? 0) + 1,
+        dispatchedAt: this.deps.clock.now(),
+        acknowledgedAt: null,
+      };
+      return next ? moveJob(tx, next, "dispatched", patch) : null;
+    });
+    if (!job) return;
+    this.sendRun(job);
+    announce(this.deps.bus, job);
+  }
+
+  /** May fail silently: an unacknowledged job is sent again by the tick or when the agent says hello. */
+  private sendRun(job: Job): void {
+    this.deps.hub.send(job.hostId, {
+      type: "command.run",
+      job_id: job.id,
+      attempt: job.attempt,
+      spec: job.spec,
+    });
+    if (job.cancelRequestedAt !== null)
+      this.deps.hub.send(job.hostId, { type: "command.cancel", job_id: job.id });
+  }
+}

@@ -1,0 +1,85 @@
+/** What the agents' events about jobs do to the rows. Each runs in the link's transaction. */
+import type { JobFinished, JobStarted, LogStream } from "@restic-manager/protocol";
+import { fromInstant } from "../../platform/clock.ts";
+import type { Db } from "../../platform/db/db.ts";
+import { AppError } from "../../platform/errors.ts";
+import type { AfterCommit } from "../agent-link/agent-link.ts";
+import { recordAudit } from "../audit/audit.ts";
+import type { Host } from "../hosts/hosts.ts";
+import { appendLog } from "./jobs.log.ts";
+import type { LiveProgress } from "./jobs.progress.ts";
+import * as store from "./jobs.store.ts";
+import { announce, isFinal, type Job, type JobsDeps, jobLogGrew, moveJob } from "./jobs.ts";
+
+export function createJobEventHandlers(deps: JobsDeps & { progress: LiveProgress }) {
+  return {
+    "job.started": (tx: Db, host: Host, event: JobStarted) => onStarted(deps, tx, host, event),
+    "log.stream": (tx: Db, host: Host, event: LogStream) => onLog(deps, tx, host, event),
+    "job.finished": (tx: Db, host: Host, event: JobFinished) => onFinished(deps, tx, host, event),
+  };
+}
+
+/** The host's own job of this attempt. A stolen host can't touch another's. @throws AppError to refuse the event */
+async function findOwn(tx: Db, host: Host, event: { job_id: string; attempt: number }): Promise<Job> {
+  const job = await store.findJob(tx, event.job_id);
+  if (!job || job.hostId !== host.id) {
+    throw new AppError("not_found", "jobs.unknown", "This host has no such job.");
+  }
+  if (job.attempt !== event.attempt) {
+    throw new AppError("conflict", "jobs.attempt_superseded", "This job was dispatched again since.");
+  }
+  return job;
+}
+
+async function onStarted(
+  deps: JobsDeps,
+  tx: Db,
+  host: Host,
+  event: JobStarted,
+): Promise<AfterCommit | undefined> {
+  const job = await findOwn(tx, host, event);
+  if (job.status !== "dispatched") return undefined;
+  const at = fromInstant(event.at);
+  const patch = { startedAt: at, acknowledgedAt: job.acknowledgedAt ?? deps.clock.now() };
+  const moved = await moveJob(tx, job, "running", patch);
+  return moved ? () => announce(deps.bus, moved) : undefined;
+}
+
+async function onLog(deps: JobsDeps, tx: Db, host: Host, event: LogStream): Promise<AfterCommit> {
+  const job = await findOwn(tx, host, event);
+  await appendLog(tx, job.id, event.lines);
+  return () => deps.bus.emit(jobLogGrew, { jobId: job.id });
+}
+
+async function onFinished(
+  deps: JobsDeps & { progress: LiveProgress },
+  tx: Db,
+  host: Host,
+  event: JobFinished,
+): Promise<AfterCommit | undefined> {
+  const found = await findOwn(tx, host, event);
+  if (isFinal(found.status)) return undefined;
+  // An agent that could not even start the job reports only its end.
+  const job =
+    found.status === "dispatched"
+      ? await moveJob(tx, found, "running", { startedAt: fromInstant(event.at) })
+      : found;
+  if (!job) return undefined;
+  const moved = await moveJob(tx, job, event.status, {
+    finishedAt: fromInstant(event.at),
+    error: event.error,
+    summary: event.summary,
+    exitCode: event.exit_code,
+    logLines: event.log_lines,
+    progress: deps.progress.find(job.id),
+  });
+  if (!moved) return undefined;
+  await recordAudit(tx, {
+    at: deps.clock.now(),
+    actor: { kind: "agent", id: host.id, name: host.name },
+    action: "job.finish",
+    target: { kind: "job", id: job.id, name: job.kind },
+    payload: { status: event.status, code: event.error?.code ?? null },
+  });
+  return () => announce(deps.bus, moved);
+}

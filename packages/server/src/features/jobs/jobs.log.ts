@@ -1,0 +1,73 @@
+/**
+ * Job logs at rest: the lines of one event are one chunk, NDJSON as on the wire, deflated. A chunk is read whole;
+ * a log is read chunk by chunk, so neither a download nor a browser makes the server hold a log in memory.
+ */
+import { promisify } from "node:util";
+import { deflateRaw, inflateRaw } from "node:zlib";
+import type { LogLine } from "@restic-manager/protocol";
+import { sql } from "kysely";
+import type { Db } from "../../platform/db/db.ts";
+
+type Tables = {
+  job_log_chunks: { job_id: string; first_line: number; last_line: number; lines: Uint8Array };
+};
+
+const deflate = promisify(deflateRaw);
+const inflate = promisify(inflateRaw);
+/** A frame of 1 MiB can't hold more; a damaged row must not inflate without bound. */
+const maxChunkBytes = 4 * 1024 * 1024;
+
+/** Adds lines in their order. Lines that are stored already are dropped: the agent numbers them without a gap. */
+export async function appendLog(tx: Db, jobId: string, lines: LogLine[]): Promise<void> {
+  const stored = await countLogLines(tx, jobId);
+  const fresh = lines.filter((line) => line.n > stored);
+  const first = fresh[0];
+  const last = fresh.at(-1);
+  if (!first || !last) return;
+  const packed = await deflate(fresh.map((line) => JSON.stringify(line)).join("\n"));
+  await tx
+    .withTables<Tables>()
+    .insertInto("job_log_chunks")
+    .values({ job_id: jobId, first_line: first.n, last_line: last.n, lines: packed })
+    .execute();
+}
+
+/** The number of the last stored line, which is how many there are. */
+export async function countLogLines(db: Db, jobId: string): Promise<number> {
+  const row = await db
+    .withTables<Tables>()
+    .selectFrom("job_log_chunks")
+    .select(sql<number | null>`max(last_line)`.as("last"))
+    .where("job_id", "=", jobId)
+    .executeTakeFirst();
+  return row?.last ?? 0;
+}
+
+/** The next stored lines from `fromLine` on: those of one chunk, or none at the log's end. */
+export async function readLog(db: Db, jobId: string, fromLine: number): Promise<LogLine[]> {
+  const row = await db
+    .withTables<Tables>()
+    .selectFrom("job_log_chunks")
+    .select("lines")
+    .where("job_id", "=", jobId)
+    .where("last_line", ">=", fromLine)
+    .orderBy("first_line")
+    .limit(1)
+    .executeTakeFirst();
+  if (!row) return [];
+  const text = (await inflate(row.lines, { maxOutputLength: maxChunkBytes })).toString("utf8");
+  const lines = text.split("\n").map((line) => JSON.parse(line) as LogLine);
+  return lines.filter((line) => line.n >= fromLine);
+}
+
+/** The whole log, chunk by chunk. */
+export async function* streamLog(db: Db, jobId: string): AsyncGenerator<LogLine[]> {
+  let next = 1;
+  for (;;) {
+    const lines = await readLog(db, jobId, next);
+    const last = lines.at(-1);
+    if (!last) return;
+    yield lines;
+    next = last.n + 1;
+  }
+}

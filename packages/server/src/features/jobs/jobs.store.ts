@@ -1,0 +1,244 @@
+/** The jobs' rows. No rules. */
+import type { ExpressionBuilder } from "kysely";
+import type { Db } from "../../platform/db/db.ts";
+import type { Actor } from "../../platform/http/identity.ts";
+import type { Job, JobPatch, JobStatus } from "./jobs.ts";
+
+interface JobRow {
+  id: string;
+  host_id: string;
+  kind: string;
+  status: string;
+  attempt: number;
+  source_group: string | null;
+  spec: string;
+  actor_kind: string;
+  actor_id: string | null;
+  actor_name: string;
+  created_at: number;
+  dispatched_at: number | null;
+  acknowledged_at: number | null;
+  started_at: number | null;
+  finished_at: number | null;
+  cancel_requested_at: number | null;
+  progress: string | null;
+  summary: string | null;
+  error: string | null;
+  exit_code: number | null;
+  log_lines: number | null;
+}
+type Tables = { jobs: JobRow };
+
+const live: JobStatus[] = ["dispatched", "running"];
+
+/** JSON that we wrote ourselves, after its schema. */
+const parse = <T>(text: string | null): T | null => (text === null ? null : (JSON.parse(text) as T));
+const print = (value: unknown): string | null =>
+  value === null || value === undefined ? null : JSON.stringify(value);
+
+function toJob(row: JobRow): Job {
+  return {
+    id: row.id,
+    hostId: row.host_id,
+    kind: row.kind as Job["kind"],
+    status: row.status as JobStatus,
+    attempt: row.attempt,
+    sourceGroup: row.source_group,
+    spec: JSON.parse(row.spec) as Job["spec"],
+    actor: { kind: row.actor_kind as Actor["kind"], id: row.actor_id, name: row.actor_name },
+    createdAt: row.created_at,
+    dispatchedAt: row.dispatched_at,
+    acknowledgedAt: row.acknowledged_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    cancelRequestedAt: row.cancel_requested_at,
+    progress: parse(row.progress),
+    summary: parse(row.summary),
+    error: parse(row.error),
+    exitCode: row.exit_code,
+    logLines: row.log_lines,
+  };
+}
+
+export async function insertJob(tx: Db, job: Job): Promise<void> {
+  await tx
+    .withTables<Tables>()
+    .insertInto("jobs")
+    .values({
+      id: job.id,
+      host_id: job.hostId,
+      kind: job.kind,
+      status: job.status,
+      attempt: job.attempt,
+      source_group: job.sourceGroup,
+      spec: JSON.stringify(job.spec),
+      actor_kind: job.actor.kind,
+      actor_id: job.actor.id,
+      actor_name: job.actor.name,
+      created_at: job.createdAt,
+    } as JobRow)
+    .execute();
+}
+
+export async function findJob(db: Db, jobId: string): Promise<Job | null> {
+  const row = await db
+    .withTables<Tables>()
+    .selectFrom("jobs")
+    .selectAll()
+    .where("id", "=", jobId)
+    .executeTakeFirst();
+  return row ? toJob(row) : null;
+}
+
+/** Compare-and-set on (status, attempt). @returns whether the row was still as `seen` */
+export async function updateJob(
+  tx: Db,
+  seen: Job,
+  patch: JobPatch & { status: JobStatus },
+): Promise<boolean> {
+  const columns: Partial<JobRow> = { status: patch.status };
+  if (patch.attempt !== undefined) columns.attempt = patch.attempt;
+  if (patch.dispatchedAt !== undefined) columns.dispatched_at = patch.dispatchedAt;
+  if (patch.acknowledgedAt !== undefined) columns.acknowledged_at = patch.acknowledgedAt;
+  if (patch.startedAt !== undefined) columns.started_at = patch.startedAt;
+  if (patch.finishedAt !== undefined) columns.finished_at = patch.finishedAt;
+  if (patch.exitCode !== undefined) columns.exit_code = patch.exitCode;
+  if (patch.logLines !== undefined) columns.log_lines = patch.logLines;
+  if (patch.progress !== undefined) columns.progress = print(patch.progress);
+  if (patch.summary !== undefined) columns.summary = print(patch.summary);
+  if (patch.error !== undefined) columns.error = print(patch.error);
+  const result = await tx
+    .withTables<Tables>()
+    .updateTable("jobs")
+    .set(columns)
+    .where("id", "=", seen.id)
+    .where("status", "=", seen.status)
+    .where("attempt", "=", seen.attempt)
+    .executeTakeFirst();
+  return result.numUpdatedRows === 1n;
+}
+
+/** Notes the first wish to cancel; a later one changes nothing. */
+export async function markCancelRequested(tx: Db, jobId: string, at: number): Promise<void> {
+  await tx
+    .withTables<Tables>()
+    .updateTable("jobs")
+    .set({ cancel_requested_at: at })
+    .where("id", "=", jobId)
+    .where("cancel_requested_at", "is", null)
+    .execute();
+}
+
+/** The jobs that a host holds or should hold. */
+export async function listLiveJobs(db: Db, hostId: string): Promise<Job[]> {
+  const query = db.withTables<Tables>().selectFrom("jobs").selectAll();
+  const rows = await query.where("status", "in", live).where("host_id", "=", hostId).orderBy("id").execute();
+  return rows.map(toJob);
+}
+
+/** Dispatched and not acknowledged for longer than since `before`. */
+export async function listUnacknowledged(db: Db, before: number): Promise<Job[]> {
+  const query = db.withTables<Tables>().selectFrom("jobs").selectAll();
+  const rows = await query
+    .where("status", "=", "dispatched")
+    .where("acknowledged_at", "is", null)
+    .where("dispatched_at", "<", before)
+    .orderBy("id")
+    .limit(1000)
+    .execute();
+  return rows.map(toJob);
+}
+
+/** Hosts that have a job waiting. */
+export async function listHostsWithQueued(db: Db): Promise<string[]> {
+  const query = db.withTables<Tables>().selectFrom("jobs").select("host_id").distinct();
+  return (await query.where("status", "=", "queued").execute()).map((row) => row.host_id);
+}
+
+/** The next in a host's lane: users before schedules before the system, then the oldest. */
+export async function findNextQueued(db: Db, hostId: string): Promise<Job | null> {
+  const rank = (e: ExpressionBuilder<Tables, "jobs">) =>
+    e
+      .case()
+      .when("actor_kind", "=", "user")
+      .then(0)
+      .when("actor_kind", "=", "schedule")
+      .then(1)
+      .else(2)
+      .end();
+  const row = await db
+    .withTables<Tables>()
+    .selectFrom("jobs")
+    .selectAll()
+    .where("host_id", "=", hostId)
+    .where("status", "=", "queued")
+    .orderBy(rank)
+    .orderBy("id")
+    .executeTakeFirst();
+  return row ? toJob(row) : null;
+}
+
+/** What a host does now: its running, dispatched or else first queued job. */
+export async function findActiveJob(db: Db, hostId: string): Promise<Job | null> {
+  const [first] = await listLiveJobs(db, hostId);
+  return first ?? findNextQueued(db, hostId);
+}
+
+export interface JobFilter {
+  hostId?: string;
+  status?: JobStatus;
+  statuses?: readonly JobStatus[];
+  kind?: string;
+}
+
+function filtered(db: Db, filter: JobFilter) {
+  let query = db.withTables<Tables>().selectFrom("jobs");
+  if (filter.hostId !== undefined) query = query.where("host_id", "=", filter.hostId);
+  if (filter.status !== undefined) query = query.where("status", "=", filter.status);
+  if (filter.statuses !== undefined) query = query.where("status", "in", filter.statuses);
+  if (filter.kind !== undefined) query = query.where("kind", "=", filter.kind);
+  return query;
+}
+
+/** Newest first. */
+export async function listJobs(
+  db: Db,
+  filter: JobFilter,
+  page: { limit: number; offset: number },
+): Promise<Job[]> {
+  const query = filtered(db, filter).selectAll().orderBy("id", "desc").limit(page.limit).offset(page.offset);
+  return (await query.execute()).map(toJob);
+}
+
+export async function countJobs(db: Db, filter: JobFilter): Promise<number> {
+  const row = await filtered(db, filter)
+    .select((e) => e.fn.countAll<number>().as("count"))
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}
+
+/** For each host (and source group) its newest finished backup, and for each host what is live or queued. */
+export async function listLatestJobs(db: Db, hostId?: string): Promise<{ backups: Job[]; active: Job[] }> {
+  const jobs = db.withTables<Tables>();
+  let newest = jobs
+    .selectFrom("jobs")
+    .select((e) => ["host_id", "source_group", e.fn.max("id").as("id")])
+    .where("kind", "=", "backup")
+    .where("finished_at", "is not", null)
+    .groupBy(["host_id", "source_group"]);
+  let active = jobs
+    .selectFrom("jobs")
+    .selectAll()
+    .where("status", "in", [...live, "queued"])
+    .orderBy("id");
+  if (hostId !== undefined) {
+    newest = newest.where("host_id", "=", hostId);
+    active = active.where("host_id", "=", hostId);
+  }
+  const backups = await jobs
+    .selectFrom("jobs")
+    .innerJoin(newest.as("newest"), "newest.id", "jobs.id")
+    .selectAll("jobs")
+    .execute();
+  return { backups: backups.map(toJob), active: (await active.execute()).map(toJob) };
+}

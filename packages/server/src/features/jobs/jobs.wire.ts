@@ -1,0 +1,50 @@
+/** A job as JSON: the one place that maps names to snake_case. */
+import { z } from "zod";
+import { toInstant } from "../../platform/clock.ts";
+import type { Job } from "./jobs.ts";
+
+const when = z.string().nullable();
+
+export const wireJob = z.object({
+  id: z.string(),
+  host_id: z.string(),
+  kind: z.string(),
+  status: z.string(),
+  source_group: z.string().nullable(),
+  actor: z.object({ kind: z.string(), id: z.string().nullable(), name: z.string() }),
+  created_at: z.string(),
+  dispatched_at: when,
+  started_at: when,
+  finished_at: when,
+  cancel_requested_at: when,
+  progress: z.unknown(),
+  summary: z.unknown(),
+  error: z.unknown(),
+  exit_code: z.number().nullable(),
+  log_lines: z.number().nullable(),
+});
+export type WireJob = z.infer<typeof wireJob>;
+
+const orNull = (at: number | null): string | null => (at === null ? null : toInstant(at));
+
+/** @param progress how far it is now, when it runs */
+export function toWireJob(job: Job, progress: Job["progress"]): WireJob {
+  return {
+    id: job.id,
+    host_id: job.hostId,
+    kind: job.kind,
+    status: job.status,
+    source_group: job.sourceGroup,
+    actor: job.actor,
+    created_at: toInstant(job.createdAt),
+    dispatched_at: orNull(job.dispatchedAt),
+    started_at: orNull(job.startedAt),
+    finished_at: orNull(job.finishedAt),
+    cancel_requested_at: orNull(job.cancelRequestedAt),
+    progress: progress ?? job.progress,
+    summary: job.summary,
+    error: job.error,
+    exit_code: job.exitCode,
+    log_lines: job.logLines,
+  };
+}

@@ -1,0 +1,156 @@
+/** The snapshots' rows. Rows of a report that is still arriving are there, but never read. */
+import { sql } from "kysely";
+import type { Db } from "../../platform/db/db.ts";
+import type { Snapshot } from "./snapshots.ts";
+
+type Tables = {
+  snapshot_reports: { host_id: string; report_id: string; reported_at: number };
+  snapshots: {
+    host_id: string;
+    report_id: string;
+    id: string;
+    time: number;
+    hostname: string;
+    username: string | null;
+    paths: string;
+    tags: string;
+    size_bytes: number | null;
+    file_count: number | null;
+    added_bytes: number | null;
+  };
+};
+
+/** Rows in one statement: eleven parameters each, far below both engines' limits. */
+const rowsAtOnce = 500;
+
+export async function insertSnapshots(
+  tx: Db,
+  input: { hostId: string; reportId: string; snapshots: Snapshot[] },
+): Promise<void> {
+  const rows = input.snapshots.map((snapshot) => ({
+    host_id: input.hostId,
+    report_id: input.reportId,
+    id: snapshot.id,
+    time: snapshot.time,
+    hostname: snapshot.hostname,
+    username: snapshot.username,
+    paths: JSON.stringify(snapshot.paths),
+    tags: JSON.stringify(snapshot.tags),
+    size_bytes: snapshot.sizeBytes,
+    file_count: snapshot.fileCount,
+    added_bytes: snapshot.addedBytes,
+  }));
+  for (let from = 0; from < rows.length; from += rowsAtOnce) {
+    await tx
+      .withTables<Tables>()
+      .insertInto("snapshots")
+      .values(rows.slice(from, from + rowsAtOnce))
+      .onConflict((c) => c.columns(["host_id", "report_id", "id"]).doNothing())
+      .execute();
+  }
+}
+
+/** Makes a report the one that is shown and drops every other row of the host. */
+export async function showReport(
+  tx: Db,
+  input: { hostId: string; reportId: string; at: number },
+): Promise<void> {
+  const db = tx.withTables<Tables>();
+  const shown = { report_id: input.reportId, reported_at: input.at };
+  await db
+    .insertInto("snapshot_reports")
+    .values({ host_id: input.hostId, ...shown })
+    .onConflict((c) => c.column("host_id").doUpdateSet(shown))
+    .execute();
+  await db
+    .deleteFrom("snapshots")
+    .where("host_id", "=", input.hostId)
+    .where("report_id", "!=", input.reportId)
+    .execute();
+}
+
+const shown = (db: Db) =>
+  db
+    .withTables<Tables>()
+    .selectFrom("snapshots")
+    .innerJoin("snapshot_reports", (join) =>
+      join
+        .onRef("snapshot_reports.host_id", "=", "snapshots.host_id")
+        .onRef("snapshot_reports.report_id", "=", "snapshots.report_id"),
+    );
+
+/** Newest first. */
+export async function listSnapshots(
+  db: Db,
+  hostId: string,
+  page: { limit: number; offset: number },
+): Promise<Snapshot[]> {
+  const rows = await shown(db)
+    .selectAll("snapshots")
+    .where("snapshots.host_id", "=", hostId)
+    .orderBy("snapshots.time", "desc")
+    .orderBy("snapshots.id")
+    .limit(page.limit)
+    .offset(page.offset)
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    time: row.time,
+    hostname: row.hostname,
+    username: row.username,
+    paths: JSON.parse(row.paths) as string[],
+    tags: JSON.parse(row.tags) as string[],
+    sizeBytes: row.size_bytes,
+    fileCount: row.file_count,
+    addedBytes: row.added_bytes,
+  }));
+}
+
+export async function countSnapshots(db: Db, hostId: string): Promise<number> {
+  const row = await shown(db)
+    .select((e) => e.fn.countAll<number>().as("count"))
+    .where("snapshots.host_id", "=", hostId)
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}
+
+/** What a host has in its repository, as far as snapshots tell. */
+export interface SnapshotTotals {
+  count: number;
+  newestAt: number;
+  /** The sizes of the newest snapshot of each set of tags added up: what a full restore would bring back. */
+  protectedBytes: number;
+}
+
+/** Totals by host, of one host or of the whole fleet. */
+export async function sumSnapshots(db: Db, hostId?: string): Promise<Map<string, SnapshotTotals>> {
+  let sets = shown(db)
+    .select((e) => [
+      "snapshots.host_id",
+      "snapshots.tags",
+      e.fn.countAll<number>().as("count"),
+      e.fn.max("snapshots.time").as("newest_at"),
+    ])
+    .groupBy(["snapshots.host_id", "snapshots.tags"]);
+  if (hostId !== undefined) sets = sets.where("snapshots.host_id", "=", hostId);
+  const rows = await shown(db)
+    .innerJoin(sets.as("sets"), (join) =>
+      join
+        .onRef("sets.host_id", "=", "snapshots.host_id")
+        .onRef("sets.tags", "=", "snapshots.tags")
+        .onRef("sets.newest_at", "=", "snapshots.time"),
+    )
+    .select(["snapshots.host_id", "snapshots.tags", "sets.count", "sets.newest_at"])
+    .select(sql<number | null>`max(snapshots.size_bytes)`.as("size_bytes"))
+    .groupBy(["snapshots.host_id", "snapshots.tags", "sets.count", "sets.newest_at"])
+    .execute();
+  const totals = new Map<string, SnapshotTotals>();
+  for (const row of rows) {
+    const sum = totals.get(row.host_id) ?? { count: 0, newestAt: 0, protectedBytes: 0 };
+    sum.count += Number(row.count);
+    sum.newestAt = Math.max(sum.newestAt, row.newest_at);
+    sum.protectedBytes += row.size_bytes ?? 0;
+    totals.set(row.host_id, sum);
+  }
+  return totals;
+}
