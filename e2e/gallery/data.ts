@@ -232,10 +232,10 @@ export const JOBS: JobRow[] = Array.from({ length: 22 }, (_, index) => {
 });
 
 export const AUDIT: AuditRow[] = [
-  { id: "1", at: NOW - 60_000, actor: "operator", actorKind: "user", action: "job.run", targetKind: "host", targetId: HEADER.id, targetName: "db-primary", ip: "10.20.0.14", payload: { kind: "backup", source_group: "databases" } },
-  { id: "2", at: NOW - 5 * MINUTE, actor: "operator", actorKind: "user", action: "repository.credentials_update", targetKind: "repository", targetId: "01JDR", targetName: LONG_NAME, ip: "2001:db8:85a3::8a2e:370:7334", payload: { url: "rest:https://backup.example.com:8000/db/", repo_password: "changed", rest_password: "unchanged" } },
-  { id: "3", at: NOW - HOUR, actor: "db-primary", actorKind: "agent", action: "agent.connect", targetKind: "host", targetId: HEADER.id, targetName: "db-primary", ip: "10.20.0.31", payload: { agent_version: "0.1.0", restic_version: "0.18.1" } },
-  { id: "4", at: NOW - 2 * HOUR, actor: "system", actorKind: "system", action: "job.create", targetKind: "host", targetId: HEADER.id, targetName: "db-primary", ip: null, payload: null },
-  { id: "5", at: NOW - DAY, actor: HOSTILE, actorKind: "user", action: "session.login_failed", targetKind: null, targetId: null, targetName: null, ip: "203.0.113.9", payload: { reason: "unknown name" } },
-  { id: "6", at: NOW - 2 * DAY, actor: "operator", actorKind: "user", action: "enrolment.token_create", targetKind: "host", targetId: null, targetName: "web-01", ip: "10.20.0.14", payload: { hostname: "web-01", tags: ["prod"], initial_paths: ["/etc", "/home"] } },
+  { id: "1", at: NOW - 60_000, actor: "operator", actorKind: "user", action: "job.run", targetKind: "host", targetId: HEADER.id, targetName: "db-primary", payload: { kind: "backup", source_group: "databases" } },
+  { id: "2", at: NOW - 5 * MINUTE, actor: "operator", actorKind: "user", action: "repository.credentials_update", targetKind: "repository", targetId: "01JDR", targetName: LONG_NAME, payload: { url: "rest:https://backup.example.com:8000/db/", repo_password: "changed", rest_password: "unchanged" } },
+  { id: "3", at: NOW - HOUR, actor: "db-primary", actorKind: "agent", action: "agent.connect", targetKind: "host", targetId: HEADER.id, targetName: "db-primary", payload: { agent_version: "0.1.0", restic_version: "0.18.1" } },
+  { id: "4", at: NOW - 2 * HOUR, actor: "system", actorKind: "system", action: "job.create", targetKind: "host", targetId: HEADER.id, targetName: "db-primary", payload: null },
+  { id: "5", at: NOW - DAY, actor: HOSTILE, actorKind: "user", action: "session.login_failed", targetKind: null, targetId: null, targetName: null, payload: { reason: "unknown name" } },
+  { id: "6", at: NOW - 2 * DAY, actor: "operator", actorKind: "user", action: "enrolment.token_create", targetKind: "host", targetId: null, targetName: "web-01", payload: { hostname: "web-01", tags: ["prod"], initial_paths: ["/etc", "/home"] } },
 ];

@@ -71,7 +71,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
     renderAddHostResultPage(page, { ...RESULT, mintedPassword: null, status: { ...STATUS, state: "online", host: { id: "x", agentVersion: "0.1.0", resticVersion: "0.18.1", lastSeenAt: NOW - 1000 } } }),
   "add-host-expired": (page) =>
     renderAddHostResultPage(page, { ...RESULT, mintedPassword: null, status: { ...STATUS, expiresAt: NOW - 60_000, state: "expired" } }),
-  audit: (page) => renderAuditPage(page, { entries: data.AUDIT, page: { page: 1, pageSize: 50, total: 6 }, filter: { user: "operator" }, users: ["operator"], actions: ["job.run", "host.delete"] }),
+  audit: (page) => renderAuditPage(page, { entries: data.AUDIT, next: null, paged: false, filter: { user: "operator" }, users: ["operator"], actions: ["job.run", "host.delete"] }),
   "error-404": (page) => renderErrorPage(page, { status: 404, code: "hosts.not_found", message: "There is no host with this id.", requestId: "req-01JDK4" }),
   "error-500": (page) => renderErrorPage(anonymous(page), { status: 500, code: "internal", requestId: "req-01JDK5" }),
 };

@@ -3,11 +3,11 @@
  * Shows what is recorded and offers no way to change it.
  */
 import type { JSX } from "preact";
-import { formatNoun } from "../../platform/html/format.ts";
 import { renderPage } from "../../platform/html/page.tsx";
-import { Empty, type PageInfo, Pagination, Panel, urlWith } from "../../platform/html/parts.tsx";
+import { Empty, Panel, urlWith } from "../../platform/html/parts.tsx";
 import type { PageContext } from "../../platform/html/scope.ts";
 import { None, UtcTime } from "../../platform/html/values.tsx";
+import type { Actor } from "../../platform/http/identity.ts";
 
 /** One recorded act. */
 export interface AuditRow {
@@ -15,32 +15,34 @@ export interface AuditRow {
   at: number;
   /** Who: a user's name, `system`, or an agent's host name. */
   actor: string;
-  actorKind: "user" | "agent" | "system" | "schedule";
+  actorKind: Actor["kind"];
   /** E.g. `host.delete`. */
   action: string;
   targetKind: string | null;
   targetId: string | null;
   /** The name of the target at that time. */
   targetName: string | null;
-  ip: string | null;
   /** Without secrets; any JSON value. Null when there is none. */
   payload: unknown;
 }
 
 /** What is filtered by; `from` and `to` as `YYYY-MM-DD`, inclusive, UTC. */
-export interface AuditFilter {
-  user?: string;
-  action?: string;
-  target?: string;
-  from?: string;
-  to?: string;
+export interface AuditFormValues {
+  user?: string | undefined;
+  action?: string | undefined;
+  target?: string | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
 }
 
 /** The audit page. */
 export interface AuditPageProps {
   entries: readonly AuditRow[];
-  page: PageInfo;
-  filter: AuditFilter;
+  /** The cursor of the following, older page; null on the last one. */
+  next: string | null;
+  /** Whether newer entries come before these. */
+  paged: boolean;
+  filter: AuditFormValues;
   /** The names to choose from. */
   users: readonly string[];
   actions: readonly string[];
@@ -48,7 +50,7 @@ export interface AuditPageProps {
   filterError?: string | undefined;
 }
 
-/** The page /audit?user=&action=&target=&from=&to=&page=. */
+/** The page /audit?user=&action=&target=&from=&to=&before=. */
 export function renderAuditPage(page: PageContext, props: AuditPageProps): string {
   return renderPage(page, { title: "Audit", nav: "audit", content: <AuditPage {...props} /> });
 }
@@ -61,7 +63,7 @@ function AuditPage(props: AuditPageProps): JSX.Element {
         <h1>Audit</h1>
         <p class="faint">Every change, by whom and when. Entries cannot be edited.</p>
       </div>
-      <Panel title="Entries" note={formatNoun(props.page.total, "entry", "entries")}>
+      <Panel title="Entries">
         <Filters {...props} filtered={filtered} />
         {props.entries.length === 0 ? (
           <Empty
@@ -77,13 +79,28 @@ function AuditPage(props: AuditPageProps): JSX.Element {
         ) : (
           <Entries entries={props.entries} />
         )}
-        <Pagination
-          info={props.page}
-          noun="entries"
-          urlOf={(page) => urlWith("/audit", { ...props.filter, page })}
-        />
+        <Pages {...props} />
       </Panel>
     </>
+  );
+}
+
+/** By cursor, not by number: entries arrive while one reads, and a count of the whole trail would be slow. */
+function Pages({ next, paged, filter }: AuditPageProps): JSX.Element | null {
+  if (next === null && !paged) return null;
+  return (
+    <nav class="pages" aria-label="Pages of entries">
+      {paged ? (
+        <a class="btn small" href={urlWith("/audit", { ...filter })}>
+          Newest
+        </a>
+      ) : null}
+      {next === null ? null : (
+        <a class="btn small" rel="next" href={urlWith("/audit", { ...filter, before: next })}>
+          Older
+        </a>
+      )}
+    </nav>
   );
 }
 
@@ -163,9 +180,6 @@ function Entries({ entries }: { entries: readonly AuditRow[] }): JSX.Element {
           <th scope="col">Actor</th>
           <th scope="col">Action</th>
           <th scope="col">Target</th>
-          <th scope="col" class="wide-only">
-            Address
-          </th>
           <th scope="col">Details</th>
         </tr>
       </thead>
@@ -192,7 +206,6 @@ function Entry({ entry }: { entry: AuditRow }): JSX.Element {
       <td class="target">
         <Target entry={entry} />
       </td>
-      <td class="mono faint wide-only">{entry.ip ?? <None />}</td>
       <td class="payload">
         {entry.payload === null ? (
           <None label="no details" />
