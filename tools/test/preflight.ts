@@ -33,7 +33,8 @@ const systemParts: readonly SystemPart[] = [
   {
     variable: "RM_CHROMIUM",
     packageName: "chromium",
-    find: () => findOnPath(["chromium", "chromium-browser", "google-chrome"]),
+    // Ubuntu has a file of that name that only asks for a snap, so it has to run.
+    find: () => findOnPath(["chromium", "chromium-browser", "google-chrome"]).find(printsVersion),
     install: () => aptInstall("chromium"),
   },
   {
@@ -51,7 +52,7 @@ export async function preflight(
 ): Promise<Preflight> {
   const environment: Record<string, string> = {};
   const missing: string[] = [];
-  if (findOnPath(["git"]) === undefined) missing.push("git is missing; get it with: apt-get install git");
+  if (findOnPath(["git"]).length === 0) missing.push("git is missing; get it with: apt-get install git");
   for (const tool of [tools.restic, tools["rest-server"]]) {
     const result = await findTool(tool, outer, say);
     if ("path" in result) environment[tool.variable] = result.path;
@@ -101,11 +102,15 @@ function findSystemPart(
   };
 }
 
-function findOnPath(names: readonly string[]): string | undefined {
+function findOnPath(names: readonly string[]): string[] {
   const folders = (process.env.PATH ?? "").split(delimiter);
   return names
     .flatMap((name) => folders.map((folder) => join(folder, name)))
-    .find((path) => existsSync(path));
+    .filter((path) => existsSync(path));
+}
+
+function printsVersion(path: string): boolean {
+  return spawnSync(path, ["--version"], { stdio: "ignore", timeout: 20_000 }).status === 0;
 }
 
 /** The folder that holds `initdb` and `postgres`; of several the newest major version. */
