@@ -1,0 +1,105 @@
+/** A backup in words and in the protocol's shapes: pure functions from what restic said. */
+import type { BackupSummary, JobError, Progress } from "@restic-manager/protocol";
+import type { LineDraft } from "../journal/job-log.ts";
+import type { BackupLine, BackupProgress, BackupSummary as ResticSummary } from "../restic/output.ts";
+import { visible } from "./job-context.ts";
+
+/** More names than this make a sentence unreadable. */
+const NAMED_PATHS = 20;
+const MESSAGE_CHARS = 4_000;
+const SHOWN_FILES = 16;
+
+export function warning(text: string): LineDraft {
+  return { level: "warning", stream: "agent", text };
+}
+
+/** Names the includes that do not exist. */
+export function missingSentence(missing: readonly string[]): string {
+  const named = missing.slice(0, NAMED_PATHS).map(visible).join(", ");
+  const more = missing.length > NAMED_PATHS ? ` and ${missing.length - NAMED_PATHS} more` : "";
+  const fact = missing.length === 1 ? "This path does not exist and is" : "These paths do not exist and are";
+  return `${fact} not covered: ${named}${more}.`;
+}
+
+export function allMissing(missing: readonly string[]): JobError {
+  const advice = "Nothing was backed up. Check the paths and whether their disks are mounted.";
+  return error("restic.source_missing", `${missingSentence(missing)} ${advice}`);
+}
+
+/** What the snapshot lacks: unreadable files, missing paths, both, or null for nothing. */
+export function notCovered(partial: JobError | null, missing: readonly string[]): JobError | null {
+  if (missing.length === 0) return partial;
+  if (partial === null) return error("restic.source_missing", missingSentence(missing));
+  return { ...partial, message: bounded(`${missingSentence(missing)} ${partial.message}`) };
+}
+
+function error(code: string, message: string): JobError {
+  return { code, message: bounded(message), last_lines: [] };
+}
+
+function bounded(text: string): string {
+  return text.length <= MESSAGE_CHARS ? text : `${text.slice(0, MESSAGE_CHARS - 1)}…`;
+}
+
+/** A line of restic as a line of the job's log; undefined for what is not log. */
+export function toLogLine(line: BackupLine, stream: "stdout" | "stderr"): LineDraft | undefined {
+  switch (line.kind) {
+    case "status":
+    case "summary":
+      return undefined;
+    case "error":
+      return { level: "error", stream, text: `${visible(line.item)}: ${line.message}` };
+    case "exit_error":
+      return { level: "error", stream, text: line.message };
+    case "verbose":
+      return { level: "info", stream, text: `${line.action} ${visible(line.item)}` };
+    case "text": {
+      if (line.text.trim() === "") return undefined;
+      const level = line.text.startsWith("Fatal:") ? "error" : stream === "stderr" ? "warning" : "info";
+      return { level, stream, text: line.text };
+    }
+  }
+}
+
+/** restic's status in the protocol's shape and bounds. */
+export function toWireProgress(progress: BackupProgress): Progress {
+  const { secondsElapsed, bytesDone } = progress;
+  return {
+    percent_done: progress.percentDone,
+    total_files: Math.floor(progress.totalFiles),
+    files_done: Math.floor(progress.filesDone),
+    total_bytes: Math.floor(progress.totalBytes),
+    bytes_done: Math.floor(bytesDone),
+    error_count: Math.floor(progress.errorCount),
+    current_files: progress.currentFiles.slice(0, SHOWN_FILES).map((path) => path.slice(0, 32_768)),
+    seconds_elapsed: secondsElapsed,
+    seconds_remaining: progress.secondsRemaining ?? null,
+    bytes_per_second: secondsElapsed > 0 ? bytesDone / secondsElapsed : null,
+  };
+}
+
+/** `durationMs` is measured: restic's own figure is wrong in some versions. */
+export function toWireSummary(summary: ResticSummary, durationMs: number): BackupSummary {
+  return {
+    snapshot_id: summary.snapshotId ?? null,
+    files_new: Math.floor(summary.filesNew),
+    files_changed: Math.floor(summary.filesChanged),
+    files_unmodified: Math.floor(summary.filesUnmodified),
+    total_files: Math.floor(summary.totalFiles),
+    total_bytes: Math.floor(summary.totalBytes),
+    added_bytes: Math.floor(summary.addedBytes),
+    added_bytes_packed: Math.floor(summary.addedPackedBytes),
+    duration_ms: durationMs,
+  };
+}
+
+/** What the backup did, for the end of its log. */
+export function summaryLines(summary: BackupSummary): LineDraft[] {
+  const files = `${summary.files_new} new, ${summary.files_changed} changed, ${summary.files_unmodified} unmodified`;
+  const snapshot = (summary.snapshot_id ?? "").slice(0, 8);
+  const texts = [
+    `Files: ${files}; ${summary.total_bytes} bytes looked at, ${summary.added_bytes} bytes added to the repository.`,
+    `Snapshot ${snapshot} saved in ${(summary.duration_ms / 1000).toFixed(1)} s.`,
+  ];
+  return texts.map((text) => ({ level: "info", stream: "agent", text }));
+}

@@ -1,0 +1,15 @@
+/** Which command runs which kind of job: one switch, and the compiler says when a kind is missing. */
+import { runBackup } from "./backup.ts";
+import { runInit } from "./init.ts";
+import type { ActiveJob, CommandDeps, CommandOutcome } from "./job-context.ts";
+
+/** Runs a job to its outcome, or takes it up where an earlier agent left it. */
+export function runCommand(deps: CommandDeps, job: ActiveJob): Promise<CommandOutcome> {
+  const { spec } = job.entry;
+  switch (spec.kind) {
+    case "init":
+      return runInit(deps, job);
+    case "backup":
+      return runBackup(deps, job, spec);
+  }
+}

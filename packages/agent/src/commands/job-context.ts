@@ -1,0 +1,84 @@
+/**
+ * What every command works with, and what it answers. One job = one `ActiveJob`; a command reads and writes
+ * only through it, so that the same code runs a job anew and takes one up after a restart.
+ */
+import type { BackupSummary, JobError, Progress, RepositoryAccess, Snapshot } from "@restic-manager/protocol";
+import type { JobLog, LineDraft } from "../journal/job-log.ts";
+import type { JournalEntry } from "../journal/journal.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Random } from "../platform/random.ts";
+import type { BinaryOutcome } from "../restic/binary.ts";
+import type { RunDeps } from "../restic/run.ts";
+
+export type ResticAccess = {
+  resticPath: string;
+  version: string;
+  env: Readonly<Record<string, string>>;
+  redact: (text: string) => string;
+};
+
+export type CommandDeps = {
+  clock: Clock;
+  random: Random;
+  runnerCommand: RunDeps["runnerCommand"];
+  /** For short commands; private to the agent. */
+  workDir: string;
+  cacheDir: string;
+  /** The agent's environment, from which restic's is picked. */
+  inherited: Readonly<Record<string, string | undefined>>;
+  platform: NodeJS.Platform;
+  findRestic: () => Promise<BinaryOutcome>;
+  /** What the server told last; undefined before it told anything. */
+  findRepository: () => RepositoryAccess | undefined;
+};
+
+export type ActiveJob = {
+  entry: JournalEntry;
+  dir: string;
+  log: JobLog;
+  /** Aborts when the operator cancels. */
+  cancelled: AbortSignal;
+  /** Aborts when the agent stops: restic runs on, the job is taken up by the next agent. */
+  detached: AbortSignal;
+  reportProgress: (progress: Progress) => void;
+  /** Changes the entry, on the disk as well. */
+  update: (change: Partial<JournalEntry>) => Promise<void>;
+};
+
+export type JobResult = {
+  status: "succeeded" | "warning" | "failed" | "cancelled";
+  error: JobError | null;
+  exitCode: number | null;
+  summary: BackupSummary | null;
+  /** The agent's closing lines in the log. */
+  closing: LineDraft[];
+  /** The full list for the server, when it was read. */
+  snapshots?: Snapshot[];
+};
+
+/** `detached` = the agent stops; nothing is told, the next agent goes on. */
+export type CommandOutcome = JobResult | "detached";
+
+/** A failure that needs no more than its sentence. */
+export function failedResult(error: JobError, exitCode: number | null = null): JobResult {
+  return {
+    status: "failed",
+    error,
+    exitCode,
+    summary: null,
+    closing: [{ level: "error", stream: "agent", text: error.message }],
+  };
+}
+
+export function cancelledResult(exitCode: number | null = null): JobResult {
+  const closing: LineDraft[] = [{ level: "warning", stream: "agent", text: "Cancelled." }];
+  return { status: "cancelled", error: null, exitCode, summary: null, closing };
+}
+
+/** Text in which control characters can be seen instead of acting: names of files may hold any of them. */
+export function visible(text: string): string {
+  return text.replace(/\p{Cc}/gu, (char) => {
+    const short = JSON.stringify(char).slice(1, -1);
+    return short.length === 2 ? short : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  });
+}

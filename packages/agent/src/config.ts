@@ -1,0 +1,122 @@
+/**
+ * agent.yaml: every setting of the agent, once. Written by `enrol`, read at start. Invariants: 0600 because it
+ * holds the bearer and the key of the secrets file; replaced in one step; an unknown key is an error, because
+ * a misspelt setting that is silently ignored costs somebody a night.
+ */
+import { stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { parse, stringify } from "yaml";
+import { z } from "zod";
+import { AgentError, reasonOf } from "./platform/errors.ts";
+import { ensurePrivateDir, hasErrorCode, readTextIfExists, writeFileAtomic } from "./platform/files.ts";
+import { SECRETS_KEY_BYTES } from "./platform/secrets.ts";
+
+export const agentConfig = z.strictObject({
+  /** The server's address as people type it: `https://backup.example.org`. */
+  server: z.url({ protocol: /^https?$/ }),
+  host_id: z.string().min(1),
+  bearer: z.string().min(1),
+  /** `sha256:<hex>` of the server's certificate; when set, it decides alone. */
+  cert_pin: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .nullable()
+    .default(null),
+  /** Key of secrets.enc, base64. */
+  secrets_key: z.base64().refine((key) => Buffer.from(key, "base64").length === SECRETS_KEY_BYTES),
+  data_dir: z.string().min(1),
+  /** Path of restic; null = looked for in PATH. */
+  restic_path: z.string().min(1).nullable().default(null),
+  log_level: z.enum(["debug", "info", "warn", "error"]).default("info"),
+});
+export type AgentConfig = z.infer<typeof agentConfig>;
+
+export const defaultConfigPath =
+  process.platform === "win32"
+    ? "C:\\ProgramData\\restic-manager\\agent.yaml"
+    : "/etc/restic-manager/agent.yaml";
+
+export const defaultDataDir =
+  process.platform === "win32" ? "C:\\ProgramData\\restic-manager\\data" : "/var/lib/restic-manager";
+
+export type LoadedConfig = { config: AgentConfig; warnings: string[] };
+
+/**
+ * Reads and checks agent.yaml.
+ * @throws AgentError `config.missing`, `config.unreadable` or `config.invalid`, each a sentence without values.
+ */
+export async function loadConfig(path: string): Promise<LoadedConfig> {
+  const config = parseConfig(path, await readConfig(path));
+  return { config, warnings: await permissionWarnings(path) };
+}
+
+async function readConfig(path: string): Promise<string> {
+  try {
+    const text = await readTextIfExists(path);
+    if (text !== undefined) return text;
+  } catch (cause) {
+    const message = `The configuration ${path} can't be read: ${reasonOf(cause)}.`;
+    throw new AgentError("config.unreadable", message, { cause });
+  }
+  const message = `There is no configuration at ${path}. Enrol this host first: restic-manager-agent enrol --server URL.`;
+  throw new AgentError("config.missing", message);
+}
+
+function parseConfig(path: string, text: string): AgentConfig {
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch {
+    // The parser's message quotes the line, which may be the bearer's.
+    throw new AgentError("config.invalid", `The configuration ${path} is not valid YAML.`);
+  }
+  const parsed = agentConfig.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new AgentError(
+    "config.invalid",
+    `The configuration ${path} is not valid: ${describe(parsed.error)}.`,
+  );
+}
+
+/** Names the fields, never their values. */
+function describe(error: z.ZodError): string {
+  const parts = error.issues.map((issue) => {
+    if (issue.code === "unrecognized_keys") return `unknown setting ${issue.keys.join(", ")}`;
+    const field = issue.path.join(".");
+    return field === "" ? "it must be a list of settings" : `${field} is missing or wrong`;
+  });
+  return [...new Set(parts)].join("; ");
+}
+
+async function permissionWarnings(path: string): Promise<string[]> {
+  if (process.platform === "win32") return [];
+  const { mode } = await stat(path);
+  if ((mode & 0o077) === 0) return [];
+  return [`Others can read ${path}, which holds this host's credentials: chmod 600 it.`];
+}
+
+/** Writes agent.yaml (0600) in one step, creating its directory. Throws AgentError `config.not_saved`. */
+export async function saveConfig(path: string, config: AgentConfig): Promise<void> {
+  try {
+    await ensurePrivateDir(dirname(path));
+    await writeFileAtomic(path, stringify(agentConfig.parse(config)));
+  } catch (cause) {
+    const hint = hasErrorCode(cause, "EACCES") ? " Run this as root." : "";
+    throw new AgentError("config.not_saved", `${path} can't be written: ${reasonOf(cause)}.${hint}`, {
+      cause,
+    });
+  }
+}
+
+/** Where things are below the data directory. */
+export function dataPaths(dataDir: string) {
+  return {
+    secrets: join(dataDir, "secrets.enc"),
+    outbox: join(dataDir, "outbox"),
+    jobs: join(dataDir, "jobs"),
+    /** restic's own cache. */
+    cache: join(dataDir, "cache"),
+    /** Short-lived files of commands that answer soon. */
+    work: join(dataDir, "work"),
+  };
+}

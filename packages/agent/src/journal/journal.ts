@@ -1,0 +1,83 @@
+/**
+ * The jobs this agent has accepted, one directory each: `jobs/<job_id>/state.json` beside restic's own files
+ * (restic/job-dir.ts). Invariants: a job is on the disk before it is acknowledged; its directory goes when the
+ * server has committed its end. How far a job has been told is not here but in the outbox, in the same line as
+ * the telling.
+ */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { jobSpec } from "@restic-manager/protocol";
+import { z } from "zod";
+import { reasonOf } from "../platform/errors.ts";
+import { ensurePrivateDir, readTextIfExists, removeTree, writeFileAtomic } from "../platform/files.ts";
+import type { Log } from "../platform/log.ts";
+
+const journalEntry = z.object({
+  version: z.literal(1),
+  job_id: z.string(),
+  attempt: z.int(),
+  spec: jobSpec,
+  cancel_requested: z.boolean(),
+  /** The includes that did not exist when the backup began; null before it looked. */
+  missing_sources: z.array(z.string()).nullable(),
+});
+export type JournalEntry = z.infer<typeof journalEntry>;
+
+const jobDirName = /^[0-9A-HJKMNP-TV-Z]{26}$/;
+
+export class Journal {
+  readonly #dir: string;
+  readonly #entries = new Map<string, JournalEntry>();
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** Reads all jobs below `dir`. A directory that can't be understood is left alone and named in the log. */
+  static async open(dir: string, log: Log): Promise<Journal> {
+    await ensurePrivateDir(dir);
+    const journal = new Journal(dir);
+    for (const name of (await readdir(dir)).filter((entry) => jobDirName.test(entry))) {
+      try {
+        const entry = await readEntry(join(dir, name));
+        // A directory without a state was never acknowledged: the server will send that job again.
+        if (entry === undefined) await removeTree(join(dir, name));
+        else journal.#entries.set(name, entry);
+      } catch (error) {
+        log.error({ job_id: name, reason: reasonOf(error) }, "a job's journal can't be read and is skipped");
+      }
+    }
+    return journal;
+  }
+
+  listEntries(): JournalEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  findEntry(jobId: string): JournalEntry | undefined {
+    return this.#entries.get(jobId);
+  }
+
+  /** Where the files of one job are. */
+  dirOf(jobId: string): string {
+    return join(this.#dir, jobId);
+  }
+
+  /** Writes an entry, new or changed; it survives a power cut when this returns. */
+  async save(entry: JournalEntry): Promise<void> {
+    await ensurePrivateDir(this.dirOf(entry.job_id));
+    await writeFileAtomic(join(this.dirOf(entry.job_id), "state.json"), JSON.stringify(entry));
+    this.#entries.set(entry.job_id, entry);
+  }
+
+  /** Forgets a job with all its files. Idempotent. */
+  async remove(jobId: string): Promise<void> {
+    this.#entries.delete(jobId);
+    await removeTree(this.dirOf(jobId));
+  }
+}
+
+async function readEntry(dir: string): Promise<JournalEntry | undefined> {
+  const text = await readTextIfExists(join(dir, "state.json"));
+  return text === undefined ? undefined : journalEntry.parse(JSON.parse(text));
+}

@@ -1,0 +1,62 @@
+/**
+ * What the server told this host about its repository, sealed on disk. Invariants: a version that is not newer
+ * changes nothing; what belongs to another enrolment does not count; the new value is on the disk before it
+ * is used.
+ */
+import { type ConfigUpdate, configUpdate, type RepositoryAccess } from "@restic-manager/protocol";
+import { z } from "zod";
+import { AgentError } from "../platform/errors.ts";
+import { createRedactor } from "../platform/redact.ts";
+import type { Secrets } from "../platform/secrets.ts";
+
+const SLOT = "server-config";
+const storedConfig = z.object({ host_id: z.string(), update: configUpdate });
+
+export class ServerConfig {
+  readonly #secrets: Secrets;
+  readonly #hostId: string;
+  readonly #lasting: readonly string[];
+  #current: ConfigUpdate | undefined;
+  #redact: (text: string) => string;
+
+  /** `lasting`: secrets that are always masked, such as the bearer. Throws AgentError `secrets.unreadable`. */
+  constructor(secrets: Secrets, hostId: string, lasting: readonly string[]) {
+    this.#secrets = secrets;
+    this.#hostId = hostId;
+    this.#lasting = lasting;
+    this.#current = readStored(secrets.find(SLOT), hostId);
+    this.#redact = this.#createRedactor();
+  }
+
+  findRepository(): RepositoryAccess | undefined {
+    return this.#current?.repository ?? undefined;
+  }
+
+  /** Masks every secret that is known now. */
+  redact(text: string): string {
+    return this.#redact(text);
+  }
+
+  /** Stores a newer version; ignores any other. */
+  async update(update: ConfigUpdate): Promise<"updated" | "unchanged"> {
+    if (this.#current !== undefined && update.version <= this.#current.version) return "unchanged";
+    await this.#secrets.put(SLOT, JSON.stringify({ host_id: this.#hostId, update }));
+    this.#current = update;
+    this.#redact = this.#createRedactor();
+    return "updated";
+  }
+
+  #createRedactor(): (text: string) => string {
+    const repository = this.#current?.repository;
+    const secrets = [...this.#lasting, repository?.password ?? "", repository?.rest_password ?? ""];
+    return createRedactor(secrets.filter((secret) => secret !== ""));
+  }
+}
+
+function readStored(text: string | undefined, hostId: string): ConfigUpdate | undefined {
+  if (text === undefined) return undefined;
+  const parsed = storedConfig.safeParse(JSON.parse(text));
+  if (!parsed.success)
+    throw new AgentError("secrets.unreadable", "The stored credentials were written by a newer agent.");
+  return parsed.data.host_id === hostId ? parsed.data.update : undefined;
+}

@@ -1,0 +1,141 @@
+/**
+ * The agent's command line: argv, environment, signals, exit code, and nothing else. Subcommands are loaded
+ * when they are asked for: `runner` lives as long as restic and must stay small.
+ * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host.
+ */
+import { parseArgs } from "node:util";
+import { agentVersion } from "./version.ts";
+
+const USAGE = `Usage:
+  restic-manager-agent [run] [--config PATH]
+  restic-manager-agent enrol --server URL [--token TOKEN] [--hostname NAME] [--config PATH]
+                             [--data-dir PATH] [--restic PATH] [--force]
+  restic-manager-agent --version
+
+Give the token in RM_TOKEN rather than as an argument: arguments can be seen by every user of this machine.
+RM_SERVER stands in for --server.
+`;
+
+const EXIT = { done: 0, failed: 1, usage: 2, removed: 3 } as const;
+
+type Options = ReturnType<typeof parseCommandLine>["values"];
+
+function parseCommandLine(argv: string[]) {
+  return parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      config: { type: "string" },
+      server: { type: "string" },
+      token: { type: "string" },
+      hostname: { type: "string" },
+      "data-dir": { type: "string" },
+      restic: { type: "string" },
+      force: { type: "boolean" },
+      version: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+}
+
+async function main(argv: string[]): Promise<number> {
+  let parsed: ReturnType<typeof parseCommandLine>;
+  try {
+    parsed = parseCommandLine(argv);
+  } catch (error) {
+    return usageError(error instanceof Error ? error.message : String(error));
+  }
+  const { values, positionals } = parsed;
+  const [command = "run", ...rest] = positionals;
+  if (values.version === true) return say(agentVersion);
+  if (values.help === true) return say(USAGE.trimEnd());
+  if (command === "runner" && rest[0] !== undefined) return runnerCommand(rest[0]);
+  if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
+  if (command === "run") return runAgent(values);
+  if (command === "enrol" || command === "enroll") return enrolHost(values);
+  return usageError(`There is no command "${command}".`);
+}
+
+function say(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return EXIT.done;
+}
+
+function usageError(text: string): number {
+  process.stderr.write(`${text}\n\n${USAGE}`);
+  return EXIT.usage;
+}
+
+async function runnerCommand(jobDir: string): Promise<number> {
+  const { runRunner } = await import("./restic/runner.ts");
+  const ignoreSignal = (signal: NodeJS.Signals) => void process.on(signal, () => undefined);
+  return runRunner({ pid: process.pid, env: process.env, nowMs: () => Date.now(), ignoreSignal }, jobDir);
+}
+
+async function systemDeps() {
+  const [{ systemClock }, { systemRandom }, { readMachine }] = await Promise.all([
+    import("./platform/clock.ts"),
+    import("./platform/random.ts"),
+    import("./platform/machine.ts"),
+  ]);
+  return {
+    ...{ clock: systemClock(), random: systemRandom(), machine: await readMachine() },
+    ...{ env: process.env, platform: process.platform, executablePath: process.argv[1] ?? process.execPath },
+  };
+}
+
+async function runAgent(options: Options): Promise<number> {
+  const { defaultConfigPath, loadConfig } = await import("./config.ts");
+  const { createLog } = await import("./platform/log.ts");
+  const { startAgent } = await import("./start.ts");
+  const { config, warnings } = await loadConfig(options.config ?? defaultConfigPath);
+  for (const warning of warnings) process.stderr.write(`${warning}\n`);
+  // Node's own flags go along, so that the runner runs as this program does (from source in development).
+  const args = [...process.execArgv, process.argv[1] ?? "", "runner"];
+  const agent = await startAgent(config, {
+    ...(await systemDeps()),
+    createLog: (redact) => createLog({ level: config.log_level, redact }),
+    runnerCommand: { file: process.execPath, args },
+  });
+  // Whoever asks twice means now; restic has its runner and is not harmed.
+  const stop = () => void agent.stop();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+  const end = await agent.ended;
+  await agent.stop();
+  if (end.kind === "stopped") return EXIT.done;
+  process.stderr.write(
+    `The server removed this host: ${end.message} The agent stops; enrol it again to go on.\n`,
+  );
+  return EXIT.removed;
+}
+
+async function enrolHost(options: Options): Promise<number> {
+  const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
+  const { enrol } = await import("./enrol.ts");
+  const server = options.server ?? process.env.RM_SERVER;
+  const token = options.token ?? process.env.RM_TOKEN;
+  if (server === undefined || server === "")
+    return usageError("Give the server's address: --server or RM_SERVER.");
+  if (token === undefined || token === "") return usageError("Give the one-time token: RM_TOKEN or --token.");
+  const enrolled = await enrol(
+    { ...(await systemDeps()), fetch },
+    {
+      ...{ server, token: token.trim(), hostname: options.hostname, force: options.force === true },
+      configPath: options.config ?? defaultConfigPath,
+      dataDir: options["data-dir"] ?? defaultDataDir,
+      resticPath: options.restic ?? process.env.RM_RESTIC,
+    },
+  );
+  for (const warning of enrolled.warnings) process.stderr.write(`${warning}\n`);
+  return say(
+    `Enrolled as ${enrolled.hostname} (${enrolled.hostId}); configuration in ${enrolled.configPath}.`,
+  );
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  // Our own errors are sentences; anything else is a mistake of ours, and its message is still the best we have.
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = EXIT.failed;
+}

@@ -1,0 +1,140 @@
+/**
+ * The composition root: builds, wires and stops the agent. The only file that sees all parts. Nothing here
+ * touches argv, signals or exit codes (main.ts), so tests start the same agent in their own program.
+ */
+import { dirname } from "node:path";
+import { type Hello, protocolRange } from "@restic-manager/protocol";
+import { Jobs } from "./commands/jobs.ts";
+import { type AgentConfig, dataPaths } from "./config.ts";
+import { Journal } from "./journal/journal.ts";
+import { AgentLink, type LinkEnd } from "./link/dial.ts";
+import { Outbox, type OutboxLimits } from "./link/outbox.ts";
+import { ServerConfig } from "./link/server-config.ts";
+import type { Command } from "./platform/child.ts";
+import type { Clock } from "./platform/clock.ts";
+import { ensurePrivateDir } from "./platform/files.ts";
+import { createId } from "./platform/ids.ts";
+import { acquireLock } from "./platform/instance-lock.ts";
+import type { Log } from "./platform/log.ts";
+import type { Machine } from "./platform/machine.ts";
+import type { Random } from "./platform/random.ts";
+import { Secrets } from "./platform/secrets.ts";
+import { type BinaryOutcome, findRestic } from "./restic/binary.ts";
+import { agentVersion } from "./version.ts";
+
+export type AgentDeps = {
+  clock: Clock;
+  random: Random;
+  machine: Machine;
+  /** Given a function that masks every secret the agent knows at that moment. */
+  createLog: (redact: (text: string) => string) => Log;
+  /** Starts `runner` of this program; the job directory is appended. */
+  runnerCommand: Command;
+  /** Where the agent's program lies: packages put restic beside it. */
+  executablePath: string;
+  env: Readonly<Record<string, string | undefined>>;
+  platform: NodeJS.Platform;
+  outboxLimits?: OutboxLimits;
+};
+
+export type RunningAgent = {
+  /** Resolves when the server removed this host, or after `stop`. */
+  ended: Promise<LinkEnd>;
+  /** Ends the connection and lets go of running jobs; restic runs on. Idempotent. */
+  stop: () => Promise<void>;
+};
+
+/** Starts the agent. Throws AgentError with a sentence when its own files do not allow it. */
+export async function startAgent(config: AgentConfig, deps: AgentDeps): Promise<RunningAgent> {
+  const lock = await acquireLock(config.data_dir);
+  try {
+    return await assemble(config, deps, lock.release);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function assemble(
+  config: AgentConfig,
+  deps: AgentDeps,
+  releaseLock: () => Promise<void>,
+): Promise<RunningAgent> {
+  const paths = dataPaths(config.data_dir);
+  const secretsKey = Buffer.from(config.secrets_key, "base64");
+  const secrets = await Secrets.open(paths.secrets, secretsKey);
+  const serverConfig = new ServerConfig(secrets, config.host_id, [config.bearer, config.secrets_key]);
+  const log = deps.createLog((text) => serverConfig.redact(text));
+  await ensurePrivateDir(paths.work);
+  const newId = () => createId(deps.clock.nowMs(), deps.random);
+  const limits = deps.outboxLimits === undefined ? {} : { limits: deps.outboxLimits };
+  const outbox = await Outbox.open({ dir: paths.outbox, newId, log, ...limits });
+  const journal = await Journal.open(paths.jobs, log);
+  const search = () => searchRestic(config, deps, paths.work);
+  const jobs: Jobs = new Jobs({
+    ...deps,
+    ...{ log, journal, outbox, workDir: paths.work, cacheDir: paths.cache, inherited: deps.env },
+    findRestic: search,
+    findRepository: () => serverConfig.findRepository(),
+    reportProgress: (message) => link.reportProgress(message),
+    forgetProgress: (jobId) => link.forgetProgress(jobId),
+  });
+  const link: AgentLink = new AgentLink({
+    ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer, certPin: config.cert_pin },
+    createHello: async () => createHello(deps, outbox, jobs, await search()),
+    receiver: {
+      updateConfig: async (update) => {
+        const outcome = await serverConfig.update(update);
+        if (outcome === "updated") log.info({ version: update.version }, "repository credentials received");
+      },
+      runCommand: (command) => jobs.accept(command),
+      cancelJob: (jobId) => jobs.cancel(jobId),
+    },
+  });
+  await jobs.start();
+  const { ended } = link.start();
+  const stop = once(async () => {
+    await Promise.all([link.stop(), jobs.stop()]);
+    await outbox.close();
+    await releaseLock();
+  });
+  return { ended, stop };
+}
+
+function searchRestic(config: AgentConfig, deps: AgentDeps, workDir: string): Promise<BinaryOutcome> {
+  const { clock, random, env, platform, executablePath } = deps;
+  const explicitPath = config.restic_path ?? env.RM_RESTIC;
+  return findRestic(
+    { clock, random, workDir },
+    {
+      ...(explicitPath === undefined || explicitPath === "" ? {} : { explicitPath }),
+      searchPath: env.PATH ?? "",
+      executableDir: dirname(executablePath),
+      inherited: env,
+      platform,
+    },
+  );
+}
+
+function createHello(deps: AgentDeps, outbox: Outbox, jobs: Jobs, restic: BinaryOutcome): Hello {
+  const { hostname, os, arch, machineId, bootId } = deps.machine;
+  return {
+    type: "hello",
+    protocol: protocolRange,
+    agent_version: agentVersion,
+    restic_version: "version" in restic ? restic.version : null,
+    restic_problem: restic.kind === "ok" ? null : { code: restic.code, message: restic.message },
+    ...{ hostname, os, arch, machine_id: machineId, boot_id: bootId },
+    sent_at: new Date(deps.clock.nowMs()).toISOString(),
+    stream_id: outbox.streamId,
+    jobs: jobs.listKnown().slice(-1000),
+  };
+}
+
+function once(operation: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => {
+    running ??= operation();
+    return running;
+  };
+}
