@@ -5,8 +5,8 @@
  * gets it. Only root on Debian and Ubuntu installs anything, through apt; no database cluster is created.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { existsSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
 import { parseDistribution } from "../get-restic/apt-sources.ts";
 import { getTool, toolCacheFolder } from "../get-restic/get-tool.ts";
 import { type Tool, tools } from "../get-restic/tools.ts";
@@ -120,9 +120,11 @@ function findPostgres(): string | undefined {
     .sort((a, b) => Number(b) - Number(a))
     .map((version) => join(postgresFolder, version, "bin"));
   const onPath = (process.env.PATH ?? "").split(delimiter);
-  return [...onPath, ...folders].find((folder) =>
+  const found = [...onPath, ...folders].find((folder) =>
     ["initdb", "postgres"].every((name) => existsSync(join(folder, name))),
   );
+  // PATH often holds links; the programs beside the real file are the ones that belong together.
+  return found === undefined ? undefined : dirname(realpathSync(join(found, "initdb")));
 }
 
 function mayInstall(): boolean {
