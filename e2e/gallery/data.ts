@@ -19,7 +19,10 @@ export const HOSTILE = '<script>alert("x")</script>';
 
 function host(name: string, overrides: Partial<HostRow> = {}): HostRow {
   return {
-    id: `01JD${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, "").slice(0, 22)}`,
+    id: `01JD${name
+      .toUpperCase()
+      .replaceAll(/[^A-Z0-9]/g, "")
+      .slice(0, 22)}`,
     name,
     condition: "ok",
     os: "linux",
@@ -29,7 +32,7 @@ function host(name: string, overrides: Partial<HostRow> = {}): HostRow {
     lastSeenAt: NOW - 9000,
     lastBackup: { status: "succeeded", finishedAt: NOW - 12 * MINUTE },
     activeJob: null,
-    repositorySizeBytes: 184.2 * GIB,
+    protectedBytes: 184.2 * GIB,
     snapshotCount: 412,
     ...overrides,
   };
@@ -41,30 +44,70 @@ export const HOSTS: HostRow[] = [
     condition: "failed",
     tags: ["prod", "db"],
     lastBackup: { status: "failed", finishedAt: NOW - 41 * MINUTE },
-    repositorySizeBytes: 1.31 * 1024 * GIB,
+    protectedBytes: 1.31 * 1024 * GIB,
     snapshotCount: 96,
   }),
   host("mail", {
     condition: "running",
     arch: "arm64",
     activeJob: { id: "01JDJOBMAIL", status: "running", share: 0.634, at: NOW - 4 * MINUTE },
-    repositorySizeBytes: 92.7 * GIB,
+    protectedBytes: 92.7 * GIB,
     snapshotCount: 210,
   }),
   host(LONG_NAME, {
     condition: "warning",
     tags: ["office", "fileserver", "basement", "needs-attention-soon"],
     lastBackup: { status: "warning", finishedAt: NOW - 2 * HOUR },
-    repositorySizeBytes: 3.04 * 1024 * GIB,
+    protectedBytes: 3.04 * 1024 * GIB,
     snapshotCount: 1204,
   }),
-  host("win-dc01", { os: "windows", tags: ["office", "windows"], lastBackup: { status: "succeeded", finishedAt: NOW - 3 * HOUR }, repositorySizeBytes: 61 * GIB, snapshotCount: 188 }),
-  host("laptop-03", { condition: "waiting", os: null, arch: null, tags: [], online: false, lastSeenAt: null, lastBackup: null, repositorySizeBytes: null, snapshotCount: null }),
-  host("gitea", { condition: "offline", online: false, lastSeenAt: NOW - 3 * HOUR, lastBackup: { status: "succeeded", finishedAt: NOW - 26 * HOUR }, repositorySizeBytes: 22.4 * GIB, snapshotCount: 365 }),
-  host("monitoring", { arch: "arm64", lastBackup: { status: "succeeded", finishedAt: NOW - 38 * MINUTE }, repositorySizeBytes: 14.9 * GIB, snapshotCount: 720 }),
-  host("build-07", { condition: "running", tags: ["ci"], activeJob: { id: "01JDJOBBUILD", status: "queued", share: null, at: NOW - 20_000 }, repositorySizeBytes: 7.2 * GIB, snapshotCount: 31 }),
-  host("staging-02", { condition: "new", tags: ["staging"], lastBackup: null, repositorySizeBytes: null, snapshotCount: 0 }),
-  host(HOSTILE, { condition: "ok", tags: ['"><img src=x>'], repositorySizeBytes: 812, snapshotCount: 1 }),
+  host("win-dc01", {
+    os: "windows",
+    tags: ["office", "windows"],
+    lastBackup: { status: "succeeded", finishedAt: NOW - 3 * HOUR },
+    protectedBytes: 61 * GIB,
+    snapshotCount: 188,
+  }),
+  host("laptop-03", {
+    condition: "waiting",
+    os: null,
+    arch: null,
+    tags: [],
+    online: false,
+    lastSeenAt: null,
+    lastBackup: null,
+    protectedBytes: null,
+    snapshotCount: null,
+  }),
+  host("gitea", {
+    condition: "offline",
+    online: false,
+    lastSeenAt: NOW - 3 * HOUR,
+    lastBackup: { status: "succeeded", finishedAt: NOW - 26 * HOUR },
+    protectedBytes: 22.4 * GIB,
+    snapshotCount: 365,
+  }),
+  host("monitoring", {
+    arch: "arm64",
+    lastBackup: { status: "succeeded", finishedAt: NOW - 38 * MINUTE },
+    protectedBytes: 14.9 * GIB,
+    snapshotCount: 720,
+  }),
+  host("build-07", {
+    condition: "running",
+    tags: ["ci"],
+    activeJob: { id: "01JDJOBBUILD", status: "queued", share: null, at: NOW - 20_000 },
+    protectedBytes: 7.2 * GIB,
+    snapshotCount: 31,
+  }),
+  host("staging-02", {
+    condition: "new",
+    tags: ["staging"],
+    lastBackup: null,
+    protectedBytes: null,
+    snapshotCount: 0,
+  }),
+  host(HOSTILE, { condition: "ok", tags: ['"><img src=x>'], protectedBytes: 812, snapshotCount: 1 }),
 ];
 
 export const MANY_HOSTS: HostRow[] = Array.from({ length: 1000 }, (_, index) => {
@@ -81,7 +124,7 @@ export const FIGURES: FleetFigures = {
   attentionSummary: "1 failed, 1 warning, 1 offline",
   snapshotCount: 3303,
   newestSnapshotAt: NOW - 12 * MINUTE,
-  repositoryBytes: 4.78 * 1024 * GIB,
+  protectedBytes: 4.78 * 1024 * GIB,
   repositoryCount: 9,
   lastBackup: { hostId: "01JDWEB01", hostName: "web-01", finishedAt: NOW - 12 * MINUTE, status: "succeeded" },
 };
@@ -105,7 +148,7 @@ export const HOST_PAGE: Omit<HostPageProps, "tab"> = {
   host: HEADER,
   vitals: {
     lastBackup: { status: "succeeded", finishedAt: NOW - 26 * MINUTE, jobId: "01JDJ1" },
-    repositorySizeBytes: 1.31 * 1024 * GIB,
+    protectedBytes: 1.31 * 1024 * GIB,
     snapshotCount: 96,
     newestSnapshotAt: NOW - 26 * MINUTE,
   },
@@ -120,7 +163,12 @@ export const SNAPSHOTS: SnapshotRow[] = Array.from({ length: 18 }, (_, index) =>
   id: `${(0x3c1f88e0 + index * 7919331).toString(16).padStart(8, "0")}${"e41a5c".repeat(9)}ab`,
   at: NOW - index * 7 * HOUR - 26 * MINUTE,
   tags: [index % 4 === 1 ? "system-configuration" : "databases"],
-  paths: index === 2 ? [LONG_PATH] : index % 4 === 1 ? ["/etc", "/usr/local/etc", "/root"] : ["/var/backups/pg", "/etc/postgresql"],
+  paths:
+    index === 2
+      ? [LONG_PATH]
+      : index % 4 === 1
+        ? ["/etc", "/usr/local/etc", "/root"]
+        : ["/var/backups/pg", "/etc/postgresql"],
   sizeBytes: 88.2 * GIB - index * 0.3 * GIB,
   fileCount: 1204 + index * 3,
   addedBytes: index === 3 ? 0 : (0.2 + (index % 5) * 0.7) * GIB,
@@ -162,7 +210,10 @@ const FAILED_LOG: readonly (readonly ["info" | "warning" | "error", string])[] =
   ["info", "scan finished in 29.3 s: 1,204 files, 88.214 GiB"],
   ["warning", "/var/backups/pg/wal/000000010000004A000000C3: no such file or directory"],
   ["info", "42 files unchanged, 1,161 changed, 1 new"],
-  ["error", "Save(<data/8e61c0>) returned error, retrying after 1.2 s: server response unexpected: 507 Insufficient Storage"],
+  [
+    "error",
+    "Save(<data/8e61c0>) returned error, retrying after 1.2 s: server response unexpected: 507 Insufficient Storage",
+  ],
   ["error", "Fatal: unable to save snapshot: server response unexpected: 507 Insufficient Storage"],
   ["info", `a file called ${HOSTILE} and one with a\nline break and \u001b[31mcolours`],
   ["info", LONG_PATH.repeat(2)],
@@ -189,9 +240,20 @@ export const FAILED_JOB: JobPageProps = {
     why: "The rest-server answered 507 while saving data; nothing of this run was added.",
     advice: "Free space on the repository, or run forget and prune, then run again.",
     exitCode: 1,
-    stderrTail: ["Save(<data/8e61c0>) returned error, retrying after 1.2 s: server response unexpected: 507 Insufficient Storage", "Fatal: unable to save snapshot: server response unexpected: 507 Insufficient Storage"],
+    stderrTail: [
+      "Save(<data/8e61c0>) returned error, retrying after 1.2 s: server response unexpected: 507 Insufficient Storage",
+      "Fatal: unable to save snapshot: server response unexpected: 507 Insufficient Storage",
+    ],
   },
-  log: { lineCount: FAILED_LINES.length, preview: FAILED_LOG.map(([level, text], index) => ({ number: index + 1, at: NOW - 4 * MINUTE + index * 1733, level, text })) },
+  log: {
+    lineCount: FAILED_LINES.length,
+    preview: FAILED_LOG.map(([level, text], index) => ({
+      number: index + 1,
+      at: NOW - 4 * MINUTE + index * 1733,
+      level,
+      text,
+    })),
+  },
 };
 
 export const DONE_JOB: JobPageProps = {
@@ -199,7 +261,14 @@ export const DONE_JOB: JobPageProps = {
   id: "01JDJ0B00000000000000000CC",
   status: "warning",
   finishedAt: NOW - 56_000,
-  result: { snapshotId: "9f2c41aa0b", filesNew: 12, filesChanged: 1161, filesUnmodified: 20_412, processedBytes: 88.2 * GIB, addedBytes: 1.4 * GIB },
+  result: {
+    snapshotId: "9f2c41aa0b",
+    filesNew: 12,
+    filesChanged: 1161,
+    filesUnmodified: 20_412,
+    processedBytes: 88.2 * GIB,
+    addedBytes: 1.4 * GIB,
+  },
   failure: {
     what: "The backup is complete except for 1 path.",
     why: "/var/backups/pg/wal did not exist on this host.",
@@ -210,7 +279,17 @@ export const DONE_JOB: JobPageProps = {
   log: { lineCount: 100_000, preview: [] },
 };
 
-const STATUSES = ["running", "succeeded", "failed", "warning", "queued", "cancelled", "lost", "expired", "dispatched"] as const;
+const STATUSES = [
+  "running",
+  "succeeded",
+  "failed",
+  "warning",
+  "queued",
+  "cancelled",
+  "lost",
+  "expired",
+  "dispatched",
+] as const;
 
 export const JOBS: JobRow[] = Array.from({ length: 22 }, (_, index) => {
   const status = STATUSES[index < 9 ? index : 1] ?? "succeeded";
@@ -220,9 +299,13 @@ export const JOBS: JobRow[] = Array.from({ length: 22 }, (_, index) => {
     id: `01JDJOB${index}`,
     kind: index % 7 === 5 ? "check" : index % 7 === 6 ? "init" : "backup",
     status,
-    host: index === 7 ? null : { id: "x", name: index === 3 ? LONG_NAME : (HOSTS[index % 9]?.name ?? "web-01") },
+    host:
+      index === 7 ? null : { id: "x", name: index === 3 ? LONG_NAME : (HOSTS[index % 9]?.name ?? "web-01") },
     subject: index % 7 >= 5 ? null : index % 2 === 0 ? "databases" : "default",
-    actor: index % 3 === 0 ? { kind: "user", name: "operator" } : { kind: index % 3 === 1 ? "schedule" : "system", name: "nightly" },
+    actor:
+      index % 3 === 0
+        ? { kind: "user", name: "operator" }
+        : { kind: index % 3 === 1 ? "schedule" : "system", name: "nightly" },
     createdAt: NOW - index * 37 * MINUTE - 5 * MINUTE,
     startedAt,
     finishedAt: startedAt === null || status === "running" ? null : startedAt + 196_000 + index * 9000,
@@ -232,10 +315,74 @@ export const JOBS: JobRow[] = Array.from({ length: 22 }, (_, index) => {
 });
 
 export const AUDIT: AuditRow[] = [
-  { id: "1", at: NOW - 60_000, actor: "operator", actorKind: "user", action: "job.run", targetKind: "host", targetId: HEADER.id, targetName: "db-primary", payload: { kind: "backup", source_group: "databases" } },
-  { id: "2", at: NOW - 5 * MINUTE, actor: "operator", actorKind: "user", action: "repository.credentials_update", targetKind: "repository", targetId: "01JDR", targetName: LONG_NAME, payload: { url: "rest:https://backup.example.com:8000/db/", repo_password: "changed", rest_password: "unchanged" } },
-  { id: "3", at: NOW - HOUR, actor: "db-primary", actorKind: "agent", action: "agent.connect", targetKind: "host", targetId: HEADER.id, targetName: "db-primary", payload: { agent_version: "0.1.0", restic_version: "0.18.1" } },
-  { id: "4", at: NOW - 2 * HOUR, actor: "system", actorKind: "system", action: "job.create", targetKind: "host", targetId: HEADER.id, targetName: "db-primary", payload: null },
-  { id: "5", at: NOW - DAY, actor: HOSTILE, actorKind: "user", action: "session.login_failed", targetKind: null, targetId: null, targetName: null, payload: { reason: "unknown name" } },
-  { id: "6", at: NOW - 2 * DAY, actor: "operator", actorKind: "user", action: "enrolment.token_create", targetKind: "host", targetId: null, targetName: "web-01", payload: { hostname: "web-01", tags: ["prod"], initial_paths: ["/etc", "/home"] } },
+  {
+    id: "1",
+    at: NOW - 60_000,
+    actor: "operator",
+    actorKind: "user",
+    action: "job.run",
+    targetKind: "host",
+    targetId: HEADER.id,
+    targetName: "db-primary",
+    payload: { kind: "backup", source_group: "databases" },
+  },
+  {
+    id: "2",
+    at: NOW - 5 * MINUTE,
+    actor: "operator",
+    actorKind: "user",
+    action: "repository.credentials_update",
+    targetKind: "repository",
+    targetId: "01JDR",
+    targetName: LONG_NAME,
+    payload: {
+      url: "rest:https://backup.example.com:8000/db/",
+      repo_password: "changed",
+      rest_password: "unchanged",
+    },
+  },
+  {
+    id: "3",
+    at: NOW - HOUR,
+    actor: "db-primary",
+    actorKind: "agent",
+    action: "agent.connect",
+    targetKind: "host",
+    targetId: HEADER.id,
+    targetName: "db-primary",
+    payload: { agent_version: "0.1.0", restic_version: "0.18.1" },
+  },
+  {
+    id: "4",
+    at: NOW - 2 * HOUR,
+    actor: "system",
+    actorKind: "system",
+    action: "job.create",
+    targetKind: "host",
+    targetId: HEADER.id,
+    targetName: "db-primary",
+    payload: null,
+  },
+  {
+    id: "5",
+    at: NOW - DAY,
+    actor: HOSTILE,
+    actorKind: "user",
+    action: "session.login_failed",
+    targetKind: null,
+    targetId: null,
+    targetName: null,
+    payload: { reason: "unknown name" },
+  },
+  {
+    id: "6",
+    at: NOW - 2 * DAY,
+    actor: "operator",
+    actorKind: "user",
+    action: "enrolment.token_create",
+    targetKind: "host",
+    targetId: null,
+    targetName: "web-01",
+    payload: { hostname: "web-01", tags: ["prod"], initial_paths: ["/etc", "/home"] },
+  },
 ];

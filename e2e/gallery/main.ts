@@ -17,28 +17,54 @@ import { takePictures } from "./pictures.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const assetDir = join(here, "../../packages/server/dist/assets");
-const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'";
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'";
 
 type Views = Readonly<Record<string, (page: PageContext) => string>>;
 
 /** Node runs TypeScript but not JSX: the views are bundled first. */
 async function loadViews(): Promise<Views> {
   const outfile = join(here, "../../build/gallery/views.mjs");
-  await build({ entryPoints: [join(here, "views.ts")], outfile, bundle: true, platform: "node", format: "esm", jsx: "automatic", jsxImportSource: "preact" });
+  await build({
+    entryPoints: [join(here, "views.ts")],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    jsx: "automatic",
+    jsxImportSource: "preact",
+  });
   const loaded: { VIEWS: Views } = await import(`${pathToFileURL(outfile).href}`);
   return loaded.VIEWS;
 }
 
 function contextOf(assets: PageContext["assets"], url: URL): PageContext {
   const theme: Theme = url.searchParams.get("theme") === "light" ? "light" : "dark";
-  return { user: { name: "operator", role: "admin" }, theme, version: "0.1.0", database: "SQLite", csrfToken: "csrf", now: NOW, assets, path: url.pathname };
+  return {
+    user: { name: "operator", role: "admin" },
+    theme,
+    version: "0.1.0",
+    database: "SQLite",
+    csrfToken: "csrf",
+    now: NOW,
+    assets,
+    path: url.pathname,
+  };
 }
 
-async function answer(views: Views, assets: PageContext["assets"], request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  views: Views,
+  assets: PageContext["assets"],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const url = new URL(request.url ?? "/", "http://gallery");
   const view = views[url.pathname.slice(1)];
   if (view !== undefined) {
-    response.writeHead(200, { "content-type": "text/html; charset=utf-8", "content-security-policy": POLICY });
+    response.writeHead(200, {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": POLICY,
+    });
     response.end(view(contextOf(assets, url)));
     return;
   }
@@ -47,8 +73,15 @@ async function answer(views: Views, assets: PageContext["assets"], request: Inco
     response.writeHead(204).end();
     return;
   }
-  const types: Record<string, string> = { css: "text/css", js: "text/javascript", svg: "image/svg+xml", woff2: "font/woff2" };
-  response.writeHead(200, { "content-type": types[file.split(".").pop() ?? ""] ?? "application/octet-stream" });
+  const types: Record<string, string> = {
+    css: "text/css",
+    js: "text/javascript",
+    svg: "image/svg+xml",
+    woff2: "font/woff2",
+  };
+  response.writeHead(200, {
+    "content-type": types[file.split(".").pop() ?? ""] ?? "application/octet-stream",
+  });
   response.end(await readFile(join(assetDir, file)));
 }
 
@@ -56,9 +89,14 @@ function sendLog(socket: { send(text: string): void }, url: string): void {
   const from = Number(new URL(url, "http://gallery").searchParams.get("from") ?? 1);
   const finished = url.includes("BB") || url.includes("CC");
   const many = url.includes("CC") ? 100_000 : FAILED_LINES.length;
-  const lines = Array.from({ length: many }, (_, index) => ({ ...FAILED_LINES[index % FAILED_LINES.length], n: index + 1 })).slice(from - 1);
+  const lines = Array.from({ length: many }, (_, index) => ({
+    ...FAILED_LINES[index % FAILED_LINES.length],
+    n: index + 1,
+  })).slice(from - 1);
   for (let start = 0; start < lines.length; start += 2000) {
-    socket.send(JSON.stringify({ type: "log", first: from + start, lines: lines.slice(start, start + 2000) }));
+    socket.send(
+      JSON.stringify({ type: "log", first: from + start, lines: lines.slice(start, start + 2000) }),
+    );
   }
   if (finished) socket.send(JSON.stringify({ type: "end" }));
 }

@@ -1,11 +1,18 @@
 /** Every view of the product with canned data: one entry per state worth looking at. */
 import { renderAuditPage } from "../../packages/server/src/features/audit/audit.views.tsx";
-import { renderAddHostPage, renderAddHostResultPage } from "../../packages/server/src/features/enrolment/enrolment.views.tsx";
+import {
+  renderAddHostPage,
+  renderAddHostResultPage,
+} from "../../packages/server/src/features/enrolment/enrolment.views.tsx";
 import { renderJobListPage } from "../../packages/server/src/features/jobs/job-list.views.tsx";
 import { type JobPageProps, renderJobPage } from "../../packages/server/src/features/jobs/jobs.views.tsx";
 import { type HostTab, renderHostPage } from "../../packages/server/src/features/overview/host.views.tsx";
 import { renderDashboardPage } from "../../packages/server/src/features/overview/overview.views.tsx";
-import { renderAccountPage, renderFirstRunPage, renderSignInPage } from "../../packages/server/src/features/users/users.views.tsx";
+import {
+  renderAccountPage,
+  renderFirstRunPage,
+  renderSignInPage,
+} from "../../packages/server/src/features/users/users.views.tsx";
 import { renderErrorPage } from "../../packages/server/src/platform/html/error-pages.tsx";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
 import * as data from "./data.ts";
@@ -13,9 +20,15 @@ import * as data from "./data.ts";
 const { NOW } = data;
 const PAGES = { page: 1, pageSize: 50, total: 96 };
 
-const STATUS = { tokenId: "01JDT0KEN", hostname: "web-02", expiresAt: NOW + 59 * 60_000 + 12_000, host: null };
+const STATUS = {
+  tokenId: "01JDT0KEN",
+  hostname: "web-02",
+  expiresAt: NOW + 59 * 60_000 + 12_000,
+  host: null,
+};
 const RESULT = {
-  installCommand: "curl -fsS https://backups.example.com/install.sh | sudo RM_SERVER=https://backups.example.com RM_TOKEN=rmt_7Kq2vN9xYtB4cW8sDfG1hJ6mP3rLzQ5a sh",
+  installCommand:
+    "curl -fsS https://backups.example.com/install.sh | sudo RM_SERVER=https://backups.example.com RM_TOKEN=rmt_7Kq2vN9xYtB4cW8sDfG1hJ6mP3rLzQ5a sh",
   mintedPassword: "kR7v-pX2q-Ts9w-Mn4c-Zd8f-Hb3j-Yg6k",
   htpasswdCommand: "htpasswd -B /var/lib/rest-server/.htpasswd web-02",
   repositoryUrl: "rest:https://backup.example.com:8000/web-02/",
@@ -27,19 +40,32 @@ const RESULT = {
 export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   "sign-in": (page) => renderSignInPage(anonymous(page), { returnTo: "/jobs" }),
   "sign-in-refused": (page) =>
-    renderSignInPage(anonymous(page), { form: { values: { username: "operator" }, message: "Name or password is wrong." } }),
+    renderSignInPage(anonymous(page), {
+      form: { values: { username: "operator" }, message: "Name or password is wrong." },
+    }),
   "first-run": (page) =>
     renderFirstRunPage(anonymous(page), {
       minPasswordLength: 12,
-      form: { values: { token: "st_8Jd0qk", username: "oli" }, errors: { password: "This password has 7 characters; 12 are needed." } },
+      form: {
+        values: { token: "st_8Jd0qk", username: "oli" },
+        errors: { password: "This password has 7 characters; 12 are needed." },
+      },
     }),
-  account: (page) => renderAccountPage(page, { minPasswordLength: 12, form: { errors: { current_password: "This is not your current password." } } }),
+  account: (page) =>
+    renderAccountPage(page, {
+      minPasswordLength: 12,
+      form: { errors: { current_password: "This is not your current password." } },
+    }),
   dashboard: (page) => dashboard(page, {}),
-  "dashboard-filtered": (page) => dashboard(page, { hosts: [], filter: { search: "nowhere", state: "attention", tag: "prod" } }),
-  "dashboard-empty": (page) => dashboard(page, { hosts: [], tags: [], figures: { ...data.FIGURES, total: 0 } }),
-  "dashboard-1000": (page) => dashboard(page, { hosts: data.MANY_HOSTS, figures: { ...data.FIGURES, total: 1000, online: 998 } }),
+  "dashboard-filtered": (page) =>
+    dashboard(page, { hosts: [], filter: { search: "nowhere", state: "attention", tag: "prod" } }),
+  "dashboard-empty": (page) =>
+    dashboard(page, { hosts: [], tags: [], figures: { ...data.FIGURES, total: 0 } }),
+  "dashboard-1000": (page) =>
+    dashboard(page, { hosts: data.MANY_HOSTS, figures: { ...data.FIGURES, total: 1000, online: 998 } }),
   "host-snapshots": (page) => host(page, { name: "snapshots", snapshots: data.SNAPSHOTS, page: PAGES }),
-  "host-jobs": (page) => host(page, { name: "jobs", jobs: data.JOBS.slice(0, 12), page: { ...PAGES, total: 12 } }),
+  "host-jobs": (page) =>
+    host(page, { name: "jobs", jobs: data.JOBS.slice(0, 12), page: { ...PAGES, total: 12 } }),
   "host-sources": (page) => host(page, sources()),
   "host-repository": (page) =>
     host(page, {
@@ -49,31 +75,83 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
       repositoryPasswordSet: true,
       restPasswordSet: false,
       updatedAt: NOW - 40 * 86_400_000,
-      repositoryId: "6f1b2c9a41d05e8897aa31c4c0ffee11aa22bb33cc44dd55ee66ff7788990011",
-      form: { errors: { repo_url: "The URL has no scheme; did you mean rest:https://…?" }, values: { repo_url: "backup.example.com" } },
+      form: {
+        errors: { repo_url: "The URL has no scheme; did you mean rest:https://…?" },
+        values: { repo_url: "backup.example.com" },
+      },
     }),
   "host-settings": (page) =>
-    host(page, { name: "settings", loss: { jobCount: 1204, snapshotCount: 96, sourceGroupCount: 2 }, form: { values: { confirm_name: "db-primry" }, errors: { confirm_name: "This is not the host’s name." } } }),
+    host(page, {
+      name: "settings",
+      loss: { jobCount: 1204, snapshotCount: 96, sourceGroupCount: 2 },
+      form: {
+        values: { confirm_name: "db-primry" },
+        errors: { confirm_name: "This is not the host’s name." },
+      },
+    }),
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),
   "job-scanning": (page) => renderJobPage(page, scanning()),
   "job-queued": (page) =>
-    renderJobPage(page, { ...data.JOB, id: "queued", status: "queued", startedAt: null, progress: null, waitsFor: "check on this host", log: { lineCount: 0, preview: [] } }),
+    renderJobPage(page, {
+      ...data.JOB,
+      id: "queued",
+      status: "queued",
+      startedAt: null,
+      progress: null,
+      waitsFor: "check on this host",
+      log: { lineCount: 0, preview: [] },
+    }),
   "job-failed": (page) => renderJobPage(page, data.FAILED_JOB),
   "job-warning": (page) => renderJobPage(page, data.DONE_JOB),
-  jobs: (page) => renderJobListPage(page, { jobs: data.JOBS, page: PAGES, filter: {}, kinds: ["backup", "init", "check"] }),
-  "jobs-empty": (page) => renderJobListPage(page, { jobs: [], page: { page: 1, pageSize: 50, total: 0 }, filter: {}, kinds: ["backup"] }),
+  jobs: (page) =>
+    renderJobListPage(page, { jobs: data.JOBS, page: PAGES, filter: {}, kinds: ["backup", "init", "check"] }),
+  "jobs-empty": (page) =>
+    renderJobListPage(page, {
+      jobs: [],
+      page: { page: 1, pageSize: 50, total: 0 },
+      filter: {},
+      kinds: ["backup"],
+    }),
   "add-host": (page) => renderAddHostPage(page, {}),
   "add-host-errors": (page) => addHostErrors(page),
-  "add-host-result": (page) => renderAddHostResultPage(page, { ...RESULT, status: { ...STATUS, state: "waiting" } }),
+  "add-host-result": (page) =>
+    renderAddHostResultPage(page, { ...RESULT, status: { ...STATUS, state: "waiting" } }),
   "add-host-online": (page) =>
-    renderAddHostResultPage(page, { ...RESULT, mintedPassword: null, status: { ...STATUS, state: "online", host: { id: "x", agentVersion: "0.1.0", resticVersion: "0.18.1", lastSeenAt: NOW - 1000 } } }),
+    renderAddHostResultPage(page, {
+      ...RESULT,
+      mintedPassword: null,
+      status: {
+        ...STATUS,
+        state: "online",
+        host: { id: "x", agentVersion: "0.1.0", resticVersion: "0.18.1", lastSeenAt: NOW - 1000 },
+      },
+    }),
   "add-host-expired": (page) =>
-    renderAddHostResultPage(page, { ...RESULT, mintedPassword: null, status: { ...STATUS, expiresAt: NOW - 60_000, state: "expired" } }),
-  audit: (page) => renderAuditPage(page, { entries: data.AUDIT, next: null, paged: false, filter: { user: "operator" }, users: ["operator"], actions: ["job.run", "host.delete"] }),
-  "error-404": (page) => renderErrorPage(page, { status: 404, code: "hosts.not_found", message: "There is no host with this id.", requestId: "req-01JDK4" }),
-  "error-500": (page) => renderErrorPage(anonymous(page), { status: 500, code: "internal", requestId: "req-01JDK5" }),
+    renderAddHostResultPage(page, {
+      ...RESULT,
+      mintedPassword: null,
+      status: { ...STATUS, expiresAt: NOW - 60_000, state: "expired" },
+    }),
+  audit: (page) =>
+    renderAuditPage(page, {
+      entries: data.AUDIT,
+      next: null,
+      paged: false,
+      filter: { user: "operator" },
+      users: ["operator"],
+      actions: ["job.run", "host.delete"],
+    }),
+  "error-404": (page) =>
+    renderErrorPage(page, {
+      status: 404,
+      code: "hosts.not_found",
+      message: "There is no host with this id.",
+      requestId: "req-01JDK4",
+    }),
+  "error-500": (page) =>
+    renderErrorPage(anonymous(page), { status: 500, code: "internal", requestId: "req-01JDK5" }),
 };
 
 function anonymous(page: PageContext): PageContext {
@@ -82,7 +160,13 @@ function anonymous(page: PageContext): PageContext {
 
 function dashboard(page: PageContext, overrides: Partial<Parameters<typeof renderDashboardPage>[1]>): string {
   const tags = ["ci", "db", "office", "prod", "staging", "web", "windows"];
-  return renderDashboardPage(page, { figures: data.FIGURES, hosts: data.HOSTS, filter: {}, tags, ...overrides });
+  return renderDashboardPage(page, {
+    figures: data.FIGURES,
+    hosts: data.HOSTS,
+    filter: {},
+    tags,
+    ...overrides,
+  });
 }
 
 function host(page: PageContext, tab: HostTab): string {
@@ -93,8 +177,20 @@ function sources(): HostTab {
   return {
     name: "sources",
     groups: [
-      { id: "1", name: "databases", includes: ["/var/backups/pg", "/etc/postgresql"], excludes: ["*.tmp"], lastRun: { jobId: "1", status: "succeeded", at: NOW - 26 * 60_000 } },
-      { id: "2", name: "system-configuration", includes: ["/etc", data.LONG_PATH], excludes: [], lastRun: null },
+      {
+        id: "1",
+        name: "databases",
+        includes: ["/var/backups/pg", "/etc/postgresql"],
+        excludes: ["*.tmp"],
+        lastRun: { jobId: "1", status: "succeeded", at: NOW - 26 * 60_000 },
+      },
+      {
+        id: "2",
+        name: "system-configuration",
+        includes: ["/etc", data.LONG_PATH],
+        excludes: [],
+        lastRun: null,
+      },
     ],
   };
 }
@@ -102,8 +198,20 @@ function sources(): HostTab {
 function runningHost(page: PageContext): string {
   return renderHostPage(page, {
     ...data.HOST_PAGE,
-    host: { ...data.HEADER, name: data.LONG_NAME, condition: "running", tags: ["office", "fileserver", "basement"] },
-    activeJob: { id: "1", kind: "backup", subject: "databases", status: "running", share: 0.634, at: NOW - 252_000 },
+    host: {
+      ...data.HEADER,
+      name: data.LONG_NAME,
+      condition: "running",
+      tags: ["office", "fileserver", "basement"],
+    },
+    activeJob: {
+      id: "1",
+      kind: "backup",
+      subject: "databases",
+      status: "running",
+      share: 0.634,
+      at: NOW - 252_000,
+    },
     tab: { name: "snapshots", snapshots: data.SNAPSHOTS.slice(0, 5), page: { ...PAGES, total: 5 } },
     notice: { tone: "ok", text: "Backup of databases is running." },
   });
@@ -112,14 +220,29 @@ function runningHost(page: PageContext): string {
 function newHost(page: PageContext): string {
   return renderHostPage(page, {
     ...data.HOST_PAGE,
-    host: { ...data.HEADER, condition: "new", resticVersion: null, resticProblem: "restic is not installed on this host: put restic 0.17.1 or newer on its PATH." },
-    vitals: { lastBackup: null, repositorySizeBytes: null, snapshotCount: null, newestSnapshotAt: null },
+    host: {
+      ...data.HEADER,
+      condition: "new",
+      resticVersion: null,
+      resticProblem: "restic is not installed on this host: put restic 0.17.1 or newer on its PATH.",
+    },
+    vitals: { lastBackup: null, protectedBytes: null, snapshotCount: null, newestSnapshotAt: null },
     tab: { name: "snapshots", snapshots: [], page: { ...PAGES, total: 0 } },
   });
 }
 
 function scanning(): JobPageProps {
-  const progress = { share: null, totalFiles: null, filesDone: 120, totalBytes: null, bytesDone: 4_000_000, errorCount: 0, currentFiles: [data.LONG_PATH], remainingMs: null, bytesPerSecond: null };
+  const progress = {
+    share: null,
+    totalFiles: null,
+    filesDone: 120,
+    totalBytes: null,
+    bytesDone: 4_000_000,
+    errorCount: 0,
+    currentFiles: [data.LONG_PATH],
+    remainingMs: null,
+    bytesPerSecond: null,
+  };
   return { ...data.JOB, id: "scanning", progress, cancelRequestedAt: NOW };
 }
 
@@ -127,8 +250,17 @@ function addHostErrors(page: PageContext): string {
   return renderAddHostPage(page, {
     form: {
       message: "The host was not added: two fields need attention.",
-      values: { hostname: "web 01", repo_url: "backup.example.com/web", initial_paths: "/etc\nhome", tags: "prod, web" },
-      errors: { hostname: "A host name has no spaces.", repo_url: "The URL has no scheme; did you mean rest:https://…?", initial_paths: "“home” is not an absolute path." },
+      values: {
+        hostname: "web 01",
+        repo_url: "backup.example.com/web",
+        initial_paths: "/etc\nhome",
+        tags: "prod, web",
+      },
+      errors: {
+        hostname: "A host name has no spaces.",
+        repo_url: "The URL has no scheme; did you mean rest:https://…?",
+        initial_paths: "“home” is not an absolute path.",
+      },
     },
   });
 }

@@ -16,8 +16,6 @@ export interface RepositoryTabProps {
   repositoryPasswordSet: boolean;
   restPasswordSet: boolean;
   updatedAt: number | null;
-  /** The repository's own id, once it was opened. */
-  repositoryId: string | null;
   form?: FormState<"repo_url" | "repo_username" | "repo_password" | "rest_password">;
 }
 
@@ -49,12 +47,6 @@ export function RepositoryTab(props: RepositoryTabProps & { hostId: string }): J
           <div>
             <dt>Encryption password</dt>
             <dd>{props.repositoryPasswordSet ? "set" : <span class="word fail">not set</span>}</dd>
-          </div>
-          <div>
-            <dt>Repository id</dt>
-            <dd class="mono break">
-              {props.repositoryId ?? <span class="faint">known after the first contact</span>}
-            </dd>
           </div>
           <div>
             <dt>Changed</dt>

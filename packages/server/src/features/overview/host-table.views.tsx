@@ -30,7 +30,7 @@ export interface HostRow {
     share: number | null;
     at: number;
   } | null;
-  repositorySizeBytes: number | null;
+  protectedBytes: number | null;
   snapshotCount: number | null;
 }
 
@@ -120,23 +120,45 @@ function HostTableRow({ host }: { host: HostRow }): JSX.Element {
         </span>
       </td>
       <td class="wide-only tags-cell">
-        {host.tags.map((tag) => (
-          <span class="tag" key={tag}>
-            {tag}
-          </span>
-        ))}
+        <TagCell tags={host.tags} />
       </td>
       <td>
         <BackupCell host={host} />
       </td>
       <td class="num mid-up">
-        <Bytes size={host.repositorySizeBytes} />
+        <Bytes size={host.protectedBytes} />
       </td>
       <td class="num mid-up">
         {host.snapshotCount === null ? <None label="unknown" /> : formatCount(host.snapshotCount)}
       </td>
       <td class="num mid-up">{mayOperate ? <RowAction host={host} /> : null}</td>
     </tr>
+  );
+}
+
+/** What fits into the column; the rest is counted, and in the title. */
+const TAG_CHARACTERS = 24;
+
+function TagCell({ tags }: { tags: readonly string[] }): JSX.Element {
+  let room = TAG_CHARACTERS;
+  const shown = tags.filter((tag) => {
+    room -= tag.length + 2;
+    return room >= 0;
+  });
+  const visible = shown.length === 0 ? tags.slice(0, 1) : shown;
+  return (
+    <>
+      {visible.map((tag) => (
+        <span class="tag" key={tag}>
+          {tag}
+        </span>
+      ))}
+      {visible.length === tags.length ? null : (
+        <span class="more" title={tags.join(", ")}>
+          +{tags.length - visible.length}
+        </span>
+      )}
+    </>
   );
 }
 

@@ -4,7 +4,6 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
-  formatNoun,
   formatPercent,
 } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
@@ -68,7 +67,7 @@ export interface SourcesTabProps {
 export function SnapshotsTab(props: SnapshotsTabProps & { hostId: string }): JSX.Element {
   const url = `/hosts/${encodeURIComponent(props.hostId)}`;
   return (
-    <Panel title="Snapshots" note={formatNoun(props.page.total, "snapshot")}>
+    <Panel title="Snapshots" note={formatCount(props.page.total)}>
       {props.snapshots.length === 0 ? (
         <Empty title="No snapshot yet">
           The first backup makes one. Run it now, at the top of this page.
@@ -158,7 +157,7 @@ function Paths({ paths }: { paths: readonly string[] }): JSX.Element {
 export function JobsTab(props: JobsTabProps & { hostId: string }): JSX.Element {
   const url = `/hosts/${encodeURIComponent(props.hostId)}`;
   return (
-    <Panel title="Jobs" note={formatNoun(props.page.total, "job")}>
+    <Panel title="Jobs" note={formatCount(props.page.total)}>
       {props.jobs.length === 0 ? (
         <Empty title="No job yet">
           Every backup and every repository operation of this host is listed here.

@@ -48,7 +48,7 @@ export interface HostHeader {
 /** The figures under the header. */
 export interface HostVitals {
   lastBackup: { status: JobStatus; finishedAt: number; jobId: string } | null;
-  repositorySizeBytes: number | null;
+  protectedBytes: number | null;
   snapshotCount: number | null;
   newestSnapshotAt: number | null;
 }
@@ -185,7 +185,6 @@ function HostHead({ host, activeJob }: HostPageProps): JSX.Element {
         <h1>
           <Dot tone={toneOf(host.condition)} />
           <span class="mono break">{host.name}</span>
-          <Tags tags={host.tags} />
         </h1>
         <p class="head-line">
           <span class={`word ${toneOf(host.condition)}`}>{wordOf(host.condition)}</span>
@@ -199,6 +198,7 @@ function HostHead({ host, activeJob }: HostPageProps): JSX.Element {
               </>
             )}
           </span>
+          <Tags tags={host.tags} />
         </p>
       </div>
       {mayOperate ? (
@@ -247,7 +247,7 @@ function Vital(props: {
 
 function Vitals({ vitals }: { vitals: HostVitals }): JSX.Element {
   const { lastBackup } = vitals;
-  const size = vitals.repositorySizeBytes === null ? null : splitBytes(vitals.repositorySizeBytes);
+  const size = vitals.protectedBytes === null ? null : splitBytes(vitals.protectedBytes);
   const tone = lastBackup === null ? "idle" : toneOf(lastBackup.status);
   return (
     <dl class="tiles vitals" aria-label="Vitals" id="host-vitals">

@@ -24,7 +24,7 @@ export interface FleetFigures {
   attentionSummary: string;
   snapshotCount: number;
   newestSnapshotAt: number | null;
-  repositoryBytes: number;
+  protectedBytes: number;
   repositoryCount: number;
   lastBackup: { hostId: string; hostName: string; finishedAt: number; status: JobStatus } | null;
 }
@@ -159,7 +159,7 @@ function Tile(props: {
 }
 
 function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
-  const size = splitBytes(figures.repositoryBytes);
+  const size = splitBytes(figures.protectedBytes);
   const away = figures.total - figures.online;
   return (
     <dl class="tiles" aria-label="Fleet">
