@@ -91,7 +91,6 @@ export class FollowedRun implements ResticRun {
   readonly #wake: Wake;
   #record: RunnerRecord | undefined;
   #runnerEnded = false;
-  #over = false;
   #stopping: Promise<void> | undefined;
 
   constructor(options: FollowOptions) {
@@ -103,9 +102,7 @@ export class FollowedRun implements ResticRun {
       this.#runnerEnded = true;
       this.#wake.notify();
     });
-    this.exited = this.#follow().finally(() => {
-      this.#over = true;
-    });
+    this.exited = this.#follow();
   }
 
   stop(graceMs: number): Promise<void> {
@@ -180,6 +177,8 @@ export class FollowedRun implements ResticRun {
 
   async #stop(graceMs: number): Promise<void> {
     const { clock } = this.#options;
+    // Too late: an agent that adopts this run must not believe that we ended it.
+    if ((await readExitRecord(this.#files)) !== undefined) return;
     await requestStop(clock, this.#files);
     const restic = await this.#findRestic();
     if (restic === undefined) return;
@@ -195,7 +194,7 @@ export class FollowedRun implements ResticRun {
       const alive = await this.#alive();
       const restic = this.#record?.restic ?? undefined;
       if (restic !== undefined) return restic;
-      if (!alive || this.#over || (await readExitRecord(this.#files)) !== undefined) return undefined;
+      if (!alive || (await readExitRecord(this.#files)) !== undefined) return undefined;
       await slept(this.#options.clock, STOP_POLL_MS);
     }
   }

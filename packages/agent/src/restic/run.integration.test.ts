@@ -27,16 +27,14 @@ async function script(text: string): Promise<string> {
 const texts = (lines: readonly OutputLine[], stream: OutputLine["stream"]) =>
   lines.filter((line) => line.stream === stream).map((line) => line.text);
 
+/** Who runs, once the runner has said so. */
 async function readRecord(name: string) {
-  const record = await readRunnerRecord(jobFiles(lab.jobDir(name)));
-  if (record?.restic == null) throw new Error("The runner has not said who runs.");
+  const read = () => readRunnerRecord(jobFiles(lab.jobDir(name)));
+  await until("restic to be started", async () => (await read())?.restic != null);
+  const record = await read();
+  if (record?.restic == null) throw new Error("The runner took back who runs.");
   return { runner: record.runner, restic: record.restic };
 }
-
-const started = (name: string) =>
-  until("restic to be started", async () => {
-    return (await readRunnerRecord(jobFiles(lab.jobDir(name))))?.restic != null;
-  });
 
 describe("a run", () => {
   it("hands over every line of both streams, an unfinished one too, and tells the exit code", async () => {
@@ -124,7 +122,6 @@ describe("a run", () => {
 
   it("has vanished when runner and program are killed together", async () => {
     const { run } = await startProgram(lab, "job", [await script("exec sleep 60")]);
-    await started("job");
     const { runner, restic } = await readRecord("job");
     await killTree(runner);
     await killTree(restic);
@@ -164,7 +161,7 @@ describe("stopping", () => {
       argv: [await script("echo line; exec sleep 60")],
       onLine: () => stuck.promise,
     });
-    await started("job");
+    await readRecord("job");
     await run.stop(10_000);
     expect(isAlive((await readRecord("job")).restic)).toBe(false);
     stuck.resolve();
@@ -181,11 +178,14 @@ describe("stopping", () => {
     if (exit.kind === "not_started") await expect(stat(join(lab.dir, "ran"))).rejects.toThrow("ENOENT");
   });
 
-  it("of a run that has ended does nothing", async () => {
-    const { run } = await startProgram(lab, "job", [await script("exit 0")]);
+  it("of a run that has ended changes nothing, not even for an agent that adopts it later", async () => {
+    const { run } = await startProgram(lab, "job", [await script("exit 1")]);
     await run.exited;
     await run.stop(10_000);
-    expect(await run.exited).toMatchObject({ code: 0, stopRequested: false });
+    const options = { jobDir: run.jobDir, redact: lab.redact, onLine: () => undefined };
+    const adoption = await adoptRun(lab.runDeps, { ...options, from: { stdout: 0, stderr: 0 } });
+    if (adoption.kind === "gone") throw new Error("gone");
+    expect(await adoption.run.exited).toMatchObject({ code: 1, stopRequested: false });
   });
 });
 
@@ -260,7 +260,7 @@ describe("adopting", () => {
 
   it("can stop the run, and a third agent learns that a stop was asked for", async () => {
     const { run } = await startProgram(lab, "job", [await script("exec sleep 60")]);
-    await started("job");
+    await readRecord("job");
     const adoption = await adoptRun(lab.runDeps, options({ stdout: 0, stderr: 0 }, []));
     if (adoption.kind === "gone") throw new Error("gone");
     expect(adoption.stopRequested).toBe(false);
@@ -283,7 +283,6 @@ describe("the runner", () => {
     const { run } = await startProgram(lab, "job", [
       await script(`while [ ! -e ${gate} ]; do sleep 0.02; done; exit 7`),
     ]);
-    await started("job");
     const { runner } = await readRecord("job");
     process.kill(runner.pid, "SIGTERM");
     process.kill(runner.pid, "SIGHUP");
