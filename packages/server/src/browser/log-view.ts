@@ -179,20 +179,17 @@ function appendMarked(target: HTMLElement, text: string, words: string): void {
   target.append(text.slice(from));
 }
 
-/** Control characters as their pictures: a line break inside a name must not make a second row. */
+/** Control characters as escapes: a line break inside a name must not make a second row. */
 export function printable(text: string): string {
   const short = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
-  return short.replace(
-    /\p{Cc}/gu,
-    (character) => CONTROL_PICTURES[character] ?? pictureOf(character.charCodeAt(0)),
-  );
+  return short.replace(/\p{Cc}/gu, (character) => ESCAPES[character] ?? escapeOf(character.charCodeAt(0)));
 }
 
-/** A tab stays what it is; the rest of the control characters get the pictures Unicode has for them. */
-const CONTROL_PICTURES: Readonly<Record<string, string>> = { "\t": "\t", "\u007f": "\u2421" };
+/** A tab stays what it is. */
+const ESCAPES: Readonly<Record<string, string>> = { "\t": "\t", "\n": "\\n", "\r": "\\r" };
 
-function pictureOf(code: number): string {
-  return code < 0x20 ? String.fromCharCode(0x2400 + code) : "\ufffd";
+function escapeOf(code: number): string {
+  return `\\x${code.toString(16).padStart(2, "0")}`;
 }
 
 function clockOf(at: string): string {

@@ -200,7 +200,9 @@ function Entry({ entry }: { entry: AuditRow }): JSX.Element {
       </td>
       <td>
         <span class={entry.actorKind === "user" ? "" : "muted"}>{entry.actor}</span>
-        {entry.actorKind === "user" ? null : <small class="faint"> {entry.actorKind}</small>}
+        {entry.actorKind === "user" || entry.actorKind === entry.actor ? null : (
+          <small class="faint"> {entry.actorKind}</small>
+        )}
       </td>
       <td class="mono">{entry.action}</td>
       <td class="target">

@@ -23,6 +23,8 @@ export type AddHostField =
 
 /** The form. */
 export interface AddHostProps {
+  /** Travels with the form, so that the same form sent twice makes one token. */
+  formId?: string;
   form?: FormState<AddHostField>;
 }
 
@@ -33,7 +35,14 @@ export interface EnrolmentStatusProps {
   expiresAt: number;
   /** `waiting` for the agent, `enrolled` but not connected yet, `online`, or `expired` unused. */
   state: "waiting" | "enrolled" | "online" | "expired";
-  host: { id: string; agentVersion: string; resticVersion: string | null; lastSeenAt: number } | null;
+  host: {
+    id: string;
+    agentVersion: string;
+    resticVersion: string | null;
+    lastSeenAt: number;
+    /** It was connected, and its last heartbeat is too old now. */
+    offline?: boolean;
+  } | null;
 }
 
 /** The result page. */
@@ -74,20 +83,52 @@ export function renderAddHostResultPage(page: PageContext, props: AddHostResultP
   });
 }
 
+/** The page /hosts/new/{tokenId}: what became of the token, without its secrets. */
+export function renderEnrolmentPage(page: PageContext, props: { status: EnrolmentStatusProps }): string {
+  return renderPage(page, {
+    title: `${props.status.hostname} · Add host`,
+    nav: "dashboard",
+    crumbs: [
+      { label: "Hosts", href: "/" },
+      { label: "Add", href: "/hosts/new" },
+      { label: props.status.hostname, mono: true },
+    ],
+    content: <ShownOnce {...props} />,
+  });
+}
+
 /** The fragment /hosts/new/{tokenId}/status. */
 export function renderEnrolmentStatus(page: PageContext, props: EnrolmentStatusProps): string {
   return renderFragment(page, <Status {...props} />);
 }
 
-function AddHost({ form }: AddHostProps): JSX.Element {
+/** As on the screen: the first field with an error gets the cursor. */
+const FIELD_ORDER: readonly AddHostField[] = [
+  "hostname",
+  "tags",
+  "initial_paths",
+  "repo_url",
+  "repo_username",
+  "rest_password",
+  "repo_password",
+];
+
+function AddHost({ form, formId }: AddHostProps): JSX.Element {
   const { values = {}, errors = {}, message } = form ?? {};
-  const field = (name: AddHostField) => ({ name, value: values[name], error: errors[name] });
+  const focused = FIELD_ORDER.find((name) => errors[name] !== undefined) ?? "hostname";
+  const field = (name: AddHostField) => ({
+    name,
+    value: values[name],
+    error: errors[name],
+    autofocus: name === focused,
+  });
   return (
     <>
       <div class="head">
         <h1>Add host</h1>
       </div>
       <PostForm action="/hosts/new" class="form-grid">
+        {formId === undefined ? null : <input type="hidden" name="form_id" value={formId} />}
         <FormMessage message={message} />
         <Panel title="Host">
           <div class="panel-body stack">
@@ -95,7 +136,6 @@ function AddHost({ form }: AddHostProps): JSX.Element {
               {...field("hostname")}
               label="Host name"
               mono
-              autofocus
               placeholder="web-01"
               hint="As it calls itself; snapshots carry this name."
             />
@@ -178,15 +218,7 @@ function Result(props: AddHostResultProps): JSX.Element {
         </h1>
       </div>
       <div class="column">
-        <div
-          id="enrolment"
-          class="live"
-          data-live-src={`/hosts/new/${encodeURIComponent(props.status.tokenId)}/status`}
-          data-live-ms="2000"
-          aria-live="polite"
-        >
-          <Status {...props.status} />
-        </div>
+        <LiveStatus {...props.status} />
         {props.mintedPassword === null ? null : <MintedPassword {...props} password={props.mintedPassword} />}
         <Panel title="Install command" note="run as root on the host">
           <div class="panel-body stack">
@@ -220,6 +252,40 @@ function Result(props: AddHostResultProps): JSX.Element {
         </Panel>
       </div>
     </>
+  );
+}
+
+function ShownOnce({ status }: { status: EnrolmentStatusProps }): JSX.Element {
+  return (
+    <>
+      <div class="head">
+        <h1>
+          Enrolment of <span class="mono">{status.hostname}</span>
+        </h1>
+      </div>
+      <div class="column">
+        <LiveStatus {...status} />
+        <Notice tone="idle" title="The install command was shown once.">
+          So was the password, if we made one. Neither can be shown again;{" "}
+          <a href="/hosts/new">make a new token</a> if you need one.
+        </Notice>
+      </div>
+    </>
+  );
+}
+
+/** The status, kept fresh by the page's script. */
+function LiveStatus(status: EnrolmentStatusProps): JSX.Element {
+  return (
+    <div
+      id="enrolment"
+      class="live"
+      data-live-src={`/hosts/new/${encodeURIComponent(status.tokenId)}/status`}
+      data-live-ms="2000"
+      aria-live="polite"
+    >
+      <Status {...status} />
+    </div>
   );
 }
 
@@ -298,7 +364,8 @@ function Connected(
       </span>
       <div>
         <p class="strong">
-          <span class="mono break">{props.hostname}</span> is connected
+          <span class="mono break">{props.hostname}</span>{" "}
+          {host.offline ? "is enrolled, but offline now" : "is connected"}
         </p>
         <p class="muted">
           Agent {host.agentVersion} ·{" "}

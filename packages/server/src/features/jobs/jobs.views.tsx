@@ -168,9 +168,9 @@ function Failure({ failure, status }: { failure: JobFailure; status: JobStatus }
   return (
     <div id="job-failure">
       <Notice tone={toneOf(status) === "warn" ? "warn" : "fail"} title={failure.what}>
-        <span class="muted">
+        <p class="muted">
           {failure.why} {failure.advice}
-        </span>
+        </p>
         {failure.stderrTail.length === 0 ? null : (
           <ScrollText
             class="stderr"

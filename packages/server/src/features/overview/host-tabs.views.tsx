@@ -1,11 +1,6 @@
 /** The reading tabs of a host: snapshots, jobs and sources. Paths are untrusted and may be long. */
 import type { JSX } from "preact";
-import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatPercent,
-} from "../../platform/html/format.ts";
+import { formatBytes, formatCount, formatDuration, formatPercent } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Empty, type PageInfo, Pagination, Panel, urlWith } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";

@@ -276,7 +276,7 @@ function Vitals({ vitals }: { vitals: HostVitals }): JSX.Element {
             </>
           )
         }
-        note={size === null ? "measured after a backup" : "stored, deduplicated"}
+        note={size === null ? "measured after a backup" : "deduplicated"}
       />
       <Vital
         term="Snapshots"

@@ -60,7 +60,7 @@ export function Notice(props: {
         }
       />
       <div>
-        {props.title ? <strong>{props.title} </strong> : null}
+        {props.title ? <strong>{props.title}</strong> : null}
         {props.children}
       </div>
     </div>
