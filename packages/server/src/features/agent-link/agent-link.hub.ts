@@ -165,7 +165,7 @@ export class AgentHub {
   private async makeSession(socket: WebSocket, host: Host, hello: Hello): Promise<AgentSession> {
     const { db, clock, log, handlers } = this.deps;
     const now = clock.now();
-    await recordHello(db, host.id, {
+    const { firstConnect } = await recordHello(db, host.id, {
       agentVersion: hello.agent_version,
       resticVersion: hello.restic_version,
       resticProblem: hello.restic_problem ?? null,
@@ -176,6 +176,7 @@ export class AgentHub {
       clockSkewMs: fromInstant(hello.sent_at) - now,
       at: now,
     });
+    if (firstConnect) await handlers.onFirstConnect(host);
     const before = this.sessions.get(host.id);
     if (before) {
       const message = "Another connection with this host's credentials took over.";

@@ -13,7 +13,6 @@ import type { Db } from "../../platform/db/db.ts";
 import { topic } from "../../platform/events.ts";
 import type { Host } from "../hosts/hosts.ts";
 
-export { registerAgentLink } from "./agent-link.api.ts";
 export { AgentHub, type AgentHubDeps } from "./agent-link.hub.ts";
 
 /** An agent is welcomed, has its configuration and is ready for commands. */
@@ -42,6 +41,8 @@ export interface LinkHandlers {
   events: EventHandlers;
   onCommandAck(host: Host, ack: CommandAck): Promise<void>;
   onProgress(host: Host, progress: JobProgress): void;
+  /** The host's agent connects for the first time ever; runs before it is sent anything. */
+  onFirstConnect(host: Host): Promise<void>;
   /** Messages that must reach the agent before any command: its configuration. */
   configurationOf(host: Host): Promise<ServerMessage[]>;
 }

@@ -7,19 +7,18 @@ import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import { type EventBus, topic } from "../../platform/events.ts";
-import type { Actor } from "../../platform/http/identity.ts";
+import { type Actor, systemActor } from "../../platform/http/identity.ts";
 import { newId } from "../../platform/random.ts";
 import { recordAudit } from "../audit/audit.ts";
-import { getHost } from "../hosts/hosts.ts";
+import { getHost, type Host } from "../hosts/hosts.ts";
 import * as store from "./jobs.store.ts";
 
-export { type JobApiDeps, type RunRequest, registerJobRoutes, runNow } from "./jobs.api.ts";
+export { type JobApiDeps, type RunRequest, runNow } from "./jobs.api.ts";
 export { JobDispatcher } from "./jobs.dispatch.ts";
 export { createJobEventHandlers } from "./jobs.events.ts";
-export { registerJobPages, rowOf, toViewProgress } from "./jobs.pages.tsx";
+export { rowOf, toViewProgress } from "./jobs.pages.tsx";
 export { LiveProgress } from "./jobs.progress.ts";
 export { countJobs, findActiveJob, findJob, listJobs, listLatestJobs } from "./jobs.store.ts";
-export { registerJobStream } from "./jobs.stream.ts";
 
 export const jobStatuses = [
   "queued",
@@ -149,6 +148,12 @@ function makeJob({ hostId, spec, actor }: NewJob, at: number): Job {
     exitCode: null,
     logLines: null,
   };
+}
+
+/** A repository is made, or found to exist, by the host that first uses it. */
+export async function queueFirstInit(deps: JobsDeps, host: Host): Promise<void> {
+  if (host.repositoryId === null) return;
+  await createJobs(deps, [{ hostId: host.id, spec: { kind: "init" }, actor: systemActor }]);
 }
 
 /** What a move may write besides the status. */

@@ -10,7 +10,6 @@ import type { AfterCommit } from "../agent-link/agent-link.ts";
 import type { Host } from "../hosts/hosts.ts";
 import { insertSnapshots, showReport } from "./snapshots.store.ts";
 
-export { registerSnapshotRoutes } from "./snapshots.api.ts";
 export { countSnapshots, listSnapshots, type SnapshotTotals, sumSnapshots } from "./snapshots.store.ts";
 
 export interface Snapshot {

@@ -11,7 +11,6 @@ import type { Host } from "../hosts/hosts.ts";
 import type { RunRequest } from "../jobs/jobs.ts";
 import { insertSourceGroup, listSourceGroups } from "./sources.store.ts";
 
-export { registerSourceRoutes } from "./sources.api.ts";
 export { listSourceGroups } from "./sources.store.ts";
 
 export interface SourceGroup {

@@ -9,7 +9,7 @@ import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
 import websocket from "@fastify/websocket";
 import { maxFrameBytes } from "@restic-manager/protocol";
-import Fastify, { type FastifyRequest } from "fastify";
+import Fastify, { type FastifyRequest, LogController } from "fastify";
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import type { Logger } from "pino";
 import { serverVersion } from "../version.ts";
@@ -50,7 +50,7 @@ export interface BuiltApp {
 export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
   const app = Fastify({
     loggerInstance: deps.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: maxBodyBytes,
     trustProxy: deps.trustedProxies.length > 0 ? deps.trustedProxies : false,
     genReqId: deps.newRequestId,
@@ -72,7 +72,8 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
     transform: jsonSchemaTransform,
   });
   app.decorateRequest("identity", null);
-  app.addHook("onRequest", async (request) => {
+  // Not in onRequest, where these would run before the rate limit, which each route gets as a hook of its own.
+  app.addHook("preParsing", async (request) => {
     checkOrigin(request, deps.baseUrl);
     if (request.is404) return;
     request.identity = await deps.identify(request);

@@ -22,9 +22,11 @@ export function checkOrigin(request: FastifyRequest, baseUrl: string | undefined
   const site = request.headers["sec-fetch-site"];
   if (origin !== undefined) {
     if (origin === ownOrigin(request, baseUrl)) return;
+    // Behind a TLS proxy that nobody declared we don't know our own scheme, but the browser knows the site.
+    if (baseUrl === undefined && site === "same-origin") return;
     throw refused();
   }
-  if (site !== undefined && site !== "same-origin" && site !== "none") throw refused();
+  if (site === undefined ? isForm(request) : site !== "same-origin" && site !== "none") throw refused();
 }
 
 /**

@@ -1,0 +1,155 @@
+/** Everything one host's page shows, with the data of the open tab only. */
+import { getHost, type Host } from "../hosts/hosts.ts";
+import { countJobs, type Job, type JobApiDeps, listJobs, rowOf } from "../jobs/jobs.ts";
+import { type RepositoriesDeps, redactedCredentials } from "../repositories/repositories.ts";
+import { countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
+import { listSourceGroups } from "../sources/sources.ts";
+import type { HostPageProps, HostTab } from "./host.views.tsx";
+import {
+  activeJobOf,
+  activeView,
+  getOverview,
+  type HostOverview,
+  lastBackupOf,
+  type OverviewDeps,
+} from "./overview.ts";
+
+export const hostTabs = ["snapshots", "jobs", "sources", "repository", "settings"] as const;
+
+export interface HostPageQuery {
+  tab: (typeof hostTabs)[number];
+  /** From 1. */
+  page: number;
+}
+
+type Deps = OverviewDeps & JobApiDeps & { repositories: RepositoriesDeps };
+
+const pageSize = 50;
+
+/** @throws AppError `hosts.not_found` */
+export async function getHostPage(deps: Deps, hostId: string, query: HostPageQuery): Promise<HostPageProps> {
+  const host = await getHost(deps.db, hostId);
+  const overview = await getOverview(deps, host);
+  const groups = await listSourceGroups(deps.db, host.id);
+  const active = activeJobOf(overview);
+  const view = activeView(deps, active);
+  return {
+    host: headerOf(overview),
+    vitals: vitalsOf(overview),
+    activeJob: active && view ? { ...view, kind: active.kind, subject: active.sourceGroup } : null,
+    sourceGroups: groups.map(({ id, name }) => ({ id, name })),
+    tab: await tabOf(deps, overview, query),
+  };
+}
+
+function headerOf({ host, online, condition }: HostOverview): HostPageProps["host"] {
+  return {
+    id: host.id,
+    name: host.name,
+    condition,
+    os: host.os,
+    arch: host.arch,
+    tags: host.tags,
+    online,
+    lastSeenAt: host.lastSeenAt,
+    agentVersion: host.agentVersion,
+    resticVersion: host.resticVersion,
+    resticProblem: host.resticProblem?.message ?? null,
+    createdAt: host.createdAt,
+  };
+}
+
+function vitalsOf(overview: HostOverview): HostPageProps["vitals"] {
+  const { totals } = overview;
+  const last = lastBackupOf(overview);
+  return {
+    lastBackup: last?.finishedAt
+      ? { status: last.status, finishedAt: last.finishedAt, jobId: last.id }
+      : null,
+    protectedBytes: totals.count > 0 ? totals.protectedBytes : null,
+    snapshotCount: totals.count,
+    newestSnapshotAt: totals.newestAt || null,
+  };
+}
+
+function tabOf(deps: Deps, overview: HostOverview, query: HostPageQuery): Promise<HostTab> {
+  const { host } = overview;
+  const at = { limit: pageSize, offset: (query.page - 1) * pageSize };
+  switch (query.tab) {
+    case "snapshots":
+      return snapshotsTab(deps, host, query.page, at);
+    case "jobs":
+      return jobsTab(deps, host, query.page, at);
+    case "sources":
+      return sourcesTab(deps, host, overview.backups);
+    case "repository":
+      return repositoryTab(deps, host);
+    case "settings":
+      return settingsTab(deps, host);
+  }
+}
+
+async function snapshotsTab(
+  deps: Deps,
+  host: Host,
+  page: number,
+  at: { limit: number; offset: number },
+): Promise<HostTab> {
+  const snapshots = (await listSnapshots(deps.db, host.id, at)).map(({ time, ...same }) => ({
+    ...same,
+    at: time,
+  }));
+  return {
+    name: "snapshots",
+    snapshots,
+    page: { page, pageSize, total: await countSnapshots(deps.db, host.id) },
+  };
+}
+
+async function jobsTab(
+  deps: Deps,
+  host: Host,
+  page: number,
+  at: { limit: number; offset: number },
+): Promise<HostTab> {
+  const jobs = (await listJobs(deps.db, { hostId: host.id }, at)).map((job) => rowOf(deps, job));
+  return {
+    name: "jobs",
+    jobs,
+    page: { page, pageSize, total: await countJobs(deps.db, { hostId: host.id }) },
+  };
+}
+
+async function sourcesTab(deps: Deps, host: Host, backups: Job[]): Promise<HostTab> {
+  const groups = (await listSourceGroups(deps.db, host.id)).map((group) => {
+    const last = backups.find((job) => job.sourceGroup === group.name);
+    const lastRun = last?.finishedAt ? { jobId: last.id, status: last.status, at: last.finishedAt } : null;
+    return { id: group.id, name: group.name, includes: group.includes, excludes: group.excludes, lastRun };
+  });
+  return { name: "sources", groups };
+}
+
+async function repositoryTab(deps: Deps, host: Host): Promise<HostTab> {
+  const shown = await redactedCredentials(deps.db, deps.repositories.box, host.id);
+  return {
+    name: "repository",
+    url: shown?.location ?? "",
+    username: shown?.restUsername ?? null,
+    repositoryPasswordSet: shown?.passwordSet ?? false,
+    restPasswordSet: shown?.restPasswordSet ?? false,
+    updatedAt: shown?.updatedAt ?? null,
+  };
+}
+
+async function settingsTab(deps: Deps, host: Host): Promise<HostTab> {
+  return { name: "settings", loss: await countLosses(deps, host.id) };
+}
+
+/** What goes with a host: our records, never its snapshots' data. */
+export async function countLosses(deps: Pick<Deps, "db">, hostId: string) {
+  return {
+    jobCount: await countJobs(deps.db, { hostId }),
+    snapshotCount: await countSnapshots(deps.db, hostId),
+    sourceGroupCount: (await listSourceGroups(deps.db, hostId)).length,
+  };
+}

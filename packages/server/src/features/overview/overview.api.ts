@@ -1,0 +1,38 @@
+/** The fleet's figures as JSON. */
+import { z } from "zod";
+import { type App, apiRoute } from "../../platform/http/route.ts";
+import { listOverview, type OverviewDeps, sumFleet } from "./overview.ts";
+
+const summary = z.object({
+  hosts: z.number(),
+  online: z.number(),
+  offline: z.number(),
+  need_attention: z.number(),
+  running: z.number(),
+  snapshots: z.number(),
+  protected_bytes: z.number(),
+  repositories: z.number(),
+});
+
+export function registerOverviewRoutes(app: App, deps: OverviewDeps): void {
+  apiRoute(app, {
+    method: "GET",
+    url: "/api/fleet/summary",
+    policy: "viewer",
+    summary: "The fleet in figures.",
+    schema: { response: { 200: summary } },
+    async answer() {
+      const fleet = sumFleet(await listOverview(deps));
+      return {
+        hosts: fleet.total,
+        online: fleet.online,
+        offline: fleet.offline,
+        need_attention: fleet.attention,
+        running: fleet.running,
+        snapshots: fleet.snapshotCount,
+        protected_bytes: fleet.protectedBytes,
+        repositories: fleet.repositoryCount,
+      };
+    },
+  });
+}

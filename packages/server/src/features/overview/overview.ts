@@ -1,0 +1,190 @@
+/**
+ * The fleet at a glance and one host with everything around it: read-only, put together at the moment somebody
+ * asks from the slices that own the facts. Nothing here is stored.
+ */
+
+import type { Clock } from "../../platform/clock.ts";
+import type { Db } from "../../platform/db/db.ts";
+import { type Host, isOnline, listHosts } from "../hosts/hosts.ts";
+import { type Job, type JobStatus, type LiveProgress, listLatestJobs, toViewProgress } from "../jobs/jobs.ts";
+import { type SnapshotTotals, sumSnapshots } from "../snapshots/snapshots.ts";
+import type { HostCondition, HostFilter, HostRow, HostSort } from "./host-table.views.tsx";
+import type { FleetFigures } from "./overview.views.tsx";
+
+export interface OverviewDeps {
+  db: Db;
+  clock: Clock;
+  progress: LiveProgress;
+}
+
+/** One host with what the table says about it. */
+export interface HostOverview {
+  host: Host;
+  online: boolean;
+  condition: HostCondition;
+  /** The newest finished backup of each source group. */
+  backups: Job[];
+  /** Live and queued jobs, oldest first. */
+  active: Job[];
+  totals: SnapshotTotals;
+}
+
+const noTotals: SnapshotTotals = { count: 0, newestAt: 0, protectedBytes: 0 };
+const failedStatuses: readonly JobStatus[] = ["failed", "lost", "expired"];
+
+/** The worst thing first; what happens now comes before what happened. */
+function conditionOf(host: Host, online: boolean, backups: Job[], active: Job[]): HostCondition {
+  if (host.firstConnectedAt === null) return "new";
+  if (active.some((job) => job.status === "running")) return "running";
+  if (backups.some((job) => failedStatuses.includes(job.status)) || host.resticProblem) return "failed";
+  if (!online) return "offline";
+  if (active.length > 0) return "waiting";
+  return backups.some((job) => job.status === "warning") ? "warning" : "ok";
+}
+
+/** Every host, by name. Four queries, however many hosts there are. */
+export async function listOverview(deps: OverviewDeps): Promise<HostOverview[]> {
+  const hosts = await listHosts(deps.db);
+  const { backups, active } = await listLatestJobs(deps.db);
+  return assemble(deps, hosts, { backups, active, totals: await sumSnapshots(deps.db) });
+}
+
+/** One host. */
+export async function getOverview(deps: OverviewDeps, host: Host): Promise<HostOverview> {
+  const { backups, active } = await listLatestJobs(deps.db, host.id);
+  const [overview] = assemble(deps, [host], {
+    backups,
+    active,
+    totals: await sumSnapshots(deps.db, host.id),
+  });
+  if (!overview) throw new Error("one host in, one host out");
+  return overview;
+}
+
+function assemble(
+  deps: OverviewDeps,
+  hosts: Host[],
+  facts: { backups: Job[]; active: Job[]; totals: Map<string, SnapshotTotals> },
+): HostOverview[] {
+  const now = deps.clock.now();
+  const backupsOf = Map.groupBy(facts.backups, (job) => job.hostId);
+  const activeOf = Map.groupBy(facts.active, (job) => job.hostId);
+  return hosts.map((host) => {
+    const online = isOnline(host, now);
+    const backups = backupsOf.get(host.id) ?? [];
+    const active = activeOf.get(host.id) ?? [];
+    const condition = conditionOf(host, online, backups, active);
+    return { host, online, condition, backups, active, totals: facts.totals.get(host.id) ?? noTotals };
+  });
+}
+
+/** A cancelled backup says nothing about how the host stands unless it is all there is. */
+export function lastBackupOf(overview: HostOverview): Job | null {
+  const ended = overview.backups.toSorted((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0));
+  return ended[0] ?? null;
+}
+
+/** The job to show as what the host does now: a running one before one that waits. */
+export function activeJobOf(overview: HostOverview): Job | null {
+  return overview.active.find((job) => job.status === "running") ?? overview.active[0] ?? null;
+}
+
+export function toRow(deps: OverviewDeps, overview: HostOverview): HostRow {
+  const { host, totals } = overview;
+  const last = lastBackupOf(overview);
+  const connected = host.firstConnectedAt !== null;
+  return {
+    id: host.id,
+    name: host.name,
+    condition: overview.condition,
+    os: connected ? host.os : null,
+    arch: connected ? host.arch : null,
+    tags: host.tags,
+    online: overview.online,
+    lastSeenAt: host.lastSeenAt,
+    lastBackup: last?.finishedAt ? { status: last.status, finishedAt: last.finishedAt } : null,
+    activeJob: activeView(deps, activeJobOf(overview)),
+    protectedBytes: totals.count > 0 ? totals.protectedBytes : null,
+    snapshotCount: connected ? totals.count : null,
+  };
+}
+
+/** A job that is not finished, as tables and headers show it. */
+export function activeView(deps: OverviewDeps, job: Job | null) {
+  if (!job || (job.status !== "queued" && job.status !== "dispatched" && job.status !== "running"))
+    return null;
+  const share = toViewProgress(deps.progress.find(job.id))?.share ?? null;
+  return { id: job.id, status: job.status, share, at: job.startedAt ?? job.createdAt };
+}
+
+const needsAttention = (overview: HostOverview): boolean =>
+  overview.condition === "failed" || overview.condition === "warning" || overview.condition === "offline";
+
+export function filterOverview(all: HostOverview[], filter: HostFilter): HostOverview[] {
+  const search = filter.search?.trim().toLowerCase() ?? "";
+  return all.filter((overview) => {
+    const { host } = overview;
+    if (search && !host.name.toLowerCase().includes(search) && !host.tags.some((tag) => tag.includes(search)))
+      return false;
+    if (filter.tag && !host.tags.includes(filter.tag)) return false;
+    if (filter.state === "attention") return needsAttention(overview);
+    if (filter.state === "running") return overview.condition === "running";
+    return filter.state !== "offline" || !overview.online;
+  });
+}
+
+const sortKeys: Record<Exclude<HostSort, "name">, (overview: HostOverview) => number> = {
+  backup: (overview) => lastBackupOf(overview)?.finishedAt ?? 0,
+  size: (overview) => overview.totals.protectedBytes,
+  snapshots: (overview) => overview.totals.count,
+};
+
+/** By the chosen column, then by name, so that the order never jumps. */
+export function sortOverview(all: HostOverview[], filter: HostFilter): HostOverview[] {
+  const { sort = "name" } = filter;
+  const sign = filter.direction === "desc" ? -1 : 1;
+  const byName = (a: HostOverview, b: HostOverview) => a.host.name.localeCompare(b.host.name, "en");
+  if (sort === "name") return all.toSorted((a, b) => sign * byName(a, b));
+  const key = sortKeys[sort];
+  return all.toSorted((a, b) => sign * (key(a) - key(b)) || byName(a, b));
+}
+
+/** The fleet's figures, of all hosts whatever is filtered. */
+export function sumFleet(all: HostOverview[]): FleetFigures {
+  const counts = (condition: HostCondition) =>
+    all.filter((overview) => overview.condition === condition).length;
+  const offline = all.filter((overview) => !overview.online).length;
+  const last = all
+    .map(lastOf)
+    .filter((found) => found !== null)
+    .sort((a, b) => b.finishedAt - a.finishedAt)[0];
+  const reasons: [HostCondition, string][] = [
+    ["failed", "failed"],
+    ["offline", "offline"],
+    ["warning", "with warnings"],
+  ];
+  const newest = Math.max(0, ...all.map((overview) => overview.totals.newestAt));
+  return {
+    total: all.length,
+    online: all.length - offline,
+    attention: all.filter(needsAttention).length,
+    running: counts("running"),
+    offline,
+    attentionSummary: reasons
+      .filter(([condition]) => counts(condition) > 0)
+      .map(([condition, word]) => `${counts(condition)} ${word}`)
+      .join(", "),
+    snapshotCount: all.reduce((sum, overview) => sum + overview.totals.count, 0),
+    newestSnapshotAt: newest || null,
+    protectedBytes: all.reduce((sum, overview) => sum + overview.totals.protectedBytes, 0),
+    repositoryCount: new Set(all.map((overview) => overview.host.repositoryId).filter(Boolean)).size,
+    lastBackup: last ?? null,
+  };
+}
+
+function lastOf(overview: HostOverview) {
+  const job = lastBackupOf(overview);
+  if (!job?.finishedAt) return null;
+  const { host } = overview;
+  return { hostId: host.id, hostName: host.name, finishedAt: job.finishedAt, status: job.status };
+}

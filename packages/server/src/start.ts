@@ -1,0 +1,255 @@
+/**
+ * The composition root: builds, wires and stops everything. The only file that sees all slices; wires that would
+ * point upward between ranks are functions handed over here.
+ */
+import { mkdir } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import type { Logger } from "pino";
+import { migrations } from "../migrations/index.ts";
+import type { Config } from "./config.ts";
+import { registerAgentLink } from "./features/agent-link/agent-link.api.ts";
+import { AgentHub, type LinkHandlers } from "./features/agent-link/agent-link.ts";
+import { registerAuditRoutes } from "./features/audit/audit.api.ts";
+import { registerAuditPages } from "./features/audit/audit.pages.tsx";
+import { registerEnrolmentRoutes } from "./features/enrolment/enrolment.api.ts";
+import { registerEnrolmentPages } from "./features/enrolment/enrolment.pages.tsx";
+import { registerHostRoutes } from "./features/hosts/hosts.api.ts";
+import {
+  type DeleteHostDeps,
+  findHost,
+  getHost,
+  type Host,
+  hostRemoved,
+  setHostRepository,
+} from "./features/hosts/hosts.ts";
+import { registerJobRoutes } from "./features/jobs/jobs.api.ts";
+import { registerJobPages } from "./features/jobs/jobs.pages.tsx";
+import { registerJobStream } from "./features/jobs/jobs.stream.ts";
+import { createJobEventHandlers, JobDispatcher, LiveProgress, queueFirstInit } from "./features/jobs/jobs.ts";
+import { countLosses } from "./features/overview/host-page.ts";
+import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
+import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
+import { registerRepositoryRoutes } from "./features/repositories/repositories.api.ts";
+import {
+  credentialsChanged,
+  findEverydayAccess,
+  type RepositoriesDeps,
+} from "./features/repositories/repositories.ts";
+import { registerSnapshotRoutes } from "./features/snapshots/snapshots.api.ts";
+import { onSnapshotsReport } from "./features/snapshots/snapshots.ts";
+import { registerSourceRoutes } from "./features/sources/sources.api.ts";
+import { createDefaultGroup, specsOf } from "./features/sources/sources.ts";
+import { registerUserRoutes } from "./features/users/users.api.ts";
+import { createAttemptLimit } from "./features/users/users.attempts.ts";
+import { registerUserPages } from "./features/users/users.pages.tsx";
+import { createPasswordHasher } from "./features/users/users.passwords.ts";
+import { ensureSetupToken, identify, setupPath } from "./features/users/users.ts";
+import { type Clock, systemClock } from "./platform/clock.ts";
+import { migrate } from "./platform/db/migrate.ts";
+import { type OpenDatabase, openDatabase } from "./platform/db/open.ts";
+import { EventBus } from "./platform/events.ts";
+import { renderErrorPage } from "./platform/html/error-pages.tsx";
+import { type BuiltApp, buildApp } from "./platform/http/app.ts";
+import { addAssetRoutes, readManifest } from "./platform/http/assets.ts";
+import { addHealthRoutes } from "./platform/http/health.ts";
+import { addThemeRoute, createPageContext, type PageOf } from "./platform/http/page-context.ts";
+import { openSecretBox } from "./platform/key-check.ts";
+import { newId } from "./platform/random.ts";
+import type { SecretBox } from "./platform/secrets.ts";
+
+/** How long in-flight requests may take to end once the server stops. */
+const stopWithinMs = 4000;
+
+/** What a test may replace. */
+export interface ServerParts {
+  log: Logger;
+  clock?: Clock;
+  /** Folder of the built pages' files. */
+  assetsDir?: string;
+}
+
+export interface RunningServer extends BuiltApp {
+  url: string;
+  /** Where the first administrator is made; null once one exists. */
+  setupUrl: string | null;
+  /** Resolves when the last request has ended, the agents are told and the database is closed; within 5 s. */
+  stop(): Promise<void>;
+}
+
+/** Everything that slices share. */
+interface Ground {
+  config: Config;
+  log: Logger;
+  clock: Clock;
+  database: OpenDatabase;
+  box: SecretBox;
+  bus: EventBus;
+  page: PageOf;
+}
+
+/** @throws AppError with a sentence for the operator when the server must not start */
+export async function startServer(config: Config, parts: ServerParts): Promise<RunningServer> {
+  const { log, clock = systemClock } = parts;
+  const assetsDir = parts.assetsDir ?? fileURLToPath(new URL("../assets", import.meta.url));
+  const assets = await readManifest(assetsDir);
+  const database = await prepareDatabase(config, log);
+  const { db, engine } = database;
+  const box = await openSecretBox(db, config.secretKeyFile);
+  const bus = new EventBus(log);
+  const page = createPageContext({ assets, clock, database: engine === "sqlite" ? "SQLite" : "PostgreSQL" });
+  const built = await buildApp({
+    log,
+    baseUrl: config.baseUrl,
+    trustedProxies: config.trustedProxies,
+    identify: (request) => identify({ db, clock }, request),
+    errorPage: (request, failure) => renderErrorPage(page(request), failure),
+    newRequestId: () => newId(clock.now()),
+  });
+  const stopping = new AbortController();
+  addHealthRoutes(built.app, { db, stopping: () => stopping.signal.aborted });
+  addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
+  await addAssetRoutes(built.app, assetsDir);
+  const lives = registerSlices({ config, log, clock, database, box, bus, page }, built);
+  await built.app.listen({ host: config.listenHost, port: config.listenPort });
+  for (const life of lives) life.start();
+  const url = addressOf(config, built);
+  const setupToken = await ensureSetupToken({ db, clock });
+  const stop = async () => {
+    stopping.abort();
+    await stopWithin(built, lives.toReversed());
+    await db.destroy();
+  };
+  return { ...built, url, setupUrl: setupToken && `${config.baseUrl ?? url}${setupPath(setupToken)}`, stop };
+}
+
+async function prepareDatabase(config: Config, log: Logger): Promise<OpenDatabase> {
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  const database = openDatabase(config.dataDir, config.databaseUrl);
+  const { db, engine, file } = database;
+  const { applied, backup } = await migrate({
+    db,
+    engine,
+    migrations: migrations(engine),
+    ...(file ? { file } : {}),
+  });
+  if (applied.length > 0) log.info({ applied, backup }, "database brought to this version's schema");
+  return database;
+}
+
+/** Something that runs beside the requests. */
+interface Life {
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/** @returns what is to be started, in this order, and stopped in the reverse */
+function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
+  const { config, log, clock, box, bus, page } = ground;
+  const { db } = ground.database;
+  const shared = { db, clock, bus, log };
+  const progress = new LiveProgress(bus);
+  const hub = createHub(ground, progress, () => dispatcher);
+  const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub });
+  registerAgentLink(app, { db, hub });
+
+  const users = { db, clock, passwords: createPasswordHasher(), attempts: createAttemptLimit(), page };
+  registerUserRoutes(app, { ...users, cookieSecure: config.cookieSecure });
+  registerUserPages(app, { ...users, cookieSecure: config.cookieSecure });
+  registerAuditRoutes(app, { db });
+  registerAuditPages(app, { db, page });
+
+  const deletion: DeleteHostDeps = { db, clock, events: bus, losses: lossesOf };
+  const repositories: RepositoriesDeps = { db, box, clock, events: bus, hosts: hostLink };
+  registerHostRoutes(app, deletion);
+  registerRepositoryRoutes(app, repositories);
+  const onEnrolled = async (tx: typeof db, input: { host: Host; initialPaths: string[]; at: number }) => {
+    await createDefaultGroup(tx, input);
+  };
+  const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
+  registerEnrolmentRoutes(app, enrolment);
+  registerEnrolmentPages(app, enrolment);
+
+  const jobs = {
+    db,
+    clock,
+    bus,
+    progress,
+    page,
+    specsOf: (host: Host, request: Parameters<typeof specsOf>[2]) => specsOf(db, host, request),
+  };
+  registerJobRoutes(app, jobs);
+  registerJobStream(app, { ...shared, progress });
+  registerJobPages(app, jobs);
+  registerSnapshotRoutes(app, { db });
+  registerSourceRoutes(app, jobs);
+  registerOverviewRoutes(app, jobs);
+  registerOverviewPages(app, { ...jobs, repositories, deletion });
+  connectEvents(ground, hub, log);
+  return [dispatcher, hub];
+}
+
+function createHub(ground: Ground, progress: LiveProgress, dispatcher: () => JobDispatcher): AgentHub {
+  const { log, clock, box, bus } = ground;
+  const { db } = ground.database;
+  const deps = { db, clock, bus };
+  const handlers: LinkHandlers = {
+    events: {
+      ...createJobEventHandlers({ ...deps, progress }),
+      "snapshots.report": (tx, host, event) => onSnapshotsReport(deps, tx, host, event),
+    },
+    onCommandAck: (host, ack) => dispatcher().acknowledge(host, ack),
+    onProgress: (_host, message) => progress.record(message),
+    async configurationOf(host) {
+      const found = await findEverydayAccess(db, box, host.id);
+      return [{ type: "config.update", version: found?.version ?? 0, repository: found?.access ?? null }];
+    },
+    onFirstConnect: (host) => queueFirstInit(deps, host),
+  };
+  return new AgentHub({ ...deps, log, handlers });
+}
+
+/** Edits and removals reach a connected agent at once. */
+function connectEvents(ground: Ground, hub: AgentHub, log: Logger): void {
+  const { bus } = ground;
+  const { db } = ground.database;
+  const failed = (what: string) => (error: unknown) => log.error({ err: error }, what);
+  bus.on(credentialsChanged, ({ hostId }) => {
+    // A host that is away gets its configuration when it connects.
+    const push = async () => {
+      const host = await findHost(db, hostId);
+      if (host) await hub.pushConfiguration(host);
+    };
+    void push().catch(failed("credentials could not be pushed"));
+  });
+  bus.on(hostRemoved, ({ hostId }) => {
+    void hub.removeHost(hostId).catch(failed("a removed host could not be told"));
+  });
+}
+
+const hostLink: RepositoriesDeps["hosts"] = {
+  nameOf: async (db, hostId) => (await getHost(db, hostId)).name,
+  setRepository: setHostRepository,
+};
+
+async function lossesOf(
+  tx: Parameters<DeleteHostDeps["losses"]>[0],
+  hostId: string,
+): Promise<Record<string, number>> {
+  const { jobCount, snapshotCount, sourceGroupCount } = await countLosses({ db: tx }, hostId);
+  return { jobs: jobCount, snapshots: snapshotCount, source_groups: sourceGroupCount };
+}
+
+/** The agents are told first; then requests may end, and whoever is still there after the deadline is cut. */
+async function stopWithin({ app }: BuiltApp, lives: Life[]): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), stopWithinMs);
+  for (const life of lives) await life.stop();
+  await app.close();
+  clearTimeout(cut);
+}
+
+function addressOf(config: Config, { app }: BuiltApp): string {
+  const { port } = app.server.address() as AddressInfo;
+  const host = config.listenHost.includes(":") ? `[${config.listenHost}]` : config.listenHost;
+  return `http://${host}:${port}`;
+}
