@@ -15,22 +15,22 @@ export interface PathProblem {
   problem: string;
 }
 
-/** The paths, each once; or the sentence that names the first wrong line. Entries count from 1. */
+/** The paths, each once; or the sentence that names the first wrong line, counted from 1. Empty ones are skipped. */
 export function readInitialPaths(written: readonly string[]): { paths: string[] } | PathProblem {
-  if (written.length > maxPaths) {
-    return {
-      code: "sources.path_invalid",
-      problem: `At most ${maxPaths} paths here; these are ${written.length}.`,
-    };
+  const paths = [...new Set(written.filter((path) => path !== ""))];
+  if (paths.length > maxPaths) {
+    const problem = `At most ${maxPaths} paths here; these are ${paths.length}.`;
+    return { code: "sources.path_invalid", problem };
   }
   for (const [index, path] of written.entries()) {
     const found = problemOf(path);
     if (found) return { ...found, problem: `Line ${index + 1}: ${found.problem}` };
   }
-  return { paths: [...new Set(written)] };
+  return { paths };
 }
 
 function problemOf(path: string): PathProblem | null {
+  if (path === "") return null;
   if (path.length > maxPathLength) {
     return { code: "sources.path_invalid", problem: `a path has at most ${maxPathLength} characters.` };
   }

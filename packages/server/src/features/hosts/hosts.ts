@@ -122,7 +122,7 @@ export interface NewHost {
 export async function createHost(tx: Db, input: NewHost): Promise<Host> {
   const { bearer, at, ...identity } = input;
   const host: Host = {
-    ...identity,
+    ...readable(identity),
     resticProblem: null,
     clockSkewMs: null,
     createdAt: at,
@@ -163,8 +163,19 @@ export async function recordHello(
   hostId: string,
   facts: HelloFacts,
 ): Promise<{ firstConnect: boolean }> {
-  if (!(await updateFromHello(tx, hostId, facts))) throw notFound();
+  if (!(await updateFromHello(tx, hostId, readable(facts)))) throw notFound();
   return { firstConnect: await markFirstConnect(tx, hostId, facts.at) };
+}
+
+/**
+ * What an agent says of itself, as it may be stored and shown: PostgreSQL takes no NUL in a text, and a terminal
+ * obeys the other control characters.
+ */
+function readable<T extends object>(reported: T): T {
+  const clean = Object.entries(reported).map(([name, value]) => {
+    return [name, typeof value === "string" ? value.replace(/\p{Cc}/gu, "") : value];
+  });
+  return { ...reported, ...Object.fromEntries(clean) };
 }
 
 export interface DeleteHostDeps {

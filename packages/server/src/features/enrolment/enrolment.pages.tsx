@@ -1,0 +1,158 @@
+/**
+ * HTML routes of "Add host". The answer to the post holds the token and perhaps a password and is the only page
+ * that ever does: each form carries the id of its token, so that a reload of that answer makes no second one.
+ */
+import type { FastifyRequest } from "fastify";
+import { z } from "zod";
+import { ownOrigin } from "../../platform/http/csrf.ts";
+import { type Refusal, tryForm } from "../../platform/http/forms.ts";
+import { actorOf, type Identity } from "../../platform/http/identity.ts";
+import type { PageOf } from "../../platform/http/page-context.ts";
+import { type App, pageRoute, requireIdentity } from "../../platform/http/route.ts";
+import { newId } from "../../platform/random.ts";
+import { isOnline } from "../hosts/hosts.ts";
+import {
+  type CreatedEnrolment,
+  createEnrolmentToken,
+  type EnrolmentDeps,
+  type EnrolmentStatus,
+  getEnrolmentStatus,
+} from "./enrolment.ts";
+import {
+  type AddHostField,
+  type EnrolmentStatusProps,
+  renderAddHostPage,
+  renderAddHostResultPage,
+  renderEnrolmentPage,
+  renderEnrolmentStatus,
+} from "./enrolment.views.tsx";
+import { installCommand } from "./install-command.ts";
+
+export interface EnrolmentPageDeps extends EnrolmentDeps {
+  /** The public URL, when one is set; otherwise the request's own origin goes into the install command. */
+  baseUrl: string | undefined;
+  page: PageOf;
+}
+
+/** As long as it likes: the rule beside the field answers, not a page about a bad request. */
+const typed = z.string().default("");
+const ulid = /^[0-9A-HJKMNP-TV-Z]{26}$/;
+
+const form = z.object({
+  form_id: z.string().regex(ulid).optional().catch(undefined),
+  hostname: typed,
+  repo_url: typed,
+  repo_username: typed,
+  repo_password: typed,
+  rest_password: typed,
+  tags: typed,
+  initial_paths: typed,
+});
+type Form = z.output<typeof form>;
+
+const params = z.object({ tokenId: z.string().regex(/^[\w-]{1,64}$/) });
+
+export function registerEnrolmentPages(app: App, deps: EnrolmentPageDeps): void {
+  pageRoute(app, {
+    method: "GET",
+    url: "/hosts/new",
+    policy: "operator",
+    answer: ({ request }) => renderAddHostPage(deps.page(request), { formId: newId(deps.clock.now()) }),
+  });
+  pageRoute(app, {
+    method: "POST",
+    url: "/hosts/new",
+    policy: "operator",
+    schema: { body: form },
+    async answer({ body, identity, request, reply }) {
+      const formId = body.form_id ?? newId(deps.clock.now());
+      const input = { id: formId, ...toInput(body, requireIdentity(identity)) };
+      const outcome = await tryForm(createEnrolmentToken(deps, input));
+      if (outcome.done) return showResult(deps, request, outcome.value);
+      const { refusal } = outcome;
+      if (refusal.code === "enrolment.already_created") return reply.redirect(`/hosts/new/${formId}`, 303);
+      void reply.code(refusal.status);
+      return renderAddHostPage(deps.page(request), { formId, form: typedAgain(body, refusal) });
+    },
+  });
+  registerTokenPages(app, deps);
+}
+
+function registerTokenPages(app: App, deps: EnrolmentPageDeps): void {
+  pageRoute(app, {
+    method: "GET",
+    url: "/hosts/new/:tokenId",
+    policy: "operator",
+    schema: { params },
+    async answer({ params: { tokenId }, request }) {
+      const status = toStatusProps(await getEnrolmentStatus(deps, tokenId), deps.clock.now());
+      return renderEnrolmentPage(deps.page(request), { status });
+    },
+  });
+  pageRoute(app, {
+    method: "GET",
+    url: "/hosts/new/:tokenId/status",
+    policy: "operator",
+    schema: { params },
+    async answer({ params: { tokenId }, request }) {
+      const status = toStatusProps(await getEnrolmentStatus(deps, tokenId), deps.clock.now());
+      return renderEnrolmentStatus(deps.page(request), status);
+    },
+  });
+}
+
+/** An empty field of a form is an absent one. */
+function toInput(body: Form, identity: Identity) {
+  return {
+    hostName: body.hostname.trim(),
+    repoUrl: body.repo_url,
+    repoUsername: body.repo_username.trim(),
+    repoPassword: body.repo_password || undefined,
+    restPassword: body.rest_password || undefined,
+    tags: body.tags.split(","),
+    initialPaths: body.initial_paths.split("\n").map((line) => line.trim()),
+    actor: actorOf(identity),
+  };
+}
+
+/** What was typed, except the passwords. */
+function typedAgain(body: Form, refusal: Refusal) {
+  const { hostname, repo_url, repo_username, tags, initial_paths } = body;
+  const values: Partial<Record<AddHostField, string>> = { hostname, repo_username, tags, initial_paths };
+  // An empty password would now be read as "make one": say that it has to be typed again.
+  const lost = "Type it again: passwords are not sent back.";
+  const errors: Partial<Record<AddHostField, string>> = {
+    ...(body.repo_password ? { repo_password: lost } : {}),
+    ...(body.rest_password ? { rest_password: lost } : {}),
+    ...refusal.errors,
+  };
+  const message = refusal.message === undefined ? {} : { message: refusal.message };
+  return { values: { ...values, repo_url: withoutPassword(repo_url) }, errors, ...message };
+}
+
+/** A URL is shown again without the password that it may carry; digits up to a slash are a port, not one. */
+const withoutPassword = (typedUrl: string): string =>
+  typedUrl.replace(/(\/\/[^/@:]*):(?!\d+(?:\/|$)).*@/s, "$1@");
+
+function showResult(deps: EnrolmentPageDeps, request: FastifyRequest, created: CreatedEnrolment): string {
+  const { id, hostName, expiresAt, tags, initialPaths } = created;
+  return renderAddHostResultPage(deps.page(request), {
+    status: { tokenId: id, hostname: hostName, expiresAt, state: "waiting", host: null },
+    installCommand: installCommand(ownOrigin(request, deps.baseUrl), created.token),
+    mintedPassword: created.repoPassword,
+    htpasswdCommand: created.restHtpasswdHint,
+    repositoryUrl: created.location,
+    tags,
+    initialPaths,
+  });
+}
+
+function toStatusProps(status: EnrolmentStatus, nowMs: number): EnrolmentStatusProps {
+  const { id, hostName, expiresAt, state, host } = status;
+  const shared = { tokenId: id, hostname: hostName, expiresAt };
+  if (state !== "connected" || !host)
+    return { ...shared, state: state === "connected" ? "enrolled" : state, host: null };
+  const { agentVersion, resticVersion, lastSeenAt } = host;
+  const facts = { agentVersion: agentVersion ?? "unknown", resticVersion, lastSeenAt: lastSeenAt ?? nowMs };
+  return { ...shared, state: "online", host: { id: host.id, ...facts, offline: !isOnline(host, nowMs) } };
+}

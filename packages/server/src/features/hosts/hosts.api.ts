@@ -1,0 +1,101 @@
+/** JSON routes of hosts: list, one, delete. */
+import { z } from "zod";
+import { toInstant } from "../../platform/clock.ts";
+import { actorOf } from "../../platform/http/identity.ts";
+import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
+import {
+  type DeleteHostDeps,
+  deleteHost,
+  filterHosts,
+  getHost,
+  type Host,
+  isOnline,
+  listHosts,
+} from "./hosts.ts";
+
+/** Any word: an unknown id is answered as not found. */
+const params = z.object({ id: z.string().regex(/^[\w-]{1,64}$/) });
+const instant = z.string();
+
+const wireHost = z.object({
+  id: z.string(),
+  name: z.string(),
+  os: z.string(),
+  arch: z.string(),
+  tags: z.array(z.string()),
+  repository_id: z.string().nullable(),
+  agent_version: z.string().nullable(),
+  restic_version: z.string().nullable(),
+  restic_problem: z.object({ code: z.string(), message: z.string() }).nullable(),
+  online: z.boolean(),
+  clock_skew_ms: z.number().nullable(),
+  created_at: instant,
+  first_connected_at: instant.nullable(),
+  last_seen_at: instant.nullable(),
+});
+
+function toWire(host: Host, nowMs: number): z.output<typeof wireHost> {
+  const when = (at: number | null) => (at === null ? null : toInstant(at));
+  return {
+    id: host.id,
+    name: host.name,
+    os: host.os,
+    arch: host.arch,
+    tags: host.tags,
+    repository_id: host.repositoryId,
+    agent_version: host.agentVersion,
+    restic_version: host.resticVersion,
+    restic_problem: host.resticProblem,
+    online: isOnline(host, nowMs),
+    clock_skew_ms: host.clockSkewMs,
+    created_at: toInstant(host.createdAt),
+    first_connected_at: when(host.firstConnectedAt),
+    last_seen_at: when(host.lastSeenAt),
+  };
+}
+
+const filters = z.object({
+  q: z.string().max(256).optional(),
+  tag: z.string().max(64).optional(),
+  state: z.enum(["online", "offline"]).optional(),
+});
+
+export function registerHostRoutes(app: App, deps: DeleteHostDeps): void {
+  const { db, clock } = deps;
+  apiRoute(app, {
+    method: "GET",
+    url: "/api/hosts",
+    policy: "viewer",
+    summary: "Every host by name; narrowed by a part of the name, a tag and the state.",
+    schema: { querystring: filters, response: { 200: z.object({ hosts: z.array(wireHost) }) } },
+    async answer({ query }) {
+      const now = clock.now();
+      const hosts = filterHosts(await listHosts(db), query, now);
+      return { hosts: hosts.map((host) => toWire(host, now)) };
+    },
+  });
+  apiRoute(app, {
+    method: "GET",
+    url: "/api/hosts/:id",
+    policy: "viewer",
+    summary: "One host.",
+    schema: { params, response: { 200: wireHost } },
+    answer: async ({ params: { id } }) => toWire(await getHost(db, id), clock.now()),
+  });
+  apiRoute(app, {
+    method: "DELETE",
+    url: "/api/hosts/:id",
+    policy: "operator",
+    summary: "Remove a host with its jobs and credentials; snapshots stay in the repository.",
+    schema: {
+      params,
+      body: z.strictObject({ confirm_name: z.string().max(256) }),
+      response: { 204: z.null() },
+    },
+    async answer({ params: { id }, body, identity, reply }) {
+      const actor = actorOf(requireIdentity(identity));
+      await deleteHost(deps, { hostId: id, typedName: body.confirm_name, actor });
+      return reply.code(204).send(null);
+    },
+  });
+}

@@ -1,0 +1,211 @@
+/** Hosts on both engines: names, bearers, connections, heartbeats, removal. */
+import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { sql } from "kysely";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { inTransaction } from "../../platform/db/db.ts";
+import { EventBus } from "../../platform/events.ts";
+import { systemActor } from "../../platform/http/identity.ts";
+import { createLog } from "../../platform/log.ts";
+import { newId } from "../../platform/random.ts";
+import {
+  createHost,
+  deleteHost,
+  findHost,
+  findHostByBearer,
+  findHostByName,
+  getHost,
+  type HelloFacts,
+  hostRemoved,
+  listHosts,
+  type NewHost,
+  recordHello,
+  setHostRepository,
+  touchHosts,
+} from "./hosts.ts";
+
+const clock = new FakeClock();
+
+const newHost = (name: string, more: Partial<NewHost> = {}): NewHost => ({
+  id: newId(clock.now()),
+  name,
+  os: "linux",
+  arch: "x64",
+  tags: ["prod"],
+  repositoryId: null,
+  bearer: `bearer of ${name}`,
+  agentVersion: "0.1.0",
+  resticVersion: null,
+  at: clock.now(),
+  ...more,
+});
+
+const hello = (more: Partial<HelloFacts> = {}): HelloFacts => ({
+  agentVersion: "0.2.0",
+  resticVersion: "0.18.0",
+  resticProblem: null,
+  os: "linux",
+  arch: "arm64",
+  machineId: "m1",
+  bootId: "b1",
+  clockSkewMs: -250,
+  at: clock.now() + 5000,
+  ...more,
+});
+
+describe.each(engines)("hosts on %s", (engine) => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await openTestDatabase(engine);
+  });
+  afterEach(() => database.close());
+
+  it("come back as they were made, by id, name and bearer", async () => {
+    const { db } = database;
+    const made = await createHost(db, newHost("Web-01"));
+    expect(await findHost(db, made.id)).toEqual(made);
+    expect(await findHostByName(db, "WEB-01")).toEqual(made);
+    expect(await findHostByBearer(db, "bearer of Web-01")).toEqual(made);
+    expect(await findHostByBearer(db, "another")).toBeNull();
+    expect(await findHost(db, "nobody")).toBeNull();
+    await expect(getHost(db, "nobody")).rejects.toMatchObject({ kind: "not_found", code: "hosts.not_found" });
+  });
+
+  it("keep only the hash of the bearer", async () => {
+    const { db } = database;
+    await createHost(db, newHost("web-01", { bearer: "very-secret-bearer" }));
+    const { rows } = await sql`SELECT * FROM hosts`.execute(db);
+    expect(JSON.stringify(rows)).not.toContain("very-secret-bearer");
+  });
+
+  it("refuse a second host whose name differs in case only", async () => {
+    const { db } = database;
+    await createHost(db, newHost("web-01"));
+    const second = inTransaction(db, (tx) => createHost(tx, newHost("WEB-01", { bearer: "other" })));
+    await expect(second).rejects.toMatchObject({
+      kind: "conflict",
+      code: "hosts.name_taken",
+      details: [{ path: "hostname" }],
+    });
+    expect((await listHosts(db)).map(({ name }) => name)).toEqual(["web-01"]);
+  });
+
+  it("are listed by name, whatever the case", async () => {
+    const { db } = database;
+    for (const name of ["b", "C", "a"]) await createHost(db, newHost(name));
+    expect((await listHosts(db)).map(({ name }) => name)).toEqual(["a", "b", "C"]);
+  });
+
+  it("connect for the first time exactly once, also when two connections race", async () => {
+    const { db } = database;
+    const { id } = await createHost(db, newHost("web-01"));
+    const connect = () => inTransaction(db, (tx) => recordHello(tx, id, hello()));
+    const firsts = await Promise.all([connect(), connect(), connect()]);
+    expect(firsts.filter(({ firstConnect }) => firstConnect)).toHaveLength(1);
+    expect(await connect()).toEqual({ firstConnect: false });
+    expect(await getHost(db, id)).toMatchObject({
+      agentVersion: "0.2.0",
+      resticVersion: "0.18.0",
+      arch: "arm64",
+      clockSkewMs: -250,
+      firstConnectedAt: clock.now() + 5000,
+      lastSeenAt: clock.now() + 5000,
+    });
+  });
+
+  it("record why restic can't be used, and forget it when it can", async () => {
+    const { db } = database;
+    const { id } = await createHost(db, newHost("web-01"));
+    const resticProblem = { code: "restic.missing", message: "restic was not found" };
+    await recordHello(db, id, hello({ resticVersion: null, resticProblem }));
+    expect(await getHost(db, id)).toMatchObject({ resticVersion: null, resticProblem });
+    await recordHello(db, id, hello());
+    expect(await getHost(db, id)).toMatchObject({ resticVersion: "0.18.0", resticProblem: null });
+  });
+
+  it("take no control character from an agent", async () => {
+    const { db } = database;
+    const { id } = await createHost(db, newHost("web-01", { os: "li\u0000nux" }));
+    await recordHello(db, id, hello({ agentVersion: "0.2\u001b[31m", machineId: "m\u0000" }));
+    expect(await getHost(db, id)).toMatchObject({ os: "linux", agentVersion: "0.2[31m" });
+  });
+
+  it("refuse the hello of a host that is gone", async () => {
+    await expect(recordHello(database.db, "gone", hello())).rejects.toMatchObject({
+      code: "hosts.not_found",
+    });
+  });
+
+  it("take a thousand heartbeats at once and never move back in time", async () => {
+    const { db } = database;
+    const hosts = await Promise.all(
+      Array.from({ length: 3 }, (_, i) => createHost(db, newHost(`web-${i}`, { id: `H${i}` }))),
+    );
+    const seen = new Map(Array.from({ length: 1201 }, (_, i) => [`H${i}`, clock.now() + i]));
+    await touchHosts(db, seen);
+    await touchHosts(db, new Map(hosts.map(({ id }) => [id, clock.now() - 1])));
+    await touchHosts(db, new Map());
+    expect((await listHosts(db)).map(({ lastSeenAt }) => lastSeenAt)).toEqual(
+      [0, 1, 2].map((i) => clock.now() + i),
+    );
+  });
+
+  it("point to a repository and away from it", async () => {
+    const { db } = database;
+    const { id } = await createHost(db, newHost("web-01"));
+    await sql`INSERT INTO repositories (id, location, created_at) VALUES ('R1', '/srv/restic', 1)`.execute(
+      db,
+    );
+    await setHostRepository(db, id, "R1");
+    expect((await getHost(db, id)).repositoryId).toBe("R1");
+    await setHostRepository(db, id, null);
+    expect((await getHost(db, id)).repositoryId).toBeNull();
+  });
+
+  describe("when deleted", () => {
+    const open = () => {
+      const { db } = database;
+      const events = new EventBus(createLog("silent"));
+      const removed: string[] = [];
+      events.on(hostRemoved, ({ hostId }) => removed.push(hostId));
+      const losses = async () => ({ jobs: 3, snapshots: 14 });
+      return { deps: { db, clock, events, losses }, removed };
+    };
+
+    it("want their name typed exactly, and stay otherwise", async () => {
+      const { deps, removed } = open();
+      const { id } = await createHost(deps.db, newHost("Web-01"));
+      for (const typedName of ["", "web-01", "Web-01 "]) {
+        await expect(deleteHost(deps, { hostId: id, typedName, actor: systemActor })).rejects.toMatchObject({
+          code: "hosts.name_mismatch",
+          details: [{ path: "confirm_name" }],
+        });
+      }
+      expect(await findHost(deps.db, id)).not.toBeNull();
+      expect(removed).toEqual([]);
+    });
+
+    it("take their rows along, tell everybody and leave what was lost in the audit", async () => {
+      const { deps, removed } = open();
+      const { db } = deps;
+      const { id } = await createHost(db, newHost("Web-01"));
+      await sql`INSERT INTO repository_credentials (host_id, slot, sealed, version, updated_at)
+        VALUES (${id}, 'everyday', 'x', 1, 1)`.execute(db);
+      await deleteHost(deps, { hostId: id, typedName: "Web-01", actor: systemActor });
+      expect(await findHost(db, id)).toBeNull();
+      expect(removed).toEqual([id]);
+      expect((await sql`SELECT * FROM repository_credentials`.execute(db)).rows).toEqual([]);
+      const { rows } = await sql<{ action: string; target_name: string; payload: string }>`
+        SELECT action, target_name, payload FROM audit_entries`.execute(db);
+      expect(rows).toMatchObject([{ action: "host.delete", target_name: "Web-01" }]);
+      expect(JSON.parse(rows[0]?.payload ?? "")).toMatchObject({ lost: { jobs: 3, snapshots: 14 } });
+    });
+
+    it("answer that they are gone the second time", async () => {
+      const { deps } = open();
+      const { id } = await createHost(deps.db, newHost("a"));
+      const input = { hostId: id, typedName: "a", actor: systemActor };
+      await deleteHost(deps, input);
+      await expect(deleteHost(deps, input)).rejects.toMatchObject({ code: "hosts.not_found" });
+    });
+  });
+});

@@ -1,0 +1,80 @@
+/** The pure rules of hosts: online by age, tags, filters. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { filterHosts, type Host, isOnline, maxTags, offlineAfterMs, readTags } from "./hosts.ts";
+
+const now = Date.UTC(2026, 10, 23, 4);
+
+const host = (name: string, more: Partial<Host> = {}): Host => ({
+  id: name,
+  name,
+  os: "linux",
+  arch: "x64",
+  tags: [],
+  repositoryId: null,
+  agentVersion: null,
+  resticVersion: null,
+  resticProblem: null,
+  clockSkewMs: null,
+  createdAt: now,
+  firstConnectedAt: null,
+  lastSeenAt: null,
+  ...more,
+});
+
+describe("online", () => {
+  it("follows from the age of the last heartbeat", () => {
+    expect(isOnline({ lastSeenAt: now - offlineAfterMs + 1 }, now)).toBe(true);
+    expect(isOnline({ lastSeenAt: now - offlineAfterMs }, now)).toBe(false);
+    expect(isOnline({ lastSeenAt: null }, now)).toBe(false);
+  });
+});
+
+describe("tags", () => {
+  it("are trimmed, lower case, each once and in order", () => {
+    expect(readTags([" Prod", "web", "PROD", "", "kunde:müller"])).toEqual({
+      tags: ["prod", "web", "kunde:müller"],
+    });
+  });
+
+  it.each(["two words", "a,b", "-x", "<b>", "x".repeat(41), "a\u0000"])(
+    "refuse %j with a sentence",
+    (tag) => {
+      expect(readTags([tag])).toEqual({ problem: expect.stringContaining("can't be a tag") });
+    },
+  );
+
+  it("are bounded in number", () => {
+    const many = Array.from({ length: maxTags + 1 }, (_, i) => `t${i}`);
+    expect(readTags(many)).toEqual({ problem: expect.stringContaining(`at most ${maxTags}`) });
+    expect(readTags(many.slice(1))).toHaveProperty("tags");
+  });
+
+  it("read the same again, whatever was typed", () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: "binary", maxLength: 50 }), { maxLength: 25 }), (typed) => {
+        const read = readTags(typed);
+        if ("tags" in read) expect(readTags(read.tags)).toEqual(read);
+        else expect(read.problem.length).toBeLessThan(300);
+      }),
+    );
+  });
+});
+
+describe("filters", () => {
+  const web = host("Web-01", { tags: ["prod"], lastSeenAt: now });
+  const db = host("db-01", { tags: ["prod", "db"] });
+  const all = [web, db];
+
+  it("match a part of the name in any case", () => {
+    expect(filterHosts(all, { q: "WEB" }, now)).toEqual([web]);
+    expect(filterHosts(all, { q: " 01 " }, now)).toEqual(all);
+  });
+
+  it("match a tag and the state, all at once", () => {
+    expect(filterHosts(all, { tag: "DB" }, now)).toEqual([db]);
+    expect(filterHosts(all, { state: "online" }, now)).toEqual([web]);
+    expect(filterHosts(all, { state: "offline", tag: "prod" }, now)).toEqual([db]);
+    expect(filterHosts(all, {}, now)).toEqual(all);
+  });
+});
