@@ -60,7 +60,7 @@ export function snapshotsArgs(hostName: string): string[] {
 }
 
 /** restic splits `--tag a,b` into two tags and drops empty ones: both would lose the group of a snapshot. */
-export function isUsableTag(tag: string): boolean {
+function isUsableTag(tag: string): boolean {
   return tag !== "" && !tag.includes(",");
 }
 

@@ -11,7 +11,7 @@ import { runShort, type ShortDeps } from "./short.ts";
 
 /** Before 0.17.1 a SIGTERM leaves the lock behind, and wrong password, no repository and locked look alike. */
 export const MINIMUM_RESTIC = "0.17.1";
-export const RECOMMENDED_RESTIC = "0.18.0";
+const RECOMMENDED_RESTIC = "0.18.0";
 
 export type BinarySearch = {
   /** From the agent's configuration or RM_RESTIC; when given, nothing else is looked at. */

@@ -6,8 +6,6 @@
 import { access, constants } from "node:fs/promises";
 import { ensurePrivateDir } from "../platform/files.ts";
 
-export { createRedactor, redact } from "../platform/redact.ts";
-
 export type RepositoryAccess = {
   /** As restic takes it: a path, `rest:https://…`, `s3:…`, `sftp:…`. */
   url: string;

@@ -48,14 +48,22 @@ const canMount = process.getuid?.() === 0 && tryMount();
 function tryMount(): boolean {
   const point = mkdtempSync(join(tmpdir(), "agent-mount-"));
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", point], { stdio: "pipe" });
-    execFileSync("umount", [point]);
+    mountDisk(point);
+    unmountDisk(point);
     return true;
   } catch {
     return false;
   } finally {
     rmdirSync(point);
   }
+}
+
+function mountDisk(point: string): void {
+  execFileSync("/bin/sh", ["-c", 'mount -t tmpfs -o size=4m tmpfs "$0"', point], { stdio: "pipe" });
+}
+
+function unmountDisk(point: string): void {
+  execFileSync("/bin/sh", ["-c", 'umount "$0"', point]);
 }
 
 type Changes = {
@@ -193,8 +201,8 @@ describe("a backup", () => {
   });
 
   it.runIf(canMount)("onto a full disk fails with that reason and leaves no lock", async () => {
-    execFileSync("mkdir", [lab.repository.url]);
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", lab.repository.url]);
+    await mkdir(lab.repository.url);
+    mountDisk(lab.repository.url);
     try {
       await copyRepository();
       await fillSource(lab, 8);
@@ -203,7 +211,7 @@ describe("a backup", () => {
       expect(await backup.outcome()).toMatchObject({ kind: "failed", problem });
       expect(await listLocks()).toEqual([]);
     } finally {
-      execFileSync("umount", [lab.repository.url]);
+      unmountDisk(lab.repository.url);
     }
   });
 
@@ -236,11 +244,13 @@ describe("a backup", () => {
     // Frozen, so that it neither ends nor gives the lock back while the backup waits for it.
     const { restic } = await readRestic("check");
     process.kill(restic.pid, "SIGSTOP");
-    const backup = await startBackup("job", [lab.source], { retryLock: "1s" });
-    expect(await backup.outcome()).toMatchObject({
-      ...{ kind: "failed", problem: { code: "restic.repository_locked", exitCode: 11 } },
-    });
-    await check.run.stop(0);
+    try {
+      const backup = await startBackup("job", [lab.source], { retryLock: "1s" });
+      const problem = { code: "restic.repository_locked", exitCode: 11 };
+      expect(await backup.outcome()).toMatchObject({ kind: "failed", problem });
+    } finally {
+      await check.run.stop(0);
+    }
     expect(await check.outcome()).toEqual({ kind: "cancelled" });
   });
 });

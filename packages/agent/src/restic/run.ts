@@ -10,7 +10,7 @@ import { FollowedRun, type OutputOffsets, type ResticRun, type RunOptions, reque
 import { type JobFiles, jobFiles } from "./job-dir.ts";
 import { readExitRecord, readRunnerRecord } from "./records.ts";
 
-export type { OutputLine, OutputOffsets, ResticRun, RunExit, RunOptions } from "./follow.ts";
+export type { OutputLine, OutputOffsets, ResticRun, RunOptions } from "./follow.ts";
 
 export type RunDeps = {
   clock: Clock;

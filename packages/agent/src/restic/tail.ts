@@ -11,7 +11,7 @@ const CHUNK_BYTES = 64 * 1024;
 const MAX_CHUNKS_PER_TURN = 16;
 
 /** restic's longest sane line is a status with file names; snapshots documents do not come this way. */
-export const MAX_LINE_BYTES = 1024 * 1024;
+const MAX_LINE_BYTES = 1024 * 1024;
 
 export class FileTail {
   readonly #path: string;
