@@ -64,10 +64,15 @@ export interface NewCredentials {
   at: number;
 }
 
-/** The first version is 1. */
-export async function insertCredentials(tx: Db, row: NewCredentials): Promise<void> {
+/** The first version is 1. @returns false when there is one already */
+export async function insertCredentials(tx: Db, row: NewCredentials): Promise<boolean> {
   const values = { host_id: row.hostId, slot: row.slot, sealed: row.sealed, version: 1, updated_at: row.at };
-  await tables(tx).insertInto("repository_credentials").values(values).execute();
+  const result = await tables(tx)
+    .insertInto("repository_credentials")
+    .values(values)
+    .onConflict((conflict) => conflict.columns(["host_id", "slot"]).doNothing())
+    .executeTakeFirst();
+  return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
 }
 
 /** Replaces the version that was read; @returns whether it was still there. */

@@ -77,17 +77,20 @@ function checkSecret(path: string, value: string | null, maxLength: number): Fie
     : null;
 }
 
-/** Seals what the host uses every day, new or in place of what was there. */
+/**
+ * Seals what the host uses every day, as its first access or in place of the version that the caller has read.
+ * @throws AppError `repositories.edit_conflict` when another version is stored by now
+ */
 export async function saveEverydayAccess(
   tx: Db,
   box: SecretBox,
-  input: { hostId: string; access: RepositoryAccess; at: number },
+  input: { hostId: string; access: RepositoryAccess; at: number; replaces?: number },
 ): Promise<void> {
-  const { hostId, access, at } = input;
+  const { hostId, access, at, replaces } = input;
   const row = { hostId, slot: everyday, sealed: box.seal(JSON.stringify(access), place(hostId)), at };
-  const stored = await selectCredentials(tx, hostId, everyday);
-  if (!stored) return insertCredentials(tx, row);
-  if (!(await replaceCredentials(tx, row, stored.version))) throw editConflict();
+  const saved =
+    replaces === undefined ? await insertCredentials(tx, row) : await replaceCredentials(tx, row, replaces);
+  if (!saved) throw editConflict();
 }
 
 /**
@@ -171,13 +174,15 @@ export async function editCredentials(
   const { hostId, actor } = edit;
   const changed = await inTransaction(db, async (tx) => {
     const name = await hosts.nameOf(tx, hostId);
-    const before = (await findEverydayAccess(tx, box, hostId))?.access ?? null;
+    const stored = await findEverydayAccess(tx, box, hostId);
+    const before = stored?.access ?? null;
     const after = applyEdit(before, edit);
     const fields = wireFields.filter(([, part]) => before?.[part] !== after[part]).map(([field]) => field);
     if (fields.length === 0) return false;
     const at = clock.now();
     const repository = await ensureRepository(tx, after.location, at);
-    await saveEverydayAccess(tx, box, { hostId, access: after, at });
+    const replaces = stored ? { replaces: stored.version } : {};
+    await saveEverydayAccess(tx, box, { hostId, access: after, at, ...replaces });
     await hosts.setRepository(tx, hostId, repository.id);
     const target = { kind: "host", id: hostId, name };
     await recordAudit(tx, { at, actor, action: "repository.credentials_edit", target, payload: { fields } });

@@ -58,14 +58,15 @@ function readLocalPath(text: string): string | null {
   if (text.startsWith("/")) return withoutTrailingSlash(posix.normalize(text));
   if (/^[A-Za-z]:[\\/]/.test(text)) {
     const normal = win32.normalize(text);
-    const path = `${normal.charAt(0).toUpperCase()}${normal.slice(1)}`;
-    return path.length > 3 ? path.replace(/\\+$/, "") : path;
+    const drive = normal.slice(0, 3).toUpperCase();
+    return `${drive}${normal.slice(3).replace(/[\\\s]+$/, "")}`;
   }
-  if (/^\\\\[^\\/]+[\\/][^\\/]+/.test(text)) return win32.normalize(text).replace(/\\+$/, "");
+  if (/^\\\\[^\\/]+[\\/][^\\/]+/.test(text)) return win32.normalize(text).replace(/[\\\s]+$/, "");
   return null;
 }
 
-const withoutTrailingSlash = (path: string): string => path.replace(/(?<=.)\/+$/, "");
+/** Blanks go too, or the next reading would trim them and find another slash. */
+const withoutTrailingSlash = (path: string): string => path.replace(/(?<=.)[/\s]+$/, "");
 
 const readers = new Map<string, Reader>([
   ["local", readLocal],
@@ -123,7 +124,8 @@ function readSftp(rest: string): LocationReading {
   const asUrl = /^\/\/(?:([^@/:]+)@)?([^@/:]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?\/(.+)$/.exec(rest);
   const asScp = /^(?:([^@/:]+)@)?([^@/:]+|\[[0-9A-Fa-f:.]+\]):(.+)$/.exec(rest);
   const found = asUrl ?? asScp;
-  if (!found) return wrong;
+  // `user:password@host:/path` would pass as a host called user.
+  if (!found || (!asUrl && /^[^/]*@/.test(found.at(-1) ?? ""))) return wrong;
   const [, user, host = ""] = found;
   const path = withoutTrailingSlash(found.at(-1) ?? "");
   const name = `${user === undefined ? "" : `${user}@`}${host.toLowerCase()}`;
@@ -131,6 +133,8 @@ function readSftp(rest: string): LocationReading {
   const port = found[3] === undefined || found[3] === "22" ? "" : `:${found[3]}`;
   return plain(`sftp://${name}${port}/${path}`);
 }
+
+const s3Place = /^(?:\/\/)?((?:[^\s/@:]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)\/+([^/].*)$/;
 
 function readS3(rest: string): LocationReading {
   const wrong = problem(
@@ -142,9 +146,9 @@ function readS3(rest: string): LocationReading {
     return plain(`s3:${placeOf(url)}`);
   }
   // Not a URL for restic either: the bucket and path are taken as they are, without percent escapes.
-  const [, host, path = ""] = /^(?:\/\/)?([^/@]+)\/+(.*[^/])\/*$/.exec(rest) ?? [];
+  const [, host, path = ""] = s3Place.exec(rest) ?? [];
   if (host === undefined) return wrong;
-  return plain(`s3:${host.toLowerCase().replace(/:443$/, "")}/${path}`);
+  return plain(`s3:${host.toLowerCase().replace(/:443$/, "")}/${withoutTrailingSlash(path)}`);
 }
 
 /** `name` or `name:path`, as the object stores spell it. */
