@@ -3,7 +3,7 @@
  * The reference page is generated from this list. A YAML file is optional; the environment wins.
  */
 import { isAbsolute, join, resolve } from "node:path";
-import { parse as parseYaml } from "yaml";
+import { parse as parseYaml, YAMLParseError } from "yaml";
 import { z } from "zod";
 import { AppError } from "./platform/errors.ts";
 
@@ -19,7 +19,8 @@ export interface Setting {
 
 const listen = z
   .string()
-  .regex(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, "must be ADDRESS:PORT, such as 127.0.0.1:8080");
+  .regex(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, "must be ADDRESS:PORT, such as 127.0.0.1:8080")
+  .refine((value) => Number(value.slice(value.lastIndexOf(":") + 1)) <= 65_535, "has a port above 65535");
 const flag = z.enum(["true", "false"], "must be true or false").transform((value) => value === "true");
 const cidrList = z
   .string()
@@ -124,11 +125,26 @@ export interface Config {
 type Name = (typeof declared)[number]["name"];
 type Value<N extends Name> = z.output<Extract<(typeof declared)[number], { name: N }>["schema"]>;
 
+/** The parser's own message would quote the file, which may hold a password; its place is enough to find the mistake. */
+function parseText(text: string): unknown {
+  try {
+    return parseYaml(text, { logLevel: "error" });
+  } catch (cause) {
+    const line = cause instanceof YAMLParseError ? cause.linePos?.[0].line : undefined;
+    const where = line === undefined ? "" : ` in line ${line}`;
+    throw new AppError(
+      "invalid",
+      "config.invalid",
+      `The configuration file is not YAML: look for the mistake${where}.`,
+    );
+  }
+}
+
 /** Reads the optional YAML file's text into the environment's spelling. */
 function parseFile(text: string): Record<string, string> {
   const parsed = z
     .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
-    .safeParse(parseYaml(text) ?? {});
+    .safeParse(parseText(text) ?? {});
   if (!parsed.success) {
     throw new AppError(
       "invalid",

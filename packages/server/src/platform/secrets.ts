@@ -85,7 +85,10 @@ export async function loadKey(keyFile: string, mayCreate: boolean): Promise<Buff
 
 async function createKey(keyFile: string): Promise<Buffer> {
   const key = randomBytes(keyBytes);
-  const file = await open(keyFile, "wx", 0o600);
+  const file = await open(keyFile, "wx", 0o600).catch((cause: NodeJS.ErrnoException) => {
+    const message = `The key file ${keyFile} can't be made: ${cause.code}. Give the server's user a folder that it may write to.`;
+    throw new AppError("internal", "secrets.key_invalid", message, { cause });
+  });
   try {
     await file.writeFile(`${key.toString("base64")}\n`);
     await file.sync();

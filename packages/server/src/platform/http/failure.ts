@@ -19,7 +19,8 @@ export function toAppError(error: unknown): AppError {
     }));
     return invalidFields("request.invalid", problems);
   }
-  const { statusCode, message } = error as FastifyError;
+  // Anything can be thrown, null too.
+  const { statusCode, message = "" } = (error ?? {}) as Partial<FastifyError>;
   if (statusCode === 429) return new AppError("rate_limited", "request.rate_exceeded", message);
   if (statusCode === 404)
     return new AppError("not_found", "request.not_found", "There is nothing at this address.");
