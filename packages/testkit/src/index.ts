@@ -2,4 +2,5 @@
 export * from "./app.ts";
 export * from "./clock.ts";
 export * from "./databases.ts";
+export * from "./html.ts";
 export * from "./postgres-cluster.ts";

@@ -58,7 +58,7 @@ export function HostTable(props: { hosts: readonly HostRow[]; filter: HostFilter
             Tags
           </th>
           <SortHeader filter={props.filter} column="backup" label="Last backup" class="col-backup" />
-          <SortHeader filter={props.filter} column="size" label="Repository" class="num col-size mid-up" />
+          <SortHeader filter={props.filter} column="size" label="Protected" class="num col-size mid-up" />
           <SortHeader
             filter={props.filter}
             column="snapshots"

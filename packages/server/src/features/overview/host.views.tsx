@@ -265,7 +265,7 @@ function Vitals({ vitals }: { vitals: HostVitals }): JSX.Element {
         }
       />
       <Vital
-        term="Repository"
+        term="Data protected"
         value={
           size === null ? (
             <None label="unknown" />
@@ -276,7 +276,7 @@ function Vitals({ vitals }: { vitals: HostVitals }): JSX.Element {
             </>
           )
         }
-        note={size === null ? "measured after a backup" : "deduplicated"}
+        note={size === null ? "measured after a backup" : "in the newest snapshots"}
       />
       <Vital
         term="Snapshots"

@@ -203,7 +203,7 @@ function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
       />
       <Tile
         id="tile-size"
-        label="Data in repositories"
+        label="Data protected"
         value={
           <>
             {size.value}
@@ -212,8 +212,8 @@ function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
         }
         note={
           figures.repositoryCount === 1
-            ? "1 repository"
-            : `${formatCount(figures.repositoryCount)} repositories`
+            ? "in 1 repository"
+            : `in ${formatCount(figures.repositoryCount)} repositories`
         }
       />
     </dl>

@@ -1,0 +1,170 @@
+/** The dashboard as its readers see it. */
+import { find, findControl, PAGE_NOW, parseHtml, textOf, viewPage } from "@restic-manager/testkit";
+import { describe, expect, it } from "vitest";
+import type { HostRow } from "./host-table.views.tsx";
+import { type DashboardProps, renderDashboardFragment, renderDashboardPage } from "./overview.views.tsx";
+
+const host = (overrides: Partial<HostRow> = {}): HostRow => ({
+  id: "H1",
+  name: "web-01",
+  condition: "ok",
+  os: "linux",
+  arch: "amd64",
+  tags: ["prod"],
+  online: true,
+  lastSeenAt: PAGE_NOW - 5000,
+  lastBackup: { status: "succeeded", finishedAt: PAGE_NOW - 720_000 },
+  activeJob: null,
+  protectedBytes: 1024 ** 3,
+  snapshotCount: 1204,
+  ...overrides,
+});
+
+const props = (overrides: Partial<DashboardProps> = {}): DashboardProps => ({
+  figures: {
+    total: 2,
+    online: 1,
+    attention: 1,
+    running: 0,
+    offline: 1,
+    attentionSummary: "1 offline",
+    snapshotCount: 3303,
+    newestSnapshotAt: PAGE_NOW - 720_000,
+    protectedBytes: 4.78 * 1024 ** 4,
+    repositoryCount: 2,
+    lastBackup: { hostId: "H1", hostName: "web-01", finishedAt: PAGE_NOW - 720_000, status: "succeeded" },
+  },
+  hosts: [host()],
+  filter: {},
+  tags: ["prod", "db"],
+  ...overrides,
+});
+
+const render = (overrides: Partial<DashboardProps> = {}, role: "admin" | "viewer" = "admin") =>
+  parseHtml(renderDashboardPage(viewPage({ user: { name: "x", role } }), props(overrides)));
+
+describe("the dashboard", () => {
+  it("shows the fleet's figures", () => {
+    const tiles = find(render(), "dl.tiles");
+    expect(tiles.querySelectorAll(".figure").map(textOf)).toEqual([
+      "1 / 2",
+      "1",
+      "12m ago",
+      "3,303",
+      "4.78 TiB",
+    ]);
+    expect(textOf(find(tiles, "#tile-attention .tile-note"))).toBe("1 offline");
+  });
+
+  it("links the whole row to the host and says every state in words", () => {
+    const row = find(render(), "#host-H1");
+    expect(find(row, "a.row-link").getAttribute("href")).toBe("/hosts/H1");
+    expect(find(row, ".dot").getAttribute("aria-label")).toBe("healthy");
+    expect(row.querySelectorAll("td").map(textOf)).toEqual([
+      "web-01linux/amd64",
+      "prod",
+      "succeeded12m ago",
+      "1.00 GiB",
+      "1,204",
+      "Run now",
+    ]);
+  });
+
+  it("runs a host by a button of the one form that carries the token", () => {
+    const root = render();
+    const button = findControl(root, "Run now: web-01");
+    expect(button.getAttribute("formaction")).toBe("/hosts/H1/run");
+    const form = find(root, `form#${button.getAttribute("form")}`);
+    expect(form.getAttribute("method")).toBe("post");
+    expect(find(form, 'input[name="csrf_token"]').getAttribute("value")).toBe("token-of-the-form");
+  });
+
+  it("offers the running job instead, with how far it is", () => {
+    const running = host({
+      condition: "running",
+      activeJob: { id: "J1", status: "running", share: 0.634, at: PAGE_NOW - 240_000 },
+    });
+    const row = find(render({ hosts: [running] }), "#host-H1");
+    expect(textOf(find(row, ".word"))).toBe("running 63%");
+    expect(findControl(row, "Open job").getAttribute("href")).toBe("/jobs/J1");
+  });
+
+  it("does not offer to run what was never connected", () => {
+    const fresh = host({
+      condition: "waiting",
+      os: null,
+      arch: null,
+      online: false,
+      lastSeenAt: null,
+      lastBackup: null,
+    });
+    expect(findControl(render({ hosts: [fresh] }), "Run now: web-01").hasAttribute("disabled")).toBe(true);
+  });
+
+  it("marks rows that need attention", () => {
+    expect(find(render({ hosts: [host({ condition: "failed" })] }), "#host-H1").getAttribute("class")).toBe(
+      "fail",
+    );
+    expect(find(render({ hosts: [host({ condition: "warning" })] }), "#host-H1").getAttribute("class")).toBe(
+      "warn",
+    );
+  });
+
+  it("offers nothing that changes things to a viewer", () => {
+    const root = render({}, "viewer");
+    expect(root.querySelectorAll('main button[type="submit"]')).toHaveLength(0);
+    expect(root.querySelector('main a[href="/hosts/new"]')).toBeNull();
+  });
+
+  it("shows a hostile name as the text it is", () => {
+    const name = '<script>alert("x")</script>';
+    const root = render({ hosts: [host({ name, tags: ['"><img src=x onerror=y>'] })] });
+    expect(textOf(find(root, "#host-H1 .row-link"))).toBe(name);
+    expect(root.querySelectorAll("img, script:not([src])")).toHaveLength(0);
+  });
+});
+
+describe("search, filters and order", () => {
+  const filter = { search: "we&b", tag: "db", state: "attention", sort: "size", direction: "asc" } as const;
+
+  it("are in the links, each keeping the others", () => {
+    const root = render({ filter });
+    expect(find(root, '.chip[aria-current="true"]').text).toContain("Attention");
+    const size = root.querySelectorAll("a.sort").find((link) => textOf(link) === "Protected");
+    expect(size?.getAttribute("href")).toBe(
+      "/?search=we%26b&tag=db&state=attention&sort=size&direction=desc",
+    );
+    expect(find(root, "th[aria-sort]").getAttribute("aria-sort")).toBe("ascending");
+  });
+
+  it("are in the form, typed words kept", () => {
+    const form = find(render({ filter }), "form[data-live-filter]");
+    expect(find(form, 'input[type="search"]').getAttribute("value")).toBe("we&b");
+    expect(find(form, "option[selected]").getAttribute("value")).toBe("db");
+    expect(find(form, 'input[name="state"]').getAttribute("value")).toBe("attention");
+  });
+
+  it("say so when nothing matches, and lead back", () => {
+    expect(findControl(render({ hosts: [], filter }), "Show all 2").getAttribute("href")).toBe("/");
+  });
+});
+
+describe("an empty fleet", () => {
+  it("says what to do next", () => {
+    const figures = { ...props().figures, total: 0 };
+    const root = render({ figures, hosts: [] });
+    expect(findControl(root, "Add the first host").getAttribute("href")).toBe("/hosts/new");
+    expect(root.querySelectorAll("ol.steps li")).toHaveLength(3);
+  });
+});
+
+describe("a thousand hosts", () => {
+  it("fit into one page of less than 1.2 MB", () => {
+    const hosts = Array.from({ length: 1000 }, (_, index) =>
+      host({ id: `H${index}`, name: `host-${index}` }),
+    );
+    const html = renderDashboardFragment(viewPage(), props({ hosts }));
+    expect(parseHtml(html).querySelectorAll("tbody tr")).toHaveLength(1000);
+    expect(html.length).toBeLessThan(1_200_000);
+  });
+});
