@@ -65,7 +65,8 @@ async function readConfig(path: string): Promise<string> {
 function parseConfig(path: string, text: string): AgentConfig {
   let value: unknown;
   try {
-    value = parse(text);
+    // Its warnings go to stderr and quote the text as well.
+    value = parse(text, { logLevel: "error" });
   } catch {
     // The parser's message quotes the line, which may be the bearer's.
     throw new AgentError("config.invalid", `The configuration ${path} is not valid YAML.`);

@@ -4,6 +4,7 @@
  * or doubled. Events count as committed when they are acknowledged, as in the real server.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import {
   type AgentMessage,
@@ -39,6 +40,8 @@ export class FakeServer {
   onFrame: ((message: AgentMessage) => "drop" | "ignore" | "accept") | undefined;
   acknowledge = true;
   ackedSeq = 0;
+  /** Set before `start`: the server then speaks TLS. */
+  tls: { key: string; cert: string } | undefined;
   #streamId: string | undefined;
   #http: Server | undefined;
   #sockets: WebSocketServer | undefined;
@@ -47,7 +50,7 @@ export class FakeServer {
   readonly #live = new Set<WebSocket>();
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `${this.tls === undefined ? "http" : "https"}://127.0.0.1:${this.#port}`;
   }
 
   get connections(): number {
@@ -57,7 +60,8 @@ export class FakeServer {
   /** Listens; after a stop on the same port as before. */
   async start(): Promise<void> {
     this.#sockets = new WebSocketServer({ noServer: true, maxPayload: maxFrameBytes });
-    const http = createServer((request, response) => this.onHttp(request, response));
+    const answer = (request: IncomingMessage, response: ServerResponse) => this.onHttp(request, response);
+    const http = this.tls === undefined ? createServer(answer) : createTlsServer(this.tls, answer);
     http.on("upgrade", (request, socket, head) => {
       this.bearers.push(request.headers.authorization);
       if (request.headers.authorization !== `Bearer ${this.bearer}`) {
@@ -87,6 +91,11 @@ export class FakeServer {
 
   dropAll(): void {
     for (const socket of this.#live) socket.terminate();
+  }
+
+  /** Stops reading: no pong, no answer, as when a cable is pulled. */
+  freeze(): void {
+    for (const socket of this.#live) socket.pause();
   }
 
   send(message: ServerMessage): void {
@@ -134,6 +143,8 @@ export class FakeServer {
   }
 
   #receive(socket: WebSocket, frame: string): void {
+    // What was already in the buffer when the connection was cut never reached the server.
+    if (socket.readyState !== socket.OPEN) return;
     const parsed = parseAgentFrame(frame);
     if (!parsed.ok)
       throw new Error(`the agent sent an invalid frame: ${parsed.message} ${frame.slice(0, 500)}`);

@@ -2,6 +2,7 @@
  * Opens one WebSocket to the server. Invariants: with a pin set, the certificate is compared before a single
  * byte of ours, the bearer above all, is sent; no redirect is followed, since it would carry the bearer along.
  */
+import { isIP } from "node:net";
 import { type TLSSocket, connect as tlsConnect } from "node:tls";
 import { maxFrameBytes } from "@restic-manager/protocol";
 import { WebSocket } from "ws";
@@ -76,7 +77,8 @@ async function connectPinned(url: URL, pin: string, signal: AbortSignal): Promis
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = Number(url.port || 443);
   // The chain is not looked at here because the pin is stricter: it names the one certificate that is right.
-  const socket = tlsConnect({ host, port, servername: host, rejectUnauthorized: false });
+  const name = isIP(host) === 0 ? { servername: host } : {};
+  const socket = tlsConnect({ host, port, ...name, rejectUnauthorized: false });
   const onAbort = () => socket.destroy(new Error("stopped"));
   signal.addEventListener("abort", onAbort);
   socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error("no answer to the TLS handshake")));

@@ -8,7 +8,7 @@ import type { Random } from "../platform/random.ts";
 import { type ConnectOutcome, connectToServer } from "./connect.ts";
 import { AgentSession, type JobProgress, type SessionDeps, type SessionEnd } from "./session.ts";
 
-export type LinkDeps = SessionDeps & {
+export type LinkDeps = Omit<SessionDeps, "newestProgress"> & {
   random: Random;
   server: string;
   bearer: string;
@@ -102,7 +102,7 @@ export class AgentLink {
   }
 
   async #serve(socket: ConstructorParameters<typeof AgentSession>[1]): Promise<SessionEnd> {
-    const session = new AgentSession(this.#deps, socket);
+    const session = new AgentSession({ ...this.#deps, newestProgress: () => this.#newestProgress }, socket);
     this.#session = session;
     try {
       const end = await session.run(this.#stopping.signal);

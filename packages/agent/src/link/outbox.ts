@@ -11,28 +11,12 @@ import { AgentError, reasonOf } from "../platform/errors.ts";
 import { ensurePrivateDir } from "../platform/files.ts";
 import type { Log } from "../platform/log.ts";
 import { OutboxFile } from "./outbox-file.ts";
+import { defaultOutboxLimits, type OutboxLimits } from "./outbox-limits.ts";
 import { type EventDraft, type OutboxRecord, readRecord, readRecords } from "./outbox-record.ts";
 import { type JobPosition, readOutboxState, writeOutboxState } from "./outbox-state.ts";
 
 export type { EventDraft } from "./outbox-record.ts";
 export type { JobPosition } from "./outbox-state.ts";
-
-export type OutboxLimits = {
-  /** Log lines are refused while the file is larger than this. */
-  maxBytes: number;
-  /** How much may be sent and not yet acknowledged. */
-  windowFrames: number;
-  windowBytes: number;
-  /** How much acknowledged ballast the file may carry before it is rewritten. */
-  compactBytes: number;
-};
-
-export const defaultOutboxLimits: OutboxLimits = {
-  maxBytes: 256 * 1024 * 1024,
-  windowFrames: 64,
-  windowBytes: 4 * 1024 * 1024,
-  compactBytes: 4 * 1024 * 1024,
-};
 
 export type OutboxDeps = { dir: string; newId: () => string; log: Log; limits?: OutboxLimits };
 

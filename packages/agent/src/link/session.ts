@@ -39,6 +39,8 @@ export type SessionDeps = {
   /** Built anew for every connection: it tells the running jobs. */
   createHello: () => Promise<Hello>;
   receiver: Receiver;
+  /** What a new connection is told first about a running job. */
+  newestProgress: () => JobProgress | undefined;
 };
 
 export type SessionEnd =
@@ -175,6 +177,8 @@ export class AgentSession {
     outbox.onAppended = () => this.#pump();
     this.#supervise(this.#keepAlive(welcome.heartbeat_interval_ms));
     this.#pump();
+    const progress = this.#deps.newestProgress();
+    if (progress !== undefined) this.sendProgress(progress);
   }
 
   async #receive(message: ServerMessage): Promise<void> {
