@@ -48,6 +48,7 @@ import { ensureSetupToken, identify, setupPath } from "./features/users/users.ts
 import { type Clock, systemClock } from "./platform/clock.ts";
 import { migrate } from "./platform/db/migrate.ts";
 import { type OpenDatabase, openDatabase } from "./platform/db/open.ts";
+import { AppError } from "./platform/errors.ts";
 import { EventBus } from "./platform/events.ts";
 import { renderErrorPage } from "./platform/html/error-pages.tsx";
 import { type BuiltApp, buildApp } from "./platform/http/app.ts";
@@ -60,6 +61,10 @@ import type { SecretBox } from "./platform/secrets.ts";
 
 /** How long in-flight requests may take to end once the server stops. */
 const stopWithinMs = 4000;
+
+/** Together five seconds. */
+const listenTries = 25;
+const listenPauseMs = 200;
 
 /** What a test may replace. */
 export interface ServerParts {
@@ -111,7 +116,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
   await addAssetRoutes(built.app, assetsDir);
   const lives = registerSlices({ config, log, clock, database, box, bus, page }, built);
-  await built.app.listen({ host: config.listenHost, port: config.listenPort });
+  await listen(built, config, clock);
   for (const life of lives) life.start();
   const url = addressOf(config, built);
   const setupToken = await ensureSetupToken({ db, clock });
@@ -246,6 +251,39 @@ async function stopWithin({ app }: BuiltApp, lives: Life[]): Promise<void> {
   for (const life of lives) await life.stop();
   await app.close();
   clearTimeout(cut);
+}
+
+/**
+ * After kill -9 the old program's port may still be held for a moment, and a supervisor starts us at once: try again.
+ * @throws AppError `server.port_taken` or `server.listen_failed`
+ */
+async function listen({ app }: BuiltApp, config: Config, clock: Clock): Promise<void> {
+  const where = `${config.listenHost}:${config.listenPort}`;
+  for (let left = listenTries; ; left--) {
+    try {
+      await app.listen({
+        host: config.listenHost,
+        port: config.listenPort,
+        listenTextResolver: () => "accepting",
+      });
+      return;
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code !== "EADDRINUSE") {
+        throw new AppError(
+          "internal",
+          "server.listen_failed",
+          `The server can't listen on ${where}: ${code}.`,
+          { cause },
+        );
+      }
+      if (left === 0) {
+        const message = `Another program already listens on ${where}. Stop it, or set RM_LISTEN to another address.`;
+        throw new AppError("internal", "server.port_taken", message, { cause });
+      }
+    }
+    await clock.sleep(listenPauseMs);
+  }
 }
 
 function addressOf(config: Config, { app }: BuiltApp): string {

@@ -1,60 +1,20 @@
 /**
- * `node:sqlite` behind Kysely's own SQLite dialect: this file is only the thin adapter and the pragmas.
- * One connection serves the whole server; Kysely's mutex keeps a transaction's statements together, so
- * inside a transaction every query must go through the transaction it was handed, never through the database.
+ * `node:sqlite` behind Kysely: opens the file with the pragmas that it needs, and gives Kysely's SQLite dialect a
+ * driver of its own.
  */
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { Kysely, SqliteAdapter, type SqliteDatabase, SqliteDialect, type SqliteStatement } from "kysely";
+import { DatabaseSync } from "node:sqlite";
+import {
+  type DatabaseIntrospector,
+  type Dialect,
+  type Driver,
+  Kysely,
+  type QueryCompiler,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from "kysely";
 import type { Db } from "./db.ts";
-
-/** More distinct statements than the server has; beyond it the oldest is prepared again. */
-const maxCachedStatements = 500;
-
-class PreparedStatement implements SqliteStatement {
-  readonly reader: boolean;
-  private readonly statement: StatementSync;
-
-  constructor(statement: StatementSync) {
-    this.statement = statement;
-    this.reader = statement.columns().length > 0;
-  }
-
-  all(parameters: readonly unknown[]): unknown[] {
-    return this.statement.all(...(parameters as SQLInputValue[]));
-  }
-
-  run(parameters: readonly unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint } {
-    return this.statement.run(...(parameters as SQLInputValue[]));
-  }
-
-  iterate(parameters: readonly unknown[]): IterableIterator<unknown> {
-    return this.statement.iterate(...(parameters as SQLInputValue[]));
-  }
-}
-
-class StatementCache implements SqliteDatabase {
-  private readonly statements = new Map<string, PreparedStatement>();
-  private readonly sqlite: DatabaseSync;
-
-  constructor(sqlite: DatabaseSync) {
-    this.sqlite = sqlite;
-  }
-
-  prepare(sql: string): SqliteStatement {
-    const known = this.statements.get(sql);
-    if (known) return known;
-    const statement = new PreparedStatement(this.sqlite.prepare(sql));
-    const oldest = this.statements.keys().next();
-    if (this.statements.size >= maxCachedStatements && !oldest.done) this.statements.delete(oldest.value);
-    this.statements.set(sql, statement);
-    return statement;
-  }
-
-  close(): void {
-    this.statements.clear();
-    this.sqlite.close();
-  }
-}
+import { SqliteDriver } from "./sqlite-driver.ts";
 
 /** SQLite's DDL is transactional; Kysely's adapter only says otherwise. With it a failed migration leaves no trace. */
 class TransactionalDdlAdapter extends SqliteAdapter {
@@ -63,14 +23,22 @@ class TransactionalDdlAdapter extends SqliteAdapter {
   }
 }
 
-class NodeSqliteDialect extends SqliteDialect {
-  override createAdapter(): SqliteAdapter {
-    return new TransactionalDdlAdapter();
+class NodeSqliteDialect implements Dialect {
+  private readonly sqlite: DatabaseSync;
+
+  constructor(sqlite: DatabaseSync) {
+    this.sqlite = sqlite;
   }
+
+  createDriver = (): Driver => new SqliteDriver(this.sqlite);
+  createQueryCompiler = (): QueryCompiler => new SqliteQueryCompiler();
+  createAdapter = (): SqliteAdapter => new TransactionalDdlAdapter();
+  createIntrospector = (db: Kysely<unknown>): DatabaseIntrospector => new SqliteIntrospector(db);
 }
 
 /** @param file a path, or `:memory:` */
 export function openSqlite(file: string): Db {
+  // While it is opened, nothing else runs that could be blocked: SQLite itself may wait for another program's lock.
   const sqlite = new DatabaseSync(file, { timeout: 5000 });
   // Readers never block the writer and the file survives kill -9; the switch is kept in the file itself.
   sqlite.exec("PRAGMA journal_mode = WAL");
@@ -79,7 +47,7 @@ export function openSqlite(file: string): Db {
   sqlite.exec("PRAGMA synchronous = FULL");
   // Off by default for old programs' sake; it must be set outside of a transaction, where it would be ignored.
   sqlite.exec("PRAGMA foreign_keys = ON");
-  // The operator's own sqlite3 or an online backup may hold the file for a moment: wait instead of failing.
-  sqlite.exec("PRAGMA busy_timeout = 5000");
-  return new Kysely({ dialect: new NodeSqliteDialect({ database: new StatementCache(sqlite) }) });
+  // From now on SQLite's own waiting would block every request and every agent; the driver waits without blocking.
+  sqlite.exec("PRAGMA busy_timeout = 0");
+  return new Kysely({ dialect: new NodeSqliteDialect(sqlite) });
 }
