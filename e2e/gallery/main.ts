@@ -1,129 +1,22 @@
 /**
- * The gallery: serves every view with canned data under the product's own security policy, takes its picture
- * at both sizes in both themes into e2e/pictures/, and runs axe on it. Nothing of this ships.
+ * The gallery: takes the picture of every view at both sizes in both themes into e2e/pictures/, and runs axe
+ * on it.
  *
  * `node e2e/gallery/main.ts [name …]` takes the pictures; `--serve` keeps serving on a port it prints.
  */
-import { readFile } from "node:fs/promises";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { build } from "esbuild";
-import { WebSocketServer } from "ws";
-import type { PageContext, Theme } from "../../packages/server/src/platform/html/scope.ts";
-import { FAILED_LINES, NOW } from "./data.ts";
+import { fileURLToPath } from "node:url";
 import { takePictures } from "./pictures.ts";
+import { serveGallery } from "./serve.ts";
 
-const here = fileURLToPath(new URL(".", import.meta.url));
-const assetDir = join(here, "../../packages/server/dist/assets");
-const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'";
-
-type Views = Readonly<Record<string, (page: PageContext) => string>>;
-
-/** Node runs TypeScript but not JSX: the views are bundled first. */
-async function loadViews(): Promise<Views> {
-  const outfile = join(here, "../../build/gallery/views.mjs");
-  await build({
-    entryPoints: [join(here, "views.ts")],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    jsx: "automatic",
-    jsxImportSource: "preact",
-  });
-  const loaded: { VIEWS: Views } = await import(`${pathToFileURL(outfile).href}`);
-  return loaded.VIEWS;
-}
-
-function contextOf(assets: PageContext["assets"], url: URL): PageContext {
-  const theme: Theme = url.searchParams.get("theme") === "light" ? "light" : "dark";
-  return {
-    user: { name: "operator", role: "admin" },
-    theme,
-    version: "0.1.0",
-    database: "SQLite",
-    csrfToken: "csrf",
-    now: NOW,
-    assets,
-    path: url.pathname,
-  };
-}
-
-async function answer(
-  views: Views,
-  assets: PageContext["assets"],
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const url = new URL(request.url ?? "/", "http://gallery");
-  const view = views[url.pathname.slice(1)];
-  if (view !== undefined) {
-    response.writeHead(200, {
-      "content-type": "text/html; charset=utf-8",
-      "content-security-policy": POLICY,
-    });
-    response.end(view(contextOf(assets, url)));
-    return;
-  }
-  const file = url.pathname.startsWith("/assets/") ? url.pathname.slice("/assets/".length) : "";
-  if (!/^[\w.-]+$/.test(file)) {
-    response.writeHead(204).end();
-    return;
-  }
-  const types: Record<string, string> = {
-    css: "text/css",
-    js: "text/javascript",
-    svg: "image/svg+xml",
-    woff2: "font/woff2",
-  };
-  response.writeHead(200, {
-    "content-type": types[file.split(".").pop() ?? ""] ?? "application/octet-stream",
-  });
-  response.end(await readFile(join(assetDir, file)));
-}
-
-function sendLog(socket: { send(text: string): void }, url: string): void {
-  const from = Number(new URL(url, "http://gallery").searchParams.get("from") ?? 1);
-  const finished = url.includes("BB") || url.includes("CC");
-  const many = url.includes("CC") ? 100_000 : FAILED_LINES.length;
-  const lines = Array.from({ length: many }, (_, index) => ({
-    ...FAILED_LINES[index % FAILED_LINES.length],
-    n: index + 1,
-  })).slice(from - 1);
-  for (let start = 0; start < lines.length; start += 2000) {
-    socket.send(
-      JSON.stringify({ type: "log", first: from + start, lines: lines.slice(start, start + 2000) }),
-    );
-  }
-  if (finished) socket.send(JSON.stringify({ type: "end" }));
-}
-
-async function serve(): Promise<{ server: Server; origin: string; names: string[] }> {
-  const views = await loadViews();
-  const assets: PageContext["assets"] = JSON.parse(await readFile(join(assetDir, "manifest.json"), "utf8"));
-  const server = createServer((request, response) => {
-    answer(views, assets, request, response).catch((cause: unknown) => {
-      response.writeHead(500).end(String(cause));
-    });
-  });
-  new WebSocketServer({ server }).on("connection", (socket, request) => sendLog(socket, request.url ?? "/"));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  return { server, origin: `http://127.0.0.1:${port}`, names: Object.keys(views) };
-}
-
+const pictures = fileURLToPath(new URL("../pictures", import.meta.url));
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
-const { server, origin, names } = await serve();
+const gallery = await serveGallery();
 if (process.argv.includes("--serve")) {
-  console.log(`${origin}/${names.join(`\n${origin}/`)}`);
+  console.log(gallery.names.map((name) => `${gallery.origin}/${name}`).join("\n"));
 } else {
-  const found = await takePictures(origin, wanted.length > 0 ? wanted : names, join(here, "../pictures"));
+  const found = await takePictures(gallery.origin, wanted.length > 0 ? wanted : gallery.names, pictures);
   for (const line of found) console.log(line);
-  console.log(`${names.length} views, ${found.length} findings`);
-  server.close();
-  server.closeAllConnections();
+  console.log(`${gallery.names.length} views, ${found.length} findings`);
+  gallery.close();
   process.exitCode = found.length === 0 ? 0 : 1;
 }

@@ -10,7 +10,8 @@ const SIZES = [
 ] as const;
 const THEMES = ["dark", "light"] as const;
 
-const ARGS = [
+/** How Chromium is started: no sandbox (tests run as root), nothing that calls home. */
+export const ARGS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",

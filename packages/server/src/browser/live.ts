@@ -48,7 +48,7 @@ export async function loadFragment(source: string, signal: AbortSignal): Promise
       credentials: "same-origin",
       signal,
     });
-    return response.ok && !response.redirected ? await response.text() : null;
+    return response.status === 200 && !response.redirected ? await response.text() : null;
   } catch {
     // Offline or leaving the page: the next look tries again.
     return null;

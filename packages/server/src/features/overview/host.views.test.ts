@@ -52,7 +52,6 @@ const repository = (overrides: Partial<Extract<HostTab, { name: "repository" }>>
   repositoryPasswordSet: true,
   restPasswordSet: false,
   updatedAt: null,
-  repositoryId: null,
   ...overrides,
 });
 

@@ -1,0 +1,132 @@
+/** The live parts of pages in a real browser, over the gallery's canned data. */
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ARGS } from "./pictures.ts";
+import { type Gallery, serveGallery } from "./serve.ts";
+
+let gallery: Gallery;
+let browser: Browser;
+
+beforeAll(async () => {
+  gallery = await serveGallery();
+  browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: [...ARGS] });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  gallery?.close();
+});
+
+async function open(name: string, script = true): Promise<Page> {
+  const context = await browser.newContext({
+    viewport: { width: 1440, height: 900 },
+    javaScriptEnabled: script,
+  });
+  const page = await context.newPage();
+  await page.goto(`${gallery.origin}/${name}`);
+  return page;
+}
+
+describe("a log of 100,000 lines", () => {
+  it("is drawn by the rows in sight only, and scrolls to any of them", async () => {
+    const page = await open("job-warning");
+    await page.getByText("100,000 lines").waitFor();
+    await page.locator("#log").evaluate((log) => {
+      log.scrollTop = log.scrollHeight;
+    });
+    await page.locator(".line-number", { hasText: /^100000$/ }).waitFor();
+    expect(await page.locator("#log .line").count()).toBeLessThan(150);
+    await page.context().close();
+  });
+
+  it("finds words and steps through the hits", async () => {
+    const page = await open("job-warning");
+    await page.getByText("100,000 lines").waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("unable to SAVE");
+    await page.locator("#log-hits", { hasText: "1/9,091" }).waitFor();
+    expect(await page.locator(".current-hit mark").textContent()).toBe("unable to save");
+    await page.keyboard.press("Shift+Enter");
+    await page.locator("#log-hits", { hasText: "9,091/9,091" }).waitFor();
+    await page.locator(".current-hit .line-number", { hasText: "99998" }).waitFor();
+    await page.context().close();
+  });
+
+  it("shows only errors when asked, and wraps long lines", async () => {
+    const page = await open("job-warning");
+    await page.getByText("100,000 lines").waitFor();
+    await page.getByRole("button", { name: /^Errors/ }).click();
+    await page.locator("#log .line:not(.error)").first().waitFor({ state: "detached" });
+    await page.getByRole("button", { name: /^Errors/ }).click();
+    await page.getByRole("button", { name: "Wrap" }).click();
+    const tall = page.locator(".line").filter({ hasText: "a-rather-deep" }).first();
+    await expect.poll(async () => (await tall.boundingBox())?.height ?? 0).toBeGreaterThanOrEqual(40);
+    await page.context().close();
+  });
+});
+
+describe("a log of hostile texts", () => {
+  it("has them as text, each on one row", async () => {
+    const page = await open("job-failed");
+    const line = page.locator(".line", { hasText: "a file called" });
+    await line.waitFor();
+    expect(await line.textContent()).toContain('<script>alert("x")</script> and one with a\\nline break');
+    expect((await line.boundingBox())?.height).toBe(20);
+    await page.context().close();
+  });
+});
+
+describe("following", () => {
+  it("lets go when one scrolls up and comes back by its button", async () => {
+    const page = await open("job-running");
+    const follow = page.getByRole("button", { name: "Follow", exact: true });
+    await page.locator(".line").first().waitFor();
+    expect(await follow.getAttribute("aria-pressed")).toBe("true");
+    await page.setViewportSize({ width: 1440, height: 400 });
+    await page.getByRole("button", { name: "Wrap" }).click();
+    await page.locator("#log").hover();
+    await page.mouse.wheel(0, -600);
+    await expect.poll(() => follow.getAttribute("aria-pressed")).toBe("false");
+    await follow.click();
+    expect(await follow.getAttribute("aria-pressed")).toBe("true");
+    await page.context().close();
+  });
+});
+
+describe("small controls", () => {
+  it("the theme changes at once", async () => {
+    const page = await open("dashboard");
+    await page.getByRole("button", { name: "Light" }).click();
+    await expect.poll(() => page.locator("html").getAttribute("data-theme")).toBe("light");
+    await page.context().close();
+  });
+
+  it("? opens the shortcuts, Esc closes them", async () => {
+    const page = await open("dashboard");
+    await page.keyboard.press("?");
+    await page.getByRole("heading", { name: "Keyboard shortcuts" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("heading", { name: "Keyboard shortcuts" }).waitFor({ state: "hidden" });
+    await page.context().close();
+  });
+
+  it("what needs scripts is not offered without them", async () => {
+    const page = await open("add-host-result", false);
+    expect(await page.getByRole("button", { name: "Copy install command" }).count()).toBe(0);
+    const dashboard = await open("dashboard", false);
+    expect(await dashboard.getByRole("button", { name: "Apply" }).count()).toBe(1);
+    await page.context().close();
+    await dashboard.context().close();
+  });
+});
+
+describe("every view", () => {
+  it("obeys the security policy: no inline style, no inline script", async () => {
+    for (const name of gallery.names) {
+      const html = await (await fetch(`${gallery.origin}/${name}`)).text();
+      expect(html, name).not.toMatch(/<[^>]+\sstyle=/);
+      expect(html, name).not.toMatch(/<script(?![^>]*\ssrc=)[^>]*>/);
+      expect(html, name).not.toMatch(/<[^>]+\son[a-z]+="/);
+    }
+  });
+});
