@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { AssetManifest } from "../html/assets.ts";
 import type { PageContext, Theme } from "../html/scope.ts";
 import { serverVersion } from "../version.ts";
+import { safePath } from "./forms.ts";
 import { type App, pageRoute } from "./route.ts";
 
 /** Pages receive this and hand its result to their views. */
@@ -33,16 +34,9 @@ export function createPageContext(deps: { assets: AssetManifest; clock: Clock; d
 /** Dark is the home theme; without a choice the system decides. */
 const themeOf = (request: FastifyRequest): Theme => themes.catch("auto").parse(request.cookies[themeCookie]);
 
-/** A path on this site to return to: begins with one slash, so that it can't name another host. */
-export const localPath = z
-  .string()
-  .max(2000)
-  .regex(/^\/(?![/\\])/)
-  .catch("/");
-
 /** `POST /preferences/theme`: works for visitors and without scripts. */
 export function addThemeRoute(app: App, deps: { cookieSecure: boolean }): void {
-  const body = z.object({ theme: themes, return_to: localPath.optional() });
+  const body = z.object({ theme: themes, return_to: z.string().max(2000).optional() });
   pageRoute(app, {
     method: "POST",
     url: "/preferences/theme",
@@ -55,7 +49,7 @@ export function addThemeRoute(app: App, deps: { cookieSecure: boolean }): void {
         sameSite: "lax",
         secure: deps.cookieSecure,
       } as const;
-      return reply.setCookie(themeCookie, theme, options).redirect(return_to ?? "/", 303);
+      return reply.setCookie(themeCookie, theme, options).redirect(safePath(return_to), 303);
     },
   });
 }
