@@ -64,7 +64,7 @@ async function createEnrolmentTokens({ schema }: Db): Promise<void> {
     .addColumn("created_at", "bigint", (c) => c.notNull())
     .addColumn("expires_at", "bigint", (c) => c.notNull())
     .addColumn("used_at", "bigint")
-    .addColumn("host_id", "text", (c) => c.references("hosts.id").onDelete("set null"))
+    .addColumn("host_id", "text", (c) => c.references("hosts.id").onDelete("cascade"))
     .execute();
 }
 

@@ -67,7 +67,8 @@ function readAccess(
     };
   }
   const restUsername = input.repoUsername || place.username;
-  const restPassword = input.restPassword || place.password || (restUsername === null ? null : password);
+  const named = restUsername !== null && place.location.startsWith("rest:");
+  const restPassword = input.restPassword || place.password || (named ? password : null);
   const built = buildAccess({ location: place.location, restUsername, password, restPassword });
   if ("access" in built) return built;
   const code = "repositories.credentials_invalid";

@@ -177,7 +177,7 @@ async function recordEnrolment(
   const actor: Actor = { kind: "agent", id: host.id, name: host.name };
   const target = { kind: "host", id: host.id, name: host.name };
   const ownName = reportedName === host.name ? {} : { reported_hostname: reportedName };
-  const payload = { token_id: token.id, os: host.os, arch: host.arch, ...ownName };
+  const payload = { enrolment_id: token.id, os: host.os, arch: host.arch, ...ownName };
   await recordAudit(tx, { at, actor, action: "host.enrol", target, payload });
 }
 

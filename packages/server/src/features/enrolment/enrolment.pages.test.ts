@@ -1,0 +1,210 @@
+/** "Add host" as a browser sees it: errors that keep what was typed, secrets once, the panel that turns green. */
+import {
+  buildTestApp,
+  FakeClock,
+  find,
+  openTestDatabase,
+  parseHtml,
+  type TestDatabase,
+  testIdentity,
+  testPage,
+  textOf,
+} from "@restic-manager/testkit";
+import { sql } from "kysely";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { EventBus } from "../../platform/events.ts";
+import type { Role } from "../../platform/http/identity.ts";
+import type { App } from "../../platform/http/route.ts";
+import { createLog } from "../../platform/log.ts";
+import { createSecretBox } from "../../platform/secrets.ts";
+import { offlineAfterMs, recordHello } from "../hosts/hosts.ts";
+import { registerEnrolmentPages } from "./enrolment.pages.tsx";
+import { type EnrolmentDeps, enrol, tokenLifetimeMs } from "./enrolment.ts";
+
+let database: TestDatabase;
+let app: App;
+let clock: FakeClock;
+let role: Role;
+let deps: EnrolmentDeps;
+
+beforeEach(async () => {
+  database = await openTestDatabase("sqlite");
+  clock = new FakeClock();
+  role = "operator";
+  app = (await buildTestApp({ identify: async () => testIdentity(role) })).app;
+  deps = {
+    db: database.db,
+    box: createSecretBox(Buffer.alloc(32, 7)),
+    clock,
+    events: new EventBus(createLog("silent")),
+    onEnrolled: () => Promise.resolve(),
+  };
+  registerEnrolmentPages(app, { ...deps, baseUrl: undefined, page: testPage });
+});
+afterEach(async () => {
+  await app.close();
+  await database.close();
+});
+
+const headers = { host: "rm.example", origin: "http://rm.example" };
+const get = (url: string) => app.inject({ url, headers });
+
+/** Sends the form as the browser does: with every field that the page put into it. */
+async function send(fields: Record<string, string>) {
+  const page = parseHtml((await get("/hosts/new")).body);
+  const hidden = find(page, "form[action=/hosts/new]").querySelectorAll("input[type=hidden]");
+  const own = hidden.map((input) => [input.getAttribute("name") ?? "", input.getAttribute("value") ?? ""]);
+  return sendAs({ ...Object.fromEntries(own), ...fields });
+}
+
+const sendAs = (fields: Record<string, string>) =>
+  app.inject({
+    method: "POST",
+    url: "/hosts/new",
+    headers: { ...headers, "content-type": "application/x-www-form-urlencoded" },
+    payload: new URLSearchParams(fields).toString(),
+  });
+
+type Answer = Awaited<ReturnType<typeof get>>;
+const html = (answer: Answer) => parseHtml(answer.body);
+const value = (answer: Answer, name: string) => {
+  const control = find(html(answer), `#field-${name}`);
+  return control.tagName === "TEXTAREA" ? control.text : control.getAttribute("value");
+};
+const errorOf = (answer: Answer, name: string) => textOf(find(html(answer), `#field-${name}-error`));
+const command = (answer: Answer) => textOf(find(html(answer), "#install-command"));
+const tokenOf = (answer: Answer) => /RM_TOKEN=([\w-]+)/.exec(command(answer))?.[1] ?? "";
+const statusUrl = (answer: Answer) => find(html(answer), "#enrolment").getAttribute("data-live-src") ?? "";
+
+const wanted = {
+  hostname: "web-01",
+  repo_url: "rest:https://backup.example.org/web-01/",
+  repo_username: "web-01",
+  repo_password: "",
+  rest_password: "",
+  tags: "prod, Web",
+  initial_paths: "/etc\r\n\r\n/home\r\n",
+};
+
+describe("the form", () => {
+  it("is for operators", async () => {
+    expect((await get("/hosts/new")).statusCode).toBe(200);
+    role = "viewer";
+    expect((await get("/hosts/new")).statusCode).toBe(403);
+  });
+
+  it("comes back with every problem beside its field and everything that was typed", async () => {
+    const typed = {
+      ...wanted,
+      hostname: "web 01",
+      repo_url: "backup.example.org/<b>x",
+      tags: "prod, -x",
+      initial_paths: '/etc\r\n\r\nhome & "etc"',
+    };
+    const answer = await send(typed);
+    expect(answer.statusCode).toBe(422);
+    expect(errorOf(answer, "hostname")).toContain("letters");
+    expect(errorOf(answer, "repo_url")).toContain("rest:https://");
+    expect(errorOf(answer, "tags")).toContain("“-x”");
+    expect(errorOf(answer, "initial_paths")).toContain("Line 3");
+    for (const name of ["hostname", "repo_url", "repo_username", "tags"] as const) {
+      expect(value(answer, name)).toBe(typed[name]);
+    }
+    expect(value(answer, "initial_paths")?.split(/\r?\n/)).toEqual(typed.initial_paths.split("\r\n"));
+  });
+
+  it("never sends a password back, and says that it must be typed again", async () => {
+    const secrets = {
+      repo_password: "Typed-Password-1",
+      rest_password: "Typed-Password-2",
+      repo_url: "rest:https//me:Typed-Password-3@b.example.org/x",
+    };
+    const answer = await send({ ...wanted, ...secrets });
+    expect(answer.statusCode).toBe(422);
+    expect(answer.body).not.toContain("Typed-Password");
+    expect(errorOf(answer, "repo_password")).toContain("again");
+    expect(errorOf(answer, "rest_password")).toContain("again");
+    expect(value(answer, "repo_url")).toBe("rest:https//me@b.example.org/x");
+  });
+
+  it("says beside the name that a host has it already", async () => {
+    const first = await send(wanted);
+    const agent = { hostname: "x", os: "linux", arch: "x64", agentVersion: "0.1.0", resticVersion: null };
+    await enrol(deps, { ...agent, token: tokenOf(first) });
+    const answer = await send({ ...wanted, hostname: "WEB-01" });
+    expect(answer.statusCode).toBe(422);
+    expect(errorOf(answer, "hostname")).toContain("already is a host");
+    expect(value(answer, "hostname")).toBe("WEB-01");
+  });
+
+  it("is refused without its token against forgery", async () => {
+    expect((await sendAs(wanted)).statusCode).toBe(403);
+    expect((await sql`SELECT id FROM enrolment_tokens`.execute(database.db)).rows).toEqual([]);
+  });
+});
+
+describe("the result", () => {
+  it("shows the command with server and token, and the minted password with its htpasswd line", async () => {
+    const answer = await send(wanted);
+    expect(answer.statusCode).toBe(200);
+    expect(answer.headers["cache-control"]).toBe("no-store");
+    expect(command(answer)).toMatch(
+      /RM_SERVER=http:\/\/rm\.example RM_TOKEN=[\w-]{43} restic-manager-agent enrol/,
+    );
+    expect(textOf(find(html(answer), "#minted-password"))).toMatch(/[A-Za-z2-9]{24}/);
+    expect(textOf(find(html(answer), "#htpasswd-command"))).toContain("htpasswd -B .htpasswd web-01");
+    expect(answer.body).toContain("rest:https://backup.example.org/web-01");
+  });
+
+  it("shows no password that was given, and no htpasswd line for another one", async () => {
+    const given = await send({ ...wanted, repo_password: "Given-Password-1" });
+    expect(given.body).not.toContain("Given-Password-1");
+    expect(html(given).querySelector("#minted-password")).toBeNull();
+    const other = await send({ ...wanted, rest_password: "Given-Password-2" });
+    expect(html(other).querySelector("#minted-password")).not.toBeNull();
+    expect(html(other).querySelector("#htpasswd-command")).toBeNull();
+    expect(other.body).not.toContain("Given-Password-2");
+  });
+
+  it("is not made again by a reload: the second post leads to a page without secrets", async () => {
+    const form = parseHtml((await get("/hosts/new")).body);
+    const input = (name: string) =>
+      find(form, `form[action=/hosts/new] input[name=${name}]`).getAttribute("value") ?? "";
+    const fields = { ...wanted, form_id: input("form_id"), csrf_token: input("csrf_token") };
+    const first = await sendAs(fields);
+    const again = await sendAs(fields);
+    expect(again.statusCode).toBe(303);
+    expect(again.headers.location).toBe(`/hosts/new/${fields.form_id}`);
+    const page = await get(`/hosts/new/${fields.form_id}`);
+    expect(textOf(find(html(page), "main"))).toContain("shown once");
+    expect(page.body).not.toContain(tokenOf(first));
+    expect((await sql`SELECT id FROM enrolment_tokens`.execute(database.db)).rows).toHaveLength(1);
+  });
+});
+
+describe("the panel", () => {
+  const panel = async (answer: Answer) => textOf(parseHtml((await get(statusUrl(answer))).body));
+
+  it("turns green when the agent has connected, and is honest when it leaves", async () => {
+    const result = await send(wanted);
+    expect(await panel(result)).toContain("Waiting for the agent");
+    const agent = { hostname: "x", os: "linux", arch: "x64", agentVersion: "0.1.0", resticVersion: "0.18.0" };
+    const { hostId } = await enrol(deps, { ...agent, token: tokenOf(result) });
+    expect(await panel(result)).toContain("waiting for its first connection");
+    const identity = { machineId: null, bootId: null, clockSkewMs: 0, at: clock.now() };
+    await recordHello(database.db, hostId, { ...agent, ...identity, resticProblem: null });
+    expect(await panel(result)).toContain("web-01 is connected");
+    await clock.advance(offlineAfterMs);
+    expect(await panel(result)).toContain("web-01 is enrolled, but offline now");
+  });
+
+  it("says when the token expired unused", async () => {
+    const result = await send(wanted);
+    await clock.advance(tokenLifetimeMs);
+    expect(await panel(result)).toContain("expired unused");
+  });
+
+  it("of an unknown token is not found", async () => {
+    expect((await get("/hosts/new/01JDBQ0000000000000000F0RM/status")).statusCode).toBe(404);
+  });
+});
