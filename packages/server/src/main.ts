@@ -1,7 +1,9 @@
 /** argv, environment, signals and the exit code of the server: nothing else. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { parseConfig } from "./config.ts";
+import { type Config, parseConfig } from "./config.ts";
+import { backUpSqlite } from "./platform/db/backup.ts";
+import { sqliteFile } from "./platform/db/open.ts";
 import { AppError } from "./platform/errors.ts";
 import { createLog } from "./platform/log.ts";
 import { serverVersion } from "./platform/version.ts";
@@ -9,20 +11,33 @@ import { startServer } from "./start.ts";
 
 const usage = `restic-manager-server ${serverVersion}
 
-  restic-manager-server [--config FILE]   start; settings: docs/reference/config.md
+  restic-manager-server [--config FILE]                        start; settings: docs/reference/config.md
+  restic-manager-server backup-database FILE [--config FILE]   copy the SQLite database while the server runs
   restic-manager-server --version
 
-Exit codes: 0 stopped by a signal, 1 could not start, 2 wrong arguments.`;
+Exit codes: 0 done or stopped by a signal, 1 failed, 2 wrong arguments.`;
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: { config: { type: "string" }, version: { type: "boolean" }, help: { type: "boolean" } },
   });
-  if (values.version || values.help) {
-    process.stdout.write(`${values.version ? serverVersion : usage}\n`);
-    return 0;
-  }
+  if (values.version || values.help) return say(values.version ? serverVersion : usage);
   const config = parseConfig(process.env, values.config ? readFileSync(values.config, "utf8") : undefined);
+  const [command, file, ...rest] = positionals;
+  if (command === undefined) return runServer(config);
+  if (command === "backup-database" && file !== undefined && rest.length === 0)
+    return backUpDatabase(config, file);
+  process.stderr.write(`${usage}\n`);
+  return 2;
+}
+
+function say(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+async function runServer(config: Config): Promise<number> {
   const log = createLog(config.logLevel);
   const server = await startServer(config, { log });
   log.info({ url: server.url, version: serverVersion }, "restic-manager is listening");
@@ -34,6 +49,19 @@ async function main(): Promise<number> {
   log.info({ signal }, "stopping");
   await server.stop();
   return 0;
+}
+
+async function backUpDatabase(config: Config, target: string): Promise<number> {
+  if (config.databaseUrl) {
+    const message =
+      "The server uses PostgreSQL: copy it with pg_dump. The key file is needed beside the copy.";
+    throw new AppError("invalid", "database.not_sqlite", message);
+  }
+  const { sizeBytes } = await backUpSqlite(sqliteFile(config.dataDir), target);
+  say(`${target}: ${sizeBytes} bytes.`);
+  return say(
+    `Without the key file ${config.secretKeyFile} its secrets can't be read: keep a copy of that elsewhere.`,
+  );
 }
 
 process.exitCode = await main().catch((error: unknown) => {

@@ -12,10 +12,13 @@ export interface OpenDatabase {
   file?: string;
 }
 
+/** Where the SQLite database is. */
+export const sqliteFile = (dataDir: string): string => join(dataDir, "restic-manager.db");
+
 /** @throws AppError `database.unusable` when the file can't be opened */
 export function openDatabase(dataDir: string, databaseUrl: string | undefined): OpenDatabase {
   if (databaseUrl) return { db: openPostgres(databaseUrl), engine: "postgres" };
-  const file = join(dataDir, "restic-manager.db");
+  const file = sqliteFile(dataDir);
   try {
     return { db: openSqlite(file), engine: "sqlite", file };
   } catch (cause) {
