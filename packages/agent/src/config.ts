@@ -3,13 +3,19 @@
  * holds the bearer and the key of the secrets file; replaced in one step; an unknown key is an error, because
  * a misspelt setting that is silently ignored costs somebody a night.
  */
-import { stat } from "node:fs/promises";
+import { access, constants, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { AgentError, reasonOf } from "./platform/errors.ts";
-import { ensurePrivateDir, hasErrorCode, readTextIfExists, writeFileAtomic } from "./platform/files.ts";
-import { SECRETS_KEY_BYTES } from "./platform/secrets.ts";
+import {
+  ensurePrivateDir,
+  fileSizeBytes,
+  hasErrorCode,
+  readTextIfExists,
+  writeFileAtomic,
+} from "./platform/files.ts";
+import { createSecretsKey, SECRETS_KEY_BYTES } from "./platform/secrets.ts";
 
 export const agentConfig = z.strictObject({
   /** The server's address as people type it: `https://backup.example.org`. */
@@ -107,6 +113,29 @@ export async function saveConfig(path: string, config: AgentConfig): Promise<voi
       cause,
     });
   }
+}
+
+/**
+ * Tries everything that writing an enrolment needs, so that no token is spent in vain. Returns the key for the
+ * secrets file: the old one where such a file exists, since it could never be read again with another.
+ * @throws AgentError `enrol.already_enrolled`, `enrol.not_writable`, or those of `loadConfig`.
+ */
+export async function prepareEnrolment(configPath: string, dataDir: string, force: boolean): Promise<string> {
+  if ((await fileSizeBytes(configPath)) > 0 && !force) {
+    const message = `This host is enrolled already (${configPath}). Add --force to replace that enrolment.`;
+    throw new AgentError("enrol.already_enrolled", message);
+  }
+  for (const dir of [dirname(configPath), dataDir, dataPaths(dataDir).work]) {
+    try {
+      await ensurePrivateDir(dir);
+      await access(dir, constants.W_OK);
+    } catch (cause) {
+      throw new AgentError("enrol.not_writable", `${dir} can't be written: run this as root.`, { cause });
+    }
+  }
+  if ((await fileSizeBytes(dataPaths(dataDir).secrets)) > 0)
+    return (await loadConfig(configPath)).config.secrets_key;
+  return createSecretsKey();
 }
 
 /** Where things are below the data directory. */

@@ -6,9 +6,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AgentFakeClock } from "../../testkit/src/agent-clock.ts";
 import { FakeServer } from "../../testkit/src/agent-fake-server.ts";
 import { loadConfig } from "./config.ts";
-import { type EnrolOptions, enrol } from "./enrol.ts";
 import { systemRandom } from "./platform/random.ts";
 import { Secrets } from "./platform/secrets.ts";
+import { type EnrolHostOptions, enrolHost } from "./start.ts";
 
 const ANSWER = { host_id: "01KAQ2TZY8X6W4V2T0S9R7Q5PN", bearer: "new-bearer", cert_pin: null };
 const TOKEN = "one-time-token-of-the-test";
@@ -30,18 +30,20 @@ afterEach(async () => {
 });
 
 function answer(status: number, body: unknown): void {
-  server.onHttp = async (request, response) => {
+  server.onHttp = (request, response) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    requests.push({ url: request.url ?? "", body: JSON.parse(Buffer.concat(chunks).toString()) });
-    response.writeHead(status, { "content-type": "application/json" });
-    response.end(typeof body === "string" ? body : JSON.stringify(body));
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      requests.push({ url: request.url ?? "", body: JSON.parse(Buffer.concat(chunks).toString()) });
+      response.writeHead(status, { "content-type": "application/json" });
+      response.end(typeof body === "string" ? body : JSON.stringify(body));
+    });
   };
 }
 
 const configPath = () => join(dir, "etc", "agent.yaml");
 
-function enrolHost(change: Partial<EnrolOptions> = {}) {
+function enrolMachine(change: Partial<EnrolHostOptions> = {}) {
   const deps = {
     clock: new AgentFakeClock(),
     random: systemRandom(),
@@ -55,13 +57,13 @@ function enrolHost(change: Partial<EnrolOptions> = {}) {
     ...{ server: server.url, token: TOKEN, hostname: undefined, configPath: configPath() },
     ...{ dataDir: join(dir, "data"), resticPath: undefined, force: false },
   };
-  return enrol(deps, { ...options, ...change });
+  return enrolHost(deps, { ...options, ...change });
 }
 
 describe("enrolling", () => {
   test("sends who the machine is and writes a private configuration", async () => {
-    const enrolled = await enrolHost();
-    expect(enrolled).toMatchObject({ hostId: ANSWER.host_id, hostname: "db-01" });
+    const enrolled = await enrolMachine();
+    expect(enrolled).toMatchObject({ host_id: ANSWER.host_id, hostname: "db-01" });
     expect(requests).toMatchObject([
       {
         url: "/api/agents/enroll",
@@ -77,22 +79,22 @@ describe("enrolling", () => {
   });
 
   test("warns about a missing restic but goes on", async () => {
-    expect((await enrolHost()).warnings).toEqual([expect.stringContaining("restic was not found")]);
+    expect((await enrolMachine()).warnings).toEqual([expect.stringContaining("restic was not found")]);
   });
 
   test("keeps a path that stands before the server's API", async () => {
-    await enrolHost({ server: `${server.url}/restic/` });
+    await enrolMachine({ server: `${server.url}/restic/` });
     expect(requests[0]?.url).toBe("/restic/api/agents/enroll");
     expect((await loadConfig(configPath())).config.server).toBe(`${server.url}/restic`);
   });
 
   test("again needs --force, and then keeps the key of secrets that are there", async () => {
-    await enrolHost();
-    await expect(enrolHost()).rejects.toMatchObject({ code: "enrol.already_enrolled" });
+    await enrolMachine();
+    await expect(enrolMachine()).rejects.toMatchObject({ code: "enrol.already_enrolled" });
     const before = (await loadConfig(configPath())).config.secrets_key;
     const secretsPath = join(dir, "data", "secrets.enc");
     await (await Secrets.open(secretsPath, Buffer.from(before, "base64"))).put("slot", "kept");
-    await enrolHost({ force: true });
+    await enrolMachine({ force: true });
     const after = (await loadConfig(configPath())).config.secrets_key;
     expect((await Secrets.open(secretsPath, Buffer.from(after, "base64"))).find("slot")).toBe("kept");
   });
@@ -106,7 +108,7 @@ describe("a refusal", () => {
     [409, "hosts.name_taken", "There is a host of this name."],
   ])("with %i %s is told in the server's words, and nothing is written", async (status, code, message) => {
     answer(status, { code, message: `${message} ${TOKEN}`, request_id: "r1" });
-    const error = await enrolHost().catch((thrown: unknown) => thrown);
+    const error = await enrolMachine().catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code, message: expect.stringContaining(message) });
     expect(String(error)).not.toContain(TOKEN);
     await expect(loadConfig(configPath())).rejects.toMatchObject({ code: "config.missing" });
@@ -118,12 +120,12 @@ describe("a refusal", () => {
     ["an error without words", 502, "Bad gateway"],
   ])("by %s says that this is no restic-manager server", async (_name, status, body) => {
     answer(status, body);
-    await expect(enrolHost()).rejects.toMatchObject({ code: "enrol.unexpected_answer" });
+    await expect(enrolMachine()).rejects.toMatchObject({ code: "enrol.unexpected_answer" });
   });
 
   test("of the network names server and reason", async () => {
     await server.stop();
-    await expect(enrolHost()).rejects.toMatchObject({
+    await expect(enrolMachine()).rejects.toMatchObject({
       code: "enrol.unreachable",
       message: expect.stringMatching(/127\.0\.0\.1.*ECONNREFUSED/),
     });
@@ -136,12 +138,12 @@ describe("before the token is spent", () => {
   test.each(["backup.example.org", "ftp://backup.example.org", "https://user:pw@backup.example.org", ""])(
     "the address %j is refused",
     async (address) => {
-      await expect(enrolHost({ server: address })).rejects.toMatchObject({ code: "enrol.invalid_server" });
+      await expect(enrolMachine({ server: address })).rejects.toMatchObject({ code: "enrol.invalid_server" });
     },
   );
 
   test("a host name that can't be one is refused", async () => {
-    await expect(enrolHost({ hostname: "not a name" })).rejects.toMatchObject({
+    await expect(enrolMachine({ hostname: "not a name" })).rejects.toMatchObject({
       code: "enrol.invalid_input",
       message: expect.stringContaining("hostname"),
     });
@@ -149,7 +151,7 @@ describe("before the token is spent", () => {
 
   test("a directory that can't be written is refused", async () => {
     await writeFile(join(dir, "file"), "");
-    await expect(enrolHost({ dataDir: join(dir, "file", "data") })).rejects.toMatchObject({
+    await expect(enrolMachine({ dataDir: join(dir, "file", "data") })).rejects.toMatchObject({
       code: "enrol.not_writable",
     });
   });

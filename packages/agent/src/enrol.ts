@@ -1,9 +1,7 @@
 /**
- * Makes this machine a host of a server: exchanges a one-time token for a bearer and writes agent.yaml.
- * Invariant: everything that can fail on this machine is tried before the token is spent.
+ * The exchange of a one-time token for a bearer, which makes this machine a host of a server. Writes nothing:
+ * start.ts does, after everything that can fail on this machine was tried without spending the token.
  */
-import { randomBytes } from "node:crypto";
-import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
 import {
   apiError,
@@ -12,14 +10,11 @@ import {
   enrolRequest,
   enrolResponse,
 } from "@restic-manager/protocol";
-import { type AgentConfig, dataPaths, loadConfig, saveConfig } from "./config.ts";
 import type { Clock } from "./platform/clock.ts";
 import { AgentError, reasonOf } from "./platform/errors.ts";
-import { ensurePrivateDir, fileSizeBytes } from "./platform/files.ts";
 import type { Machine } from "./platform/machine.ts";
 import type { Random } from "./platform/random.ts";
 import { redact } from "./platform/redact.ts";
-import { SECRETS_KEY_BYTES } from "./platform/secrets.ts";
 import { findRestic } from "./restic/binary.ts";
 import { agentVersion } from "./version.ts";
 
@@ -28,11 +23,9 @@ export type EnrolOptions = {
   token: string;
   /** Default: the machine's name. */
   hostname: string | undefined;
-  configPath: string;
-  dataDir: string;
+  /** Private, and there already. */
+  workDir: string;
   resticPath: string | undefined;
-  /** Replaces an enrolment that is there. */
-  force: boolean;
 };
 
 export type EnrolDeps = {
@@ -46,34 +39,27 @@ export type EnrolDeps = {
   fetch: typeof fetch;
 };
 
-export type Enrolled = { hostId: string; hostname: string; configPath: string; warnings: string[] };
+export type Enrolment = EnrolResponse & {
+  /** Normalised: without user, query and trailing slash. */
+  server: string;
+  hostname: string;
+  warnings: string[];
+};
 
 const ENROL_TIMEOUT_MS = 30_000;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
-/** Enrols and saves the configuration. Throws AgentError with one sentence for everything that can go wrong. */
-export async function enrol(deps: EnrolDeps, options: EnrolOptions): Promise<Enrolled> {
+/** Exchanges the token. Throws AgentError with one sentence for everything that can go wrong. */
+export async function enrol(deps: EnrolDeps, options: EnrolOptions): Promise<Enrolment> {
   const server = parseServer(options.server);
-  const secretsKey = await prepareFiles(options);
   const { request, warnings } = await buildRequest(deps, options);
   const answer = await exchange(deps, server, request);
-  const config: AgentConfig = {
-    server: server.href.replace(/\/$/, ""),
-    host_id: answer.host_id,
-    bearer: answer.bearer,
-    cert_pin: answer.cert_pin,
-    secrets_key: secretsKey,
-    data_dir: options.dataDir,
-    restic_path: options.resticPath ?? null,
-    log_level: "info",
-  };
-  await saveConfig(options.configPath, config);
   const plain = server.protocol === "http:" && !LOOPBACK.test(server.hostname);
   const unencrypted = "The connection to the server is not encrypted: give it an https address.";
   return {
-    hostId: answer.host_id,
+    ...answer,
+    server: server.href.replace(/\/$/, ""),
     hostname: request.hostname,
-    configPath: options.configPath,
     warnings: plain ? [unencrypted, ...warnings] : warnings,
   };
 }
@@ -90,34 +76,12 @@ function parseServer(server: string): URL {
   return new URL(url.pathname, url.origin);
 }
 
-/** Returns the key for the secrets file: the old one where that file exists, or it could never be read again. */
-async function prepareFiles(options: EnrolOptions): Promise<string> {
-  const { configPath, dataDir, force } = options;
-  if ((await fileSizeBytes(configPath)) > 0 && !force)
-    throw new AgentError(
-      "enrol.already_enrolled",
-      `This host is enrolled already (${configPath}). Add --force to replace that enrolment.`,
-    );
-  for (const dir of [dirname(configPath), dataDir]) {
-    try {
-      await ensurePrivateDir(dir);
-      await access(dir, constants.W_OK);
-    } catch (cause) {
-      throw new AgentError("enrol.not_writable", `${dir} can't be written: run this as root.`, { cause });
-    }
-  }
-  if ((await fileSizeBytes(dataPaths(dataDir).secrets)) === 0)
-    return randomBytes(SECRETS_KEY_BYTES).toString("base64");
-  return (await loadConfig(configPath)).config.secrets_key;
-}
-
 async function buildRequest(
   deps: EnrolDeps,
   options: EnrolOptions,
 ): Promise<{ request: EnrolRequest; warnings: string[] }> {
   const { machine, clock, random, env, platform } = deps;
-  const workDir = dataPaths(options.dataDir).work;
-  await ensurePrivateDir(workDir);
+  const { workDir } = options;
   const restic = await findRestic(
     { clock, random, workDir },
     {

@@ -52,7 +52,7 @@ async function main(argv: string[]): Promise<number> {
   if (command === "runner" && rest[0] !== undefined) return runnerCommand(rest[0]);
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
   if (command === "run") return runAgent(values);
-  if (command === "enrol" || command === "enroll") return enrolHost(values);
+  if (command === "enrol" || command === "enroll") return enrolThisHost(values);
   return usageError(`There is no command "${command}".`);
 }
 
@@ -68,8 +68,9 @@ function usageError(text: string): number {
 
 async function runnerCommand(jobDir: string): Promise<number> {
   const { runRunner } = await import("./restic/runner.ts");
+  const { systemClock } = await import("./platform/clock.ts");
   const ignoreSignal = (signal: NodeJS.Signals) => void process.on(signal, () => undefined);
-  return runRunner({ pid: process.pid, env: process.env, nowMs: () => Date.now(), ignoreSignal }, jobDir);
+  return runRunner({ pid: process.pid, env: process.env, nowMs: systemClock().nowMs, ignoreSignal }, jobDir);
 }
 
 async function systemDeps() {
@@ -109,27 +110,30 @@ async function runAgent(options: Options): Promise<number> {
   return EXIT.removed;
 }
 
-async function enrolHost(options: Options): Promise<number> {
+async function enrolThisHost(options: Options): Promise<number> {
   const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
-  const { enrol } = await import("./enrol.ts");
-  const server = options.server ?? process.env.RM_SERVER;
-  const token = options.token ?? process.env.RM_TOKEN;
-  if (server === undefined || server === "")
-    return usageError("Give the server's address: --server or RM_SERVER.");
-  if (token === undefined || token === "") return usageError("Give the one-time token: RM_TOKEN or --token.");
-  const enrolled = await enrol(
+  const { enrolHost } = await import("./start.ts");
+  const server = options.server ?? process.env.RM_SERVER ?? "";
+  const token = options.token ?? process.env.RM_TOKEN ?? "";
+  if (server === "") return usageError("Give the server's address: --server or RM_SERVER.");
+  if (token === "") return usageError("Give the one-time token: RM_TOKEN or --token.");
+  const configPath = options.config ?? defaultConfigPath;
+  const enrolled = await enrolHost(
     { ...(await systemDeps()), fetch },
     {
-      ...{ server, token: token.trim(), hostname: options.hostname, force: options.force === true },
-      configPath: options.config ?? defaultConfigPath,
+      ...{
+        server,
+        token: token.trim(),
+        hostname: options.hostname,
+        force: options.force === true,
+        configPath,
+      },
       dataDir: options["data-dir"] ?? defaultDataDir,
       resticPath: options.restic ?? process.env.RM_RESTIC,
     },
   );
   for (const warning of enrolled.warnings) process.stderr.write(`${warning}\n`);
-  return say(
-    `Enrolled as ${enrolled.hostname} (${enrolled.hostId}); configuration in ${enrolled.configPath}.`,
-  );
+  return say(`Enrolled as ${enrolled.hostname} (${enrolled.host_id}); configuration in ${configPath}.`);
 }
 
 try {

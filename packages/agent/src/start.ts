@@ -5,7 +5,8 @@
 import { dirname } from "node:path";
 import { type Hello, protocolRange } from "@restic-manager/protocol";
 import { Jobs } from "./commands/jobs.ts";
-import { type AgentConfig, dataPaths } from "./config.ts";
+import { type AgentConfig, dataPaths, prepareEnrolment, saveConfig } from "./config.ts";
+import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enrol.ts";
 import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
 import { Outbox } from "./link/outbox.ts";
@@ -54,6 +55,25 @@ export async function startAgent(config: AgentConfig, deps: AgentDeps): Promise<
     await lock.release();
     throw error;
   }
+}
+
+export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & {
+  configPath: string;
+  dataDir: string;
+  /** Replaces an enrolment that is there. */
+  force: boolean;
+};
+
+/** Makes this machine a host of a server and writes its configuration. Throws AgentError with a sentence. */
+export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Promise<Enrolment> {
+  const { configPath, dataDir, force, resticPath } = options;
+  const secretsKey = await prepareEnrolment(configPath, dataDir, force);
+  const enrolment = await enrol(deps, { ...options, workDir: dataPaths(dataDir).work });
+  const { server, host_id, bearer, cert_pin } = enrolment;
+  const known = { server, host_id, bearer, cert_pin, secrets_key: secretsKey };
+  const chosen = { data_dir: dataDir, restic_path: resticPath ?? null, log_level: "info" as const };
+  await saveConfig(configPath, { ...known, ...chosen });
+  return enrolment;
 }
 
 async function assemble(

@@ -66,29 +66,35 @@ export function toWireProgress(progress: BackupProgress): Progress {
   const { secondsElapsed, bytesDone } = progress;
   return {
     percent_done: progress.percentDone,
-    total_files: Math.floor(progress.totalFiles),
-    files_done: Math.floor(progress.filesDone),
-    total_bytes: Math.floor(progress.totalBytes),
-    bytes_done: Math.floor(bytesDone),
-    error_count: Math.floor(progress.errorCount),
+    total_files: whole(progress.totalFiles),
+    files_done: whole(progress.filesDone),
+    total_bytes: whole(progress.totalBytes),
+    bytes_done: whole(bytesDone),
+    error_count: whole(progress.errorCount),
     current_files: progress.currentFiles.slice(0, SHOWN_FILES).map((path) => path.slice(0, 32_768)),
     seconds_elapsed: secondsElapsed,
     seconds_remaining: progress.secondsRemaining ?? null,
-    bytes_per_second: secondsElapsed > 0 ? bytesDone / secondsElapsed : null,
+    // A second at least: figures of the first moments make absurd speeds.
+    bytes_per_second: secondsElapsed >= 1 ? bytesDone / secondsElapsed : null,
   };
+}
+
+/** restic prints figures as JSON numbers; the protocol takes whole ones that JavaScript can hold exactly. */
+function whole(figure: number): number {
+  return Math.min(Math.floor(figure), Number.MAX_SAFE_INTEGER);
 }
 
 /** `durationMs` is measured: restic's own figure is wrong in some versions. */
 export function toWireSummary(summary: ResticSummary, durationMs: number): BackupSummary {
   return {
     snapshot_id: summary.snapshotId ?? null,
-    files_new: Math.floor(summary.filesNew),
-    files_changed: Math.floor(summary.filesChanged),
-    files_unmodified: Math.floor(summary.filesUnmodified),
-    total_files: Math.floor(summary.totalFiles),
-    total_bytes: Math.floor(summary.totalBytes),
-    added_bytes: Math.floor(summary.addedBytes),
-    added_bytes_packed: Math.floor(summary.addedPackedBytes),
+    files_new: whole(summary.filesNew),
+    files_changed: whole(summary.filesChanged),
+    files_unmodified: whole(summary.filesUnmodified),
+    total_files: whole(summary.totalFiles),
+    total_bytes: whole(summary.totalBytes),
+    added_bytes: whole(summary.addedBytes),
+    added_bytes_packed: whole(summary.addedPackedBytes),
     duration_ms: durationMs,
   };
 }

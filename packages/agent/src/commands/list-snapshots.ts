@@ -68,7 +68,7 @@ export function toWireSnapshot(snapshot: ResticSnapshot): Snapshot {
 }
 
 function wholeOrNull(value: number | undefined): number | null {
-  return value === undefined ? null : Math.floor(value);
+  return value === undefined ? null : Math.min(Math.floor(value), Number.MAX_SAFE_INTEGER);
 }
 
 function warning(text: string): LineDraft {

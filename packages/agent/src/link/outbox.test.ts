@@ -106,6 +106,12 @@ describe("order and numbers", () => {
   });
 });
 
+test("an event that breaks its schema is refused at once and takes no number", async () => {
+  const outbox = await openOutbox();
+  await expect(outbox.append({ ...started, at: "yesterday" })).rejects.toThrow();
+  expect(await outbox.append(started)).toEqual({ kind: "stored", seq: 1 });
+});
+
 describe("acknowledgement and resending", () => {
   test("after a reconnect everything beyond the acknowledged number is sent again", async () => {
     const outbox = await openOutbox();

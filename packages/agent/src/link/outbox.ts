@@ -6,7 +6,7 @@
  */
 import { appendFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { DurableEvent } from "@restic-manager/protocol";
+import { type DurableEvent, durableEvent } from "@restic-manager/protocol";
 import { AgentError, reasonOf } from "../platform/errors.ts";
 import { ensurePrivateDir } from "../platform/files.ts";
 import type { Log } from "../platform/log.ts";
@@ -102,14 +102,15 @@ export class Outbox {
   /**
    * Stores an event together with how far its job has been told. Results are on the disk when this returns;
    * log lines are when they are sent. `full` is only ever the answer to log lines without `force`.
-   * @throws AgentError `outbox.write_failed`; the outbox is then as before.
+   * @throws AgentError `outbox.write_failed`, ZodError for an event that breaks its schema; nothing is stored then.
    */
   append(draft: EventDraft, position?: JobPosition, force = false): Promise<AppendOutcome> {
     return this.#exclusive(async () => {
       const isLog = draft.type === "log.stream";
       if (isLog && !force && this.#file.sizeBytes - this.#ackedOffset > this.#limits.maxBytes)
         return { kind: "full" };
-      const event: DurableEvent = { ...draft, seq: this.#lastSeq + 1 };
+      // A mistake of ours must show here, where somebody waits, and not as an event that never leaves.
+      const event = durableEvent.parse({ ...draft, seq: this.#lastSeq + 1 });
       const record = { event, ...(position === undefined ? {} : { position }) };
       await this.#write(record, !isLog);
       this.#lastSeq = event.seq;

@@ -58,6 +58,11 @@ export class Secrets {
   }
 }
 
+/** A new key for a secrets file, base64. */
+export function createSecretsKey(): string {
+  return randomBytes(SECRETS_KEY_BYTES).toString("base64");
+}
+
 function openAll(path: string, key: Buffer, text: string): Map<string, string> {
   const file = parseFile(path, text);
   const values = new Map<string, string>();
