@@ -3,7 +3,7 @@
  * minted password is on the result page once and nowhere else.
  */
 import type { JSX } from "preact";
-import { Field, FormMessage, type FormState, PostForm } from "../../platform/html/forms.tsx";
+import { Field, type FieldProps, FormMessage, type FormState, PostForm } from "../../platform/html/forms.tsx";
 import { renderFragment, renderPage } from "../../platform/html/page.tsx";
 import { CopyBlock, Notice, Panel, Tags } from "../../platform/html/parts.tsx";
 import type { PageContext } from "../../platform/html/scope.ts";
@@ -99,7 +99,7 @@ const FIELD_ORDER: readonly AddHostField[] = [
 function AddHost({ form, formId }: AddHostProps): JSX.Element {
   const { values = {}, errors = {}, message } = form ?? {};
   const focused = FIELD_ORDER.find((name) => errors[name] !== undefined) ?? "hostname";
-  const field = (name: AddHostField) => ({
+  const field: FieldOf = (name) => ({
     name,
     value: values[name],
     error: errors[name],
@@ -113,63 +113,8 @@ function AddHost({ form, formId }: AddHostProps): JSX.Element {
       <PostForm action="/hosts/new" class="form-grid">
         {formId === undefined ? null : <input type="hidden" name="form_id" value={formId} />}
         <FormMessage message={message} />
-        <Panel title="Host">
-          <div class="panel-body stack">
-            <Field
-              {...field("hostname")}
-              label="Host name"
-              mono
-              placeholder="web-01"
-              hint="As it calls itself; snapshots carry this name."
-            />
-            <Field
-              {...field("tags")}
-              label="Tags"
-              optional
-              placeholder="prod, web"
-              hint="Separated by commas; for finding and filtering."
-            />
-            <Field
-              {...field("initial_paths")}
-              label="Paths to back up"
-              optional
-              mono
-              rows={4}
-              placeholder={"/etc\n/home\n/var/lib"}
-              hint="One absolute path per line. They become the first source group; change it any time."
-            />
-          </div>
-        </Panel>
-        <Panel title="Repository">
-          <div class="panel-body stack">
-            <Field
-              {...field("repo_url")}
-              label="URL"
-              mono
-              placeholder="rest:https://backup.example.com:8000/web-01/"
-              hint={<UrlExamples />}
-            />
-            <div class="two-up">
-              <Field {...field("repo_username")} label="User" optional mono hint="For a rest-server." />
-              <Field
-                {...field("rest_password")}
-                label="User’s password"
-                type="password"
-                optional
-                autocomplete="new-password"
-                hint="Empty: the same as below."
-              />
-            </div>
-            <Field
-              {...field("repo_password")}
-              label="Encryption password"
-              type="password"
-              optional
-              autocomplete="new-password"
-              hint="Encrypts the repository. Leave it empty and a strong one is made and shown once."
-            />
-          </div>
-        </Panel>
+        <HostFields field={field} />
+        <RepositoryFields field={field} />
         <div class="actions">
           <button type="submit" class="btn primary">
             Create install command
@@ -180,6 +125,76 @@ function AddHost({ form, formId }: AddHostProps): JSX.Element {
         </div>
       </PostForm>
     </>
+  );
+}
+
+/** What a field shows of a form that came back. */
+type FieldOf = (name: AddHostField) => Pick<FieldProps, "name" | "value" | "error" | "autofocus">;
+
+function HostFields({ field }: { field: FieldOf }): JSX.Element {
+  return (
+    <Panel title="Host">
+      <div class="panel-body stack">
+        <Field
+          {...field("hostname")}
+          label="Host name"
+          mono
+          placeholder="web-01"
+          hint="As it calls itself; snapshots carry this name."
+        />
+        <Field
+          {...field("tags")}
+          label="Tags"
+          optional
+          placeholder="prod, web"
+          hint="Separated by commas; for finding and filtering."
+        />
+        <Field
+          {...field("initial_paths")}
+          label="Paths to back up"
+          optional
+          mono
+          rows={4}
+          placeholder={"/etc\n/home\n/var/lib"}
+          hint="One absolute path per line. They become the first source group; change it any time."
+        />
+      </div>
+    </Panel>
+  );
+}
+
+function RepositoryFields({ field }: { field: FieldOf }): JSX.Element {
+  return (
+    <Panel title="Repository">
+      <div class="panel-body stack">
+        <Field
+          {...field("repo_url")}
+          label="URL"
+          mono
+          placeholder="rest:https://backup.example.com:8000/web-01/"
+          hint={<UrlExamples />}
+        />
+        <div class="two-up">
+          <Field {...field("repo_username")} label="User" optional mono hint="For a rest-server." />
+          <Field
+            {...field("rest_password")}
+            label="User’s password"
+            type="password"
+            optional
+            autocomplete="new-password"
+            hint="Empty: the same as below."
+          />
+        </div>
+        <Field
+          {...field("repo_password")}
+          label="Encryption password"
+          type="password"
+          optional
+          autocomplete="new-password"
+          hint="Encrypts the repository. Leave it empty and a strong one is made and shown once."
+        />
+      </div>
+    </Panel>
   );
 }
 
