@@ -2,32 +2,16 @@
  * The dashboard: the fleet in a row of figures and one dense table whose search, filters and order live in
  * the URL. Rows are lean on purpose: 1,000 of them make one page. Hosts' own pages are in host.views.tsx.
  */
-import type { ComponentChildren, JSX } from "preact";
-import { formatCount, splitBytes } from "../../platform/html/format.ts";
+import type { JSX } from "preact";
+import { formatCount } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { renderFragment, renderPage } from "../../platform/html/page.tsx";
 import { Empty, urlWith } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
-import { type JobStatus, type Tone, wordOf } from "../../platform/html/state.tsx";
-import { None, Time } from "../../platform/html/values.tsx";
+import type { Tone } from "../../platform/html/state.tsx";
+import { type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
 import { type HostFilter, type HostRow, HostTable } from "./host-table.views.tsx";
-
-/** Figures of the whole fleet, not of the filtered rows. */
-export interface FleetFigures {
-  total: number;
-  online: number;
-  attention: number;
-  running: number;
-  offline: number;
-  /** E.g. `1 failed, 1 offline`; empty when nothing needs attention. */
-  attentionSummary: string;
-  snapshotCount: number;
-  newestSnapshotAt: number | null;
-  protectedBytes: number;
-  repositoryCount: number;
-  lastBackup: { hostId: string; hostName: string; finishedAt: number; status: JobStatus } | null;
-}
 
 /** The dashboard. */
 export interface DashboardProps {
@@ -139,106 +123,6 @@ function DashboardLive(props: DashboardProps): JSX.Element {
         )}
       </section>
     </>
-  );
-}
-
-function Tile(props: {
-  id: string;
-  label: string;
-  value: ComponentChildren;
-  note: ComponentChildren;
-  tone?: Tone;
-}): JSX.Element {
-  return (
-    <div class="tile" id={props.id}>
-      <dt>{props.label}</dt>
-      <dd class={props.tone ? `figure ${props.tone}` : "figure"}>{props.value}</dd>
-      <dd class="tile-note">{props.note}</dd>
-    </div>
-  );
-}
-
-function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
-  const size = splitBytes(figures.protectedBytes);
-  const away = figures.total - figures.online;
-  return (
-    <dl class="tiles" aria-label="Fleet">
-      <Tile
-        id="tile-online"
-        label="Hosts online"
-        value={
-          <>
-            {formatCount(figures.online)}
-            <small> / {formatCount(figures.total)}</small>
-          </>
-        }
-        note={away === 0 ? "all connected" : `${formatCount(away)} not connected`}
-      />
-      <Tile
-        id="tile-attention"
-        label="Need attention"
-        value={formatCount(figures.attention)}
-        note={figures.attentionSummary === "" ? "nothing to do" : figures.attentionSummary}
-        {...(figures.attention > 0 ? { tone: "fail" as const } : {})}
-      />
-      <Tile
-        id="tile-last"
-        label="Last backup"
-        value={<LastBackupFigure figures={figures} />}
-        note={<LastBackupNote figures={figures} />}
-      />
-      <Tile
-        id="tile-snapshots"
-        label="Snapshots"
-        value={formatCount(figures.snapshotCount)}
-        note={
-          figures.newestSnapshotAt === null ? (
-            "none yet"
-          ) : (
-            <>
-              newest <Time at={figures.newestSnapshotAt} />
-            </>
-          )
-        }
-      />
-      <Tile
-        id="tile-size"
-        label="Data protected"
-        value={
-          <>
-            {size.value}
-            <small> {size.unit}</small>
-          </>
-        }
-        note={
-          figures.repositoryCount === 1
-            ? "in 1 repository"
-            : `in ${formatCount(figures.repositoryCount)} repositories`
-        }
-      />
-    </dl>
-  );
-}
-
-function LastBackupFigure({ figures }: { figures: FleetFigures }): JSX.Element {
-  return figures.lastBackup === null ? (
-    <None label="no backup yet" />
-  ) : (
-    <Time at={figures.lastBackup.finishedAt} />
-  );
-}
-
-function LastBackupNote({ figures }: { figures: FleetFigures }): JSX.Element {
-  const { lastBackup } = figures;
-  if (lastBackup === null) return <>none yet</>;
-  return (
-    <a
-      class="mono clip"
-      href={`/hosts/${encodeURIComponent(lastBackup.hostId)}`}
-      title={`${lastBackup.hostName}: ${wordOf(lastBackup.status)}`}
-    >
-      {lastBackup.hostName}
-    </a>
   );
 }
 

@@ -1,0 +1,122 @@
+/** The fleet in a row of figures, at the head of the dashboard. */
+import type { ComponentChildren, JSX } from "preact";
+import { formatCount, splitBytes } from "../../platform/html/format.ts";
+import { type JobStatus, type Tone, wordOf } from "../../platform/html/state.tsx";
+import { None, Time } from "../../platform/html/values.tsx";
+
+/** Figures of the whole fleet, not of the filtered rows. */
+export interface FleetFigures {
+  total: number;
+  online: number;
+  attention: number;
+  running: number;
+  offline: number;
+  /** E.g. `1 failed, 1 offline`; empty when nothing needs attention. */
+  attentionSummary: string;
+  snapshotCount: number;
+  newestSnapshotAt: number | null;
+  protectedBytes: number;
+  repositoryCount: number;
+  lastBackup: { hostId: string; hostName: string; finishedAt: number; status: JobStatus } | null;
+}
+
+function Tile(props: {
+  id: string;
+  label: string;
+  value: ComponentChildren;
+  note: ComponentChildren;
+  tone?: Tone;
+}): JSX.Element {
+  return (
+    <div class="tile" id={props.id}>
+      <dt>{props.label}</dt>
+      <dd class={props.tone ? `figure ${props.tone}` : "figure"}>{props.value}</dd>
+      <dd class="tile-note">{props.note}</dd>
+    </div>
+  );
+}
+
+/** The row of figures. */
+export function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
+  const size = splitBytes(figures.protectedBytes);
+  const away = figures.total - figures.online;
+  return (
+    <dl class="tiles" aria-label="Fleet">
+      <Tile
+        id="tile-online"
+        label="Hosts online"
+        value={
+          <>
+            {formatCount(figures.online)}
+            <small> / {formatCount(figures.total)}</small>
+          </>
+        }
+        note={away === 0 ? "all connected" : `${formatCount(away)} not connected`}
+      />
+      <Tile
+        id="tile-attention"
+        label="Need attention"
+        value={formatCount(figures.attention)}
+        note={figures.attentionSummary === "" ? "nothing to do" : figures.attentionSummary}
+        {...(figures.attention > 0 ? { tone: "fail" as const } : {})}
+      />
+      <Tile
+        id="tile-last"
+        label="Last backup"
+        value={<LastBackupFigure figures={figures} />}
+        note={<LastBackupNote figures={figures} />}
+      />
+      <Tile
+        id="tile-snapshots"
+        label="Snapshots"
+        value={formatCount(figures.snapshotCount)}
+        note={
+          figures.newestSnapshotAt === null ? (
+            "none yet"
+          ) : (
+            <>
+              newest <Time at={figures.newestSnapshotAt} />
+            </>
+          )
+        }
+      />
+      <Tile
+        id="tile-size"
+        label="Data protected"
+        value={
+          <>
+            {size.value}
+            <small> {size.unit}</small>
+          </>
+        }
+        note={
+          figures.repositoryCount === 1
+            ? "in 1 repository"
+            : `in ${formatCount(figures.repositoryCount)} repositories`
+        }
+      />
+    </dl>
+  );
+}
+
+function LastBackupFigure({ figures }: { figures: FleetFigures }): JSX.Element {
+  return figures.lastBackup === null ? (
+    <None label="no backup yet" />
+  ) : (
+    <Time at={figures.lastBackup.finishedAt} />
+  );
+}
+
+function LastBackupNote({ figures }: { figures: FleetFigures }): JSX.Element {
+  const { lastBackup } = figures;
+  if (lastBackup === null) return <>none yet</>;
+  return (
+    <a
+      class="mono clip"
+      href={`/hosts/${encodeURIComponent(lastBackup.hostId)}`}
+      title={`${lastBackup.hostName}: ${wordOf(lastBackup.status)}`}
+    >
+      {lastBackup.hostName}
+    </a>
+  );
+}
