@@ -44,6 +44,8 @@ function morphNode(target: ChildNode, source: Node): void {
     return;
   }
   if (target.isEqualNode(source) || isBusy(target) || isSameTime(target, source)) return;
+  // Parsed without scripts its content is elements, in the page it is text: never equal, never shown.
+  if (target.tagName === "NOSCRIPT") return;
   morphAttributes(target, source);
   morphChildren(target, source);
 }

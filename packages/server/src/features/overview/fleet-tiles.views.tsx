@@ -1,6 +1,6 @@
 /** The fleet in a row of figures, at the head of the dashboard. */
 import type { ComponentChildren, JSX } from "preact";
-import { formatCount, splitBytes } from "../../platform/html/format.ts";
+import { formatCount, formatNoun, splitBytes } from "../../platform/html/format.ts";
 import { type JobStatus, type Tone, wordOf } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
 
@@ -38,19 +38,13 @@ function Tile(props: {
 
 /** The row of figures. */
 export function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
-  const size = splitBytes(figures.protectedBytes);
   const away = figures.total - figures.online;
   return (
     <dl class="tiles" aria-label="Fleet">
       <Tile
         id="tile-online"
         label="Hosts online"
-        value={
-          <>
-            {formatCount(figures.online)}
-            <small> / {formatCount(figures.total)}</small>
-          </>
-        }
+        value={<Figure value={formatCount(figures.online)} unit={`/ ${formatCount(figures.total)}`} />}
         note={away === 0 ? "all connected" : `${formatCount(away)} not connected`}
       />
       <Tile
@@ -70,32 +64,34 @@ export function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
         id="tile-snapshots"
         label="Snapshots"
         value={formatCount(figures.snapshotCount)}
-        note={
-          figures.newestSnapshotAt === null ? (
-            "none yet"
-          ) : (
-            <>
-              newest <Time at={figures.newestSnapshotAt} />
-            </>
-          )
-        }
+        note={<NewestSnapshot at={figures.newestSnapshotAt} />}
       />
       <Tile
         id="tile-size"
         label="Data protected"
-        value={
-          <>
-            {size.value}
-            <small> {size.unit}</small>
-          </>
-        }
-        note={
-          figures.repositoryCount === 1
-            ? "in 1 repository"
-            : `in ${formatCount(figures.repositoryCount)} repositories`
-        }
+        value={<Figure {...splitBytes(figures.protectedBytes)} />}
+        note={`in ${formatNoun(figures.repositoryCount, "repository", "repositories")}`}
       />
     </dl>
+  );
+}
+
+function Figure({ value, unit }: { value: string; unit: string }): JSX.Element {
+  return (
+    <>
+      {value}
+      <small> {unit}</small>
+    </>
+  );
+}
+
+function NewestSnapshot({ at }: { at: number | null }): JSX.Element {
+  return at === null ? (
+    <>none yet</>
+  ) : (
+    <>
+      newest <Time at={at} />
+    </>
   );
 }
 

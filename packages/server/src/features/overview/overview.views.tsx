@@ -13,6 +13,8 @@ import type { Tone } from "../../platform/html/state.tsx";
 import { type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
 import { type HostFilter, type HostRow, HostTable } from "./host-table.views.tsx";
 
+export type { FleetFigures };
+
 /** The dashboard. */
 export interface DashboardProps {
   figures: FleetFigures;
@@ -145,46 +147,52 @@ function HostTools(props: DashboardProps): JSX.Element {
         {chip("running", "Running", figures.running)}
         {chip("offline", "Offline", figures.offline)}
       </nav>
-      <form
-        class="search-form"
-        method="get"
-        action="/"
-        aria-label="Find hosts"
-        data-live-filter="dashboard-live"
-      >
-        <Kept name="state" value={filter.state} />
-        <Kept name="sort" value={filter.sort} />
-        <Kept name="direction" value={filter.direction} />
-        {props.tags.length === 0 ? null : (
-          <select class="input" name="tag" aria-label="Tag">
-            <option value="">Any tag</option>
-            {props.tags.map((tag) => (
-              <option key={tag} value={tag} selected={tag === filter.tag}>
-                {tag}
-              </option>
-            ))}
-          </select>
-        )}
-        <span class="search">
-          <Icon name="search" />
-          <input
-            class="input"
-            type="search"
-            name="search"
-            value={filter.search ?? ""}
-            placeholder="Search hosts"
-            aria-label="Search hosts"
-            data-search=""
-          />
-          <kbd>/</kbd>
-        </span>
-        <noscript>
-          <button type="submit" class="btn small">
-            Apply
-          </button>
-        </noscript>
-      </form>
+      <HostSearch filter={filter} tags={props.tags} />
     </div>
+  );
+}
+
+function HostSearch({ filter, tags }: Pick<DashboardProps, "filter" | "tags">): JSX.Element {
+  return (
+    <form
+      class="search-form"
+      method="get"
+      action="/"
+      aria-label="Find hosts"
+      data-live-filter="dashboard-live"
+    >
+      <Kept name="state" value={filter.state} />
+      <Kept name="sort" value={filter.sort} />
+      <Kept name="direction" value={filter.direction} />
+      {tags.length === 0 ? null : (
+        <select class="input" name="tag" aria-label="Tag">
+          <option value="">Any tag</option>
+          {tags.map((tag) => (
+            <option key={tag} value={tag} selected={tag === filter.tag}>
+              {tag}
+            </option>
+          ))}
+        </select>
+      )}
+      <span class="search">
+        <Icon name="search" />
+        <input
+          class="input"
+          type="search"
+          name="search"
+          value={filter.search ?? ""}
+          placeholder="Search hosts"
+          aria-label="Search hosts"
+          data-search=""
+        />
+        <kbd>/</kbd>
+      </span>
+      <noscript>
+        <button type="submit" class="btn small">
+          Apply
+        </button>
+      </noscript>
+    </form>
   );
 }
 
