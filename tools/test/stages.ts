@@ -35,6 +35,8 @@ export const stages: readonly Stage[] = [
   { name: "format", commands: [["biome", "format", "."]], isQuick: true },
   { name: "boundaries", commands: [["node", "tools/boundaries/main.ts"]], isQuick: true },
   { name: "changelog", commands: [["node", "tools/changelog/main.ts", "--check"]], isQuick: true },
+  // Reads what the stage "types" has compiled.
+  { name: "docs", commands: [["node", "tools/docs/main.ts", "--check"]], isQuick: true },
   { name: "unit", commands: [], project: "unit", isQuick: true },
   { name: "build", commands: [["npm", "run", "--silent", "build"]], isQuick: false },
   { name: "stores", commands: [], project: "stores", isQuick: false },
