@@ -18,6 +18,9 @@ RM_SERVER stands in for --server.
 
 const EXIT = { done: 0, failed: 1, usage: 2, removed: 3 } as const;
 
+/** systemd and the demo give us five seconds. */
+const STOP_WITHIN_MS = 4_500;
+
 type Options = ReturnType<typeof parseCommandLine>["values"];
 
 function parseCommandLine(argv: string[]) {
@@ -93,16 +96,25 @@ async function runAgent(options: Options): Promise<number> {
   for (const warning of warnings) process.stderr.write(`${warning}\n`);
   // Node's own flags go along, so that the runner runs as this program does (from source in development).
   const args = [...process.execArgv, process.argv[1] ?? "", "runner"];
+  const deps = await systemDeps();
   const agent = await startAgent(config, {
-    ...(await systemDeps()),
+    ...deps,
     createLog: (redact) => createLog({ level: config.log_level, redact }),
     runnerCommand: { file: process.execPath, args },
   });
-  // Whoever asks twice means now; restic has its runner and is not harmed.
-  const stop = () => void agent.stop();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+  const stopped = new AbortController();
+  const stop = () => {
+    void agent.stop();
+    // Everything on the disk survives a crash, so leaving late work behind is safe; a stop that hangs is not.
+    deps.clock.sleep(STOP_WITHIN_MS, stopped.signal).then(
+      () => process.exit(EXIT.done),
+      () => undefined,
+    );
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
   const end = await agent.ended;
   await agent.stop();
+  stopped.abort();
   if (end.kind === "stopped") return EXIT.done;
   process.stderr.write(
     `The server removed this host: ${end.message} The agent stops; enrol it again to go on.\n`,

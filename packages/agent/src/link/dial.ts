@@ -21,6 +21,8 @@ const FIRST_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 10_000;
 /** After a reject only an update of one side helps: asking every minute is soon enough. */
 const REJECTED_DELAY_MS = 60_000;
+/** A connection that lasted this long was a good one: the next failure begins with the shortest wait again. */
+const GOOD_CONNECTION_MS = 30_000;
 /** Time for the closing frame to leave before the socket is torn down. */
 const CLOSE_GRACE_MS = 500;
 
@@ -61,9 +63,12 @@ export class AgentLink {
   async #run(): Promise<LinkEnd> {
     const { signal } = this.#stopping;
     for (let failures = 0; ; ) {
+      const startedMs = this.#deps.clock.monotonicMs();
       const { delayMs, welcomed, end } = await this.#once(failures);
       if (end !== undefined) return end;
-      failures = welcomed ? 0 : failures + 1;
+      // A server that welcomes and breaks at once (an event it can't store, say) must not be hammered.
+      const good = welcomed && this.#deps.clock.monotonicMs() - startedMs >= GOOD_CONNECTION_MS;
+      failures = good ? 0 : failures + 1;
       if (!(await slept(this.#deps.clock, delayMs, signal))) return { kind: "stopped" };
     }
   }
@@ -78,7 +83,9 @@ export class AgentLink {
       return { delayMs, welcomed: false, end: { kind: "stopped" } };
     }
     if (connected.kind !== "open") {
-      log.warn({ failures: failures + 1 }, sentenceFor(connected));
+      // Warned of ever more rarely: a server that is away for days must not fill the host's log.
+      const level = Number.isInteger(Math.log2(failures + 1)) ? "warn" : "debug";
+      log[level]({ failures: failures + 1 }, sentenceFor(connected));
       const slow = connected.kind === "unauthorized";
       return { delayMs: slow ? MAX_DELAY_MS : delayMs, welcomed: false };
     }

@@ -48,7 +48,8 @@ export class OutboxFile {
     try {
       await writeFully(this.#file, bytes, this.#sizeBytes);
     } catch (error) {
-      await this.#file.truncate(this.#sizeBytes);
+      // If even this fails, the next append writes over the rest, and what sticks out is skipped when loading.
+      await this.#file.truncate(this.#sizeBytes).catch(() => undefined);
       throw error;
     }
     this.#sizeBytes += bytes.length;

@@ -1,5 +1,5 @@
 /** The outbox over crashes, refusals, full disks and servers that forget. */
-import { appendFile, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -319,6 +319,26 @@ describe("what is dropped and what never is", () => {
 });
 
 describe("a disk that can't be written", () => {
+  test("because it is full is told in words, and the outbox works again when there is room", async () => {
+    const first = await openOutbox();
+    await first.append(started);
+    await sent(first);
+    await first.ack(1);
+    await first.close();
+    const path = await eventFile();
+    await rm(path);
+    await symlink("/dev/full", path);
+    const full = await openOutbox();
+    await expect(full.append(finish)).rejects.toMatchObject({
+      code: "outbox.write_failed",
+      message: expect.stringContaining("ENOSPC"),
+    });
+    expect(full.lastSeq).toBe(1);
+    await rm(path);
+    const again = await openOutbox();
+    expect(await again.append(finish)).toEqual({ kind: "stored", seq: 2 });
+  });
+
   test("is an error that says what to do, and nothing is counted", async () => {
     const outbox = await openOutbox();
     await fill(outbox, 1);
