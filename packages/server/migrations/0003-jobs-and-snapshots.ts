@@ -27,8 +27,11 @@ async function createJobs({ schema }: Db): Promise<void> {
     .addColumn("exit_code", "bigint")
     // How many lines the log has, once the agent said so; the log is complete when that many are stored.
     .addColumn("log_lines", "bigint")
+    .addColumn("log_pruned_at", "bigint")
     .execute();
   await schema.createIndex("jobs_by_host").on("jobs").columns(["host_id", "created_at"]).execute();
+  // The oldest job that still has its log is found for every log that is removed.
+  await schema.createIndex("jobs_by_end").on("jobs").columns(["log_pruned_at", "finished_at"]).execute();
   await schema.createIndex("jobs_by_status").on("jobs").columns(["status", "host_id"]).execute();
 }
 

@@ -98,6 +98,18 @@ const declared = [
       "The key that seals stored secrets, created 0600 at the first start; secret.key in the data folder when unset.",
   },
   {
+    name: "RM_JOB_LOG_DAYS",
+    schema: z.coerce
+      .number("must be a number of days")
+      .int("must be whole days")
+      .min(0, "must not be negative"),
+    type: "days",
+    default: "90",
+    secret: false,
+    sentence:
+      "How long the log lines of a finished job are kept; 0 keeps them for ever. The job itself stays.",
+  },
+  {
     name: "RM_LOG_LEVEL",
     schema: logLevel,
     type: "pino level",
@@ -119,6 +131,8 @@ export interface Config {
   trustedProxies: string[];
   cookieSecure: boolean;
   secretKeyFile: string;
+  /** Days; 0 keeps job logs for ever. */
+  jobLogDays: number;
   logLevel: string;
 }
 
@@ -201,6 +215,7 @@ export function parseConfig(environment: Record<string, string | undefined>, fil
     trustedProxies: read("RM_TRUSTED_PROXY"),
     cookieSecure: read("RM_COOKIE_SECURE"),
     secretKeyFile: keyFile ? (isAbsolute(keyFile) ? keyFile : resolve(keyFile)) : join(dataDir, "secret.key"),
+    jobLogDays: read("RM_JOB_LOG_DAYS"),
     logLevel: read("RM_LOG_LEVEL"),
   };
 }

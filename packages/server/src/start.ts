@@ -26,7 +26,13 @@ import {
 import { registerJobRoutes } from "./features/jobs/jobs.api.ts";
 import { registerJobPages } from "./features/jobs/jobs.pages.tsx";
 import { registerJobStream } from "./features/jobs/jobs.stream.ts";
-import { createJobEventHandlers, JobDispatcher, LiveProgress, queueFirstInit } from "./features/jobs/jobs.ts";
+import {
+  createJobEventHandlers,
+  JobDispatcher,
+  LiveProgress,
+  LogRetention,
+  queueFirstInit,
+} from "./features/jobs/jobs.ts";
 import { countLosses } from "./features/overview/host-page.ts";
 import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
@@ -191,7 +197,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, repositories, deletion });
   connectEvents(ground, hub, log);
-  return [dispatcher, hub];
+  return [dispatcher, hub, new LogRetention({ ...shared, keepDays: config.jobLogDays })];
 }
 
 function createHub(ground: Ground, progress: LiveProgress, dispatcher: () => JobDispatcher): AgentHub {

@@ -19,9 +19,9 @@ import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
 import { serverVersion } from "../../platform/version.ts";
 import { type Host, hostChanged, offlineAfterMs, recordHello, touchHosts } from "../hosts/hosts.ts";
+import { agentConnected, agentDisconnected, type LinkHandlers } from "./agent-link.contract.ts";
 import { AgentSession } from "./agent-link.session.ts";
 import { findAckedSeq } from "./agent-link.store.ts";
-import { agentConnected, agentDisconnected, type LinkHandlers } from "./agent-link.ts";
 
 /** Three fit into the 90 s after which a host counts as offline: one may be lost without a false alarm. */
 export const heartbeatIntervalMs = 25_000;

@@ -17,8 +17,8 @@ import type { Logger } from "pino";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { Host } from "../hosts/hosts.ts";
+import type { AfterCommit, EventHandler, LinkHandlers } from "./agent-link.contract.ts";
 import { saveAckedSeq } from "./agent-link.store.ts";
-import type { AfterCommit, EventHandler, LinkHandlers } from "./agent-link.ts";
 
 /** Beyond this much waiting the socket is paused. A frame is at most 1 MiB. */
 const maxWaitingBytes = 4 * maxFrameBytes;

@@ -1,48 +1,10 @@
-/**
- * The agents' connections. Knows how to shake hands, to order and to acknowledge, and which session belongs to
- * which host; knows no job: what an event means is told by the table of handlers that start.ts hands in.
- */
-import type {
-  CommandAck,
-  DurableEvent,
-  JobProgress,
-  KnownJob,
-  ServerMessage,
-} from "@restic-manager/protocol";
-import type { Db } from "../../platform/db/db.ts";
-import { topic } from "../../platform/events.ts";
-import type { Host } from "../hosts/hosts.ts";
-
+/** THE ONLY public file of the agents' connections. */
+export {
+  type AfterCommit,
+  agentConnected,
+  agentDisconnected,
+  type EventHandler,
+  type EventHandlers,
+  type LinkHandlers,
+} from "./agent-link.contract.ts";
 export { AgentHub, type AgentHubDeps } from "./agent-link.hub.ts";
-
-/** An agent is welcomed, has its configuration and is ready for commands. */
-export const agentConnected = topic<{ hostId: string; jobs: KnownJob[] }>("agent-link.connected");
-export const agentDisconnected = topic<{ hostId: string }>("agent-link.disconnected");
-
-/** What to do once the transaction that stored an event is committed. */
-export type AfterCommit = () => void;
-
-/**
- * Stores what an event says. Runs in the transaction that also records the event as received: both or neither.
- * MUST be idempotent only within one stream; the link never hands in the same event twice.
- * @throws AppError to refuse this event for good, such as one of an unknown job; any other error makes the
- * agent send it again later.
- */
-export type EventHandler<T extends DurableEvent["type"]> = (
-  tx: Db,
-  host: Host,
-  event: Extract<DurableEvent, { type: T }>,
-) => Promise<AfterCommit | undefined>;
-
-export type EventHandlers = { [T in DurableEvent["type"]]: EventHandler<T> };
-
-/** What the link needs from slices above it. */
-export interface LinkHandlers {
-  events: EventHandlers;
-  onCommandAck(host: Host, ack: CommandAck): Promise<void>;
-  onProgress(host: Host, progress: JobProgress): void;
-  /** The host's agent connects for the first time ever; runs before it is sent anything. */
-  onFirstConnect(host: Host): Promise<void>;
-  /** Messages that must reach the agent before any command: its configuration. */
-  configurationOf(host: Host): Promise<ServerMessage[]>;
-}

@@ -1,86 +1,15 @@
 /** Jobs as JSON, and their logs as downloads that stream. */
 import { Readable } from "node:stream";
-import type { JobSpec } from "@restic-manager/protocol";
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
-import { AppError } from "../../platform/errors.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
-import { getHost, type Host, isOnline } from "../hosts/hosts.ts";
+import { getHost } from "../hosts/hosts.ts";
+import { cancelJob, getJob, type Job, jobStatuses } from "./job.ts";
 import { streamLog } from "./jobs.log.ts";
-import type { LiveProgress } from "./jobs.progress.ts";
-import {
-  cancelJob,
-  countJobs,
-  createJobs,
-  getJob,
-  type Job,
-  type JobsDeps,
-  jobStatuses,
-  listJobs,
-} from "./jobs.ts";
+import { countJobs, listJobs } from "./jobs.store.ts";
 import { toWireJob, wireJob } from "./jobs.wire.ts";
-
-/** What a client may ask a host to do. Kinds are added as the product learns them. */
-export const runRequest = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("init") }),
-  /** Without a group: every group of the host. */
-  z.strictObject({ kind: z.literal("backup"), source_group_id: z.string().optional() }),
-]);
-export type RunRequest = z.infer<typeof runRequest>;
-
-export interface JobApiDeps extends JobsDeps {
-  progress: LiveProgress;
-  /** Turns a wish into specs, one for each job; from slices that know source groups. */
-  specsOf(host: Host, request: RunRequest): Promise<JobSpec[]>;
-}
-
-/**
- * Run now. Never queued for a host that is away: the person who asked is watching.
- * @throws AppError `hosts.not_found`, `hosts.offline`
- */
-export async function runNow(
-  deps: JobApiDeps,
-  input: { hostId: string; request: RunRequest; actor: Job["actor"] },
-): Promise<Job[]> {
-  const host = await getHost(deps.db, input.hostId);
-  if (!isOnline(host, deps.clock.now())) {
-    throw new AppError(
-      "conflict",
-      "hosts.offline",
-      `${host.name} is offline. Start its agent, then run the job again.`,
-    );
-  }
-  const specs = await deps.specsOf(host, input.request);
-  return createJobs(
-    deps,
-    specs.map((spec) => ({ hostId: host.id, spec, actor: input.actor })),
-  );
-}
-
-/**
- * A finished job's operation once more, with the source group as it is now.
- * @throws AppError as runNow, and `jobs.not_found`
- */
-export async function runAgain(
-  deps: JobApiDeps,
-  input: { jobId: string; actor: Job["actor"] },
-): Promise<Job[]> {
-  const job = await getJob(deps.db, input.jobId);
-  const host = await getHost(deps.db, job.hostId);
-  const request: RunRequest = job.kind === "init" ? { kind: "init" } : { kind: "backup" };
-  const specs = await deps.specsOf(host, request);
-  const same = specs.find((spec) => spec.kind !== "backup" || spec.source_group === job.sourceGroup);
-  if (!same) throw new AppError("conflict", "sources.not_found", "This job's source group no longer exists.");
-  if (!isOnline(host, deps.clock.now())) {
-    throw new AppError(
-      "conflict",
-      "hosts.offline",
-      `${host.name} is offline. Start its agent, then run the job again.`,
-    );
-  }
-  return createJobs(deps, [{ hostId: host.id, spec: same, actor: input.actor }]);
-}
+import { type RunDeps, runNow, runRequest } from "./run-now.ts";
 
 const jobParams = z.object({ jobId: z.string().max(64) });
 const hostParams = z.object({ hostId: z.string().max(64) });
@@ -92,7 +21,7 @@ const listQuery = z.object({
 });
 const pageSize = 50;
 
-export function registerJobRoutes(app: App, deps: JobApiDeps): void {
+export function registerJobRoutes(app: App, deps: RunDeps): void {
   const wire = (job: Job) => toWireJob(job, deps.progress.find(job.id));
   const list = async (filter: { hostId?: string }, query: z.output<typeof listQuery>) => {
     const { page, status, kind } = query;
@@ -128,7 +57,7 @@ export function registerJobRoutes(app: App, deps: JobApiDeps): void {
   registerLogDownloads(app, deps);
 }
 
-function registerJobVerbs(app: App, deps: JobApiDeps): void {
+function registerJobVerbs(app: App, deps: RunDeps): void {
   const accepted = z.object({ job_id: z.string(), job_ids: z.array(z.string()) });
   apiRoute(app, {
     method: "POST",
@@ -159,7 +88,7 @@ function registerJobVerbs(app: App, deps: JobApiDeps): void {
   });
 }
 
-function registerLogDownloads(app: App, deps: JobApiDeps): void {
+function registerLogDownloads(app: App, deps: RunDeps): void {
   const send = async (reply: FastifyReply, jobId: string, ending: "txt" | "ndjson", type: string) => {
     const job = await getJob(deps.db, jobId);
     const print = ending === "txt" ? printText : (line: object) => JSON.stringify(line);

@@ -7,7 +7,6 @@ import type { Logger } from "pino";
 import { inTransaction } from "../../platform/db/db.ts";
 import { type AgentHub, agentConnected } from "../agent-link/agent-link.ts";
 import type { Host } from "../hosts/hosts.ts";
-import * as store from "./jobs.store.ts";
 import {
   announce,
   isFinal,
@@ -16,7 +15,8 @@ import {
   jobCancelRequested,
   jobChanged,
   moveJob,
-} from "./jobs.ts";
+} from "./job.ts";
+import * as store from "./jobs.store.ts";
 
 /** How long an agent may take to acknowledge before the command is sent again. */
 const acknowledgeWithinMs = 15_000;

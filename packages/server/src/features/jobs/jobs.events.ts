@@ -6,10 +6,10 @@ import { AppError } from "../../platform/errors.ts";
 import type { AfterCommit } from "../agent-link/agent-link.ts";
 import { recordAudit } from "../audit/audit.ts";
 import type { Host } from "../hosts/hosts.ts";
+import { announce, isFinal, type Job, type JobsDeps, jobLogGrew, moveJob } from "./job.ts";
 import { appendLog } from "./jobs.log.ts";
 import type { LiveProgress } from "./jobs.progress.ts";
 import * as store from "./jobs.store.ts";
-import { announce, isFinal, type Job, type JobsDeps, jobLogGrew, moveJob } from "./jobs.ts";
 
 export function createJobEventHandlers(deps: JobsDeps & { progress: LiveProgress }) {
   return {

@@ -1,54 +1,30 @@
 /** The pages of jobs: the list, one job live, and the forms that cancel it or run it again. */
-import type { Progress as WireProgress } from "@restic-manager/protocol";
 import { z } from "zod";
 import { fromInstant } from "../../platform/clock.ts";
 import { AppError } from "../../platform/errors.ts";
-import type { Progress } from "../../platform/html/progress.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import type { PageOf } from "../../platform/http/page-context.ts";
 import { type App, pageRoute, requireIdentity } from "../../platform/http/route.ts";
 import { findHost, listHosts } from "../hosts/hosts.ts";
+import { cancelJob, getJob, isFinal, type Job, type JobStatus } from "./job.ts";
 import {
   type JobListProps,
   type JobRow,
   renderJobListFragment,
   renderJobListPage,
 } from "./job-list.views.tsx";
-import { type JobApiDeps, runAgain } from "./jobs.api.ts";
+import { rowOf, toViewProgress, viewActor } from "./job-rows.ts";
 import { explainError } from "./jobs.explain.ts";
 import { countLogLines, readLog } from "./jobs.log.ts";
-import { findActiveJob, type JobFilter } from "./jobs.store.ts";
-import { cancelJob, countJobs, getJob, isFinal, type Job, type JobStatus, listJobs } from "./jobs.ts";
+import { countJobs, findActiveJob, type JobFilter, listJobs } from "./jobs.store.ts";
 import { type JobPageProps, renderJobFragment, renderJobPage } from "./jobs.views.tsx";
+import { type RunDeps, runAgain } from "./run-now.ts";
 
 const pageSize = 50;
 /** Shown to a reader without scripts; others stream the log. */
 const previewLines = 200;
 
-/** Progress as pages show it. restic's totals are still growing until its scan is done: 0 means not known yet. */
-export function toViewProgress(progress: WireProgress | null): Progress | null {
-  if (!progress) return null;
-  const known = progress.total_bytes > 0;
-  return {
-    share: known ? progress.percent_done : null,
-    totalFiles: known ? progress.total_files : null,
-    filesDone: progress.files_done,
-    totalBytes: known ? progress.total_bytes : null,
-    bytesDone: progress.bytes_done,
-    errorCount: progress.error_count,
-    currentFiles: progress.current_files,
-    remainingMs: progress.seconds_remaining === null ? null : progress.seconds_remaining * 1000,
-    bytesPerSecond: progress.bytes_per_second,
-  };
-}
-
-/** Agents act only through jobs that somebody else ordered, so an actor here is never one. */
-export const viewActor = (job: Job): JobPageProps["actor"] => ({
-  kind: job.actor.kind === "agent" ? "system" : job.actor.kind,
-  name: job.actor.name,
-});
-
-async function pageProps(deps: JobApiDeps, jobId: string): Promise<JobPageProps> {
+async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
   const job = await getJob(deps.db, jobId);
   const host = await findHost(deps.db, job.hostId);
   const { summary } = job;
@@ -79,7 +55,7 @@ async function pageProps(deps: JobApiDeps, jobId: string): Promise<JobPageProps>
   };
 }
 
-async function waitsFor(deps: JobApiDeps, job: Job): Promise<string> {
+async function waitsFor(deps: RunDeps, job: Job): Promise<string> {
   const active = await findActiveJob(deps.db, job.hostId);
   if (active && active.id !== job.id) {
     return `the ${active.kind} job${active.sourceGroup ? ` of ${active.sourceGroup}` : ""} before it on this host`;
@@ -87,7 +63,7 @@ async function waitsFor(deps: JobApiDeps, job: Job): Promise<string> {
   return "the host's agent to connect";
 }
 
-async function logPreview(deps: JobApiDeps, jobId: string): Promise<JobPageProps["log"]> {
+async function logPreview(deps: RunDeps, jobId: string): Promise<JobPageProps["log"]> {
   const lineCount = await countLogLines(deps.db, jobId);
   const preview: JobPageProps["log"]["preview"][number][] = [];
   let next = Math.max(1, lineCount - previewLines + 1);
@@ -116,7 +92,7 @@ const statusesOf: Record<"live" | "failed" | "warning" | "succeeded", JobStatus[
   succeeded: ["succeeded"],
 };
 
-async function listProps(deps: JobApiDeps, query: z.output<typeof listQuery>): Promise<JobListProps> {
+async function listProps(deps: RunDeps, query: z.output<typeof listQuery>): Promise<JobListProps> {
   const hosts = new Map((await listHosts(deps.db)).map((host) => [host.id, host]));
   const wanted = query.host ? [...hosts.values()].find((host) => host.name === query.host) : undefined;
   const filter: JobFilter = {
@@ -139,24 +115,9 @@ async function listProps(deps: JobApiDeps, query: z.output<typeof listQuery>): P
   return { jobs: rows, page, filter: shown, kinds: ["backup", "init"] };
 }
 
-/** What every list of jobs shows. */
-export function rowOf(deps: Pick<JobApiDeps, "progress">, job: Job) {
-  return {
-    id: job.id,
-    kind: job.kind,
-    status: job.status,
-    subject: job.sourceGroup,
-    actor: viewActor(job),
-    createdAt: job.createdAt,
-    startedAt: job.startedAt,
-    finishedAt: job.finishedAt,
-    share: toViewProgress(deps.progress.find(job.id))?.share ?? null,
-  };
-}
-
 const jobParams = z.object({ jobId: z.string().max(64) });
 
-export function registerJobPages(app: App, deps: JobApiDeps & { page: PageOf }): void {
+export function registerJobPages(app: App, deps: RunDeps & { page: PageOf }): void {
   pageRoute(app, {
     method: "GET",
     url: "/jobs",
@@ -191,7 +152,7 @@ export function registerJobPages(app: App, deps: JobApiDeps & { page: PageOf }):
   registerJobForms(app, deps);
 }
 
-function registerJobForms(app: App, deps: JobApiDeps & { page: PageOf }): void {
+function registerJobForms(app: App, deps: RunDeps & { page: PageOf }): void {
   pageRoute(app, {
     method: "POST",
     url: "/jobs/:jobId/cancel",

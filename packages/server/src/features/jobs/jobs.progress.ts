@@ -4,7 +4,7 @@
  */
 import type { JobProgress, Progress } from "@restic-manager/protocol";
 import type { EventBus } from "../../platform/events.ts";
-import { isFinal, jobChanged, jobProgressed } from "./jobs.ts";
+import { isFinal, jobChanged, jobProgressed } from "./job.ts";
 
 /** More jobs than any fleet runs at once; a stolen host that invents job ids must not grow our memory. */
 const maxJobs = 20_000;

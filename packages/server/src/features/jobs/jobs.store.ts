@@ -2,7 +2,7 @@
 import type { ExpressionBuilder } from "kysely";
 import type { Db } from "../../platform/db/db.ts";
 import type { Actor } from "../../platform/http/identity.ts";
-import type { Job, JobPatch, JobStatus } from "./jobs.ts";
+import type { Job, JobPatch, JobStatus } from "./job.ts";
 
 interface JobRow {
   id: string;
@@ -26,6 +26,7 @@ interface JobRow {
   error: string | null;
   exit_code: number | null;
   log_lines: number | null;
+  log_pruned_at: number | null;
 }
 type Tables = { jobs: JobRow };
 
@@ -57,6 +58,7 @@ function toJob(row: JobRow): Job {
     error: parse(row.error),
     exitCode: row.exit_code,
     logLines: row.log_lines,
+    logPrunedAt: row.log_pruned_at,
   };
 }
 

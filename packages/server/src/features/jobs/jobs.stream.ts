@@ -10,9 +10,9 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
 import type { App } from "../../platform/http/route.ts";
+import { getJob, isFinal, type Job, jobChanged, jobLogGrew, jobProgressed } from "./job.ts";
 import { countLogLines, readLog } from "./jobs.log.ts";
 import type { LiveProgress } from "./jobs.progress.ts";
-import { getJob, isFinal, type Job, jobChanged, jobLogGrew, jobProgressed } from "./jobs.ts";
 import { toWireJob } from "./jobs.wire.ts";
 
 /** So much may wait in a socket before the next lines are read from the database. */
@@ -134,6 +134,7 @@ class JobReader {
   }
 
   private async isComplete(job: Job): Promise<boolean> {
+    if (job.logPrunedAt !== null) return true;
     const stored = await countLogLines(this.deps.db, job.id);
     return this.nextLine > stored && (job.logLines === null || stored >= job.logLines);
   }

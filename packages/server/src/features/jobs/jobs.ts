@@ -1,226 +1,25 @@
 /**
- * Jobs: one run of one restic operation on one host. The row is the truth: it is written before anything is
- * sent, and its status changes only along `transitions`, by compare-and-set on (status, attempt).
+ * THE ONLY public file of jobs: what other slices may use. The rules are in job.ts, what runs beside the requests in
+ * jobs.dispatch.ts and jobs.retention.ts.
  */
-import type { BackupSummary, JobError, JobSpec, Progress } from "@restic-manager/protocol";
-import type { Clock } from "../../platform/clock.ts";
-import { type Db, inTransaction } from "../../platform/db/db.ts";
-import { AppError } from "../../platform/errors.ts";
-import { type EventBus, topic } from "../../platform/events.ts";
-import { type Actor, systemActor } from "../../platform/http/identity.ts";
-import { newId } from "../../platform/random.ts";
-import { recordAudit } from "../audit/audit.ts";
-import { getHost, type Host } from "../hosts/hosts.ts";
-import * as store from "./jobs.store.ts";
-
-export { type JobApiDeps, type RunRequest, runNow } from "./jobs.api.ts";
+export {
+  cancelJob,
+  createJobs,
+  getJob,
+  isFinal,
+  type Job,
+  type JobStatus,
+  type JobsDeps,
+  jobChanged,
+  jobStatuses,
+  moveJob,
+  queueFirstInit,
+  transitions,
+} from "./job.ts";
+export { rowOf, toViewProgress } from "./job-rows.ts";
 export { JobDispatcher } from "./jobs.dispatch.ts";
 export { createJobEventHandlers } from "./jobs.events.ts";
-export { rowOf, toViewProgress } from "./jobs.pages.tsx";
 export { LiveProgress } from "./jobs.progress.ts";
+export { LogRetention } from "./jobs.retention.ts";
 export { countJobs, findActiveJob, findJob, listJobs, listLatestJobs } from "./jobs.store.ts";
-
-export const jobStatuses = [
-  "queued",
-  "dispatched",
-  "running",
-  "succeeded",
-  "warning",
-  "failed",
-  "cancelled",
-  "lost",
-  "expired",
-] as const;
-export type JobStatus = (typeof jobStatuses)[number];
-
-/** Which status may follow which. Everything else is refused by `moveJob`; final statuses have no way out. */
-export const transitions: Record<JobStatus, readonly JobStatus[]> = {
-  queued: ["dispatched", "cancelled", "expired"],
-  dispatched: ["queued", "running", "failed", "cancelled", "lost", "expired"],
-  running: ["succeeded", "warning", "failed", "cancelled", "lost"],
-  succeeded: [],
-  warning: [],
-  failed: [],
-  cancelled: [],
-  lost: [],
-  expired: [],
-};
-
-export const isFinal = (status: JobStatus): boolean => transitions[status].length === 0;
-
-export interface Job {
-  id: string;
-  hostId: string;
-  kind: JobSpec["kind"];
-  status: JobStatus;
-  /** Counts dispatches from 1; 0 while never dispatched. Events of another attempt are not this job's. */
-  attempt: number;
-  sourceGroup: string | null;
-  spec: JobSpec;
-  actor: Actor;
-  createdAt: number;
-  dispatchedAt: number | null;
-  acknowledgedAt: number | null;
-  startedAt: number | null;
-  finishedAt: number | null;
-  cancelRequestedAt: number | null;
-  /** How far it came, stored when it ended; while it runs see LiveProgress. */
-  progress: Progress | null;
-  summary: BackupSummary | null;
-  error: JobError | null;
-  exitCode: number | null;
-  /** How many lines its log has; null until the agent said so. */
-  logLines: number | null;
-}
-
-export interface JobsDeps {
-  db: Db;
-  clock: Clock;
-  bus: EventBus;
-}
-
-/** A job's row changed. */
-export const jobChanged = topic<{ jobId: string; hostId: string; status: JobStatus }>("jobs.changed");
-/** Lines were added to a job's log. */
-export const jobLogGrew = topic<{ jobId: string }>("jobs.log_grew");
-/** A running job told how far it is. */
-export const jobProgressed = topic<{ jobId: string; progress: Progress }>("jobs.progressed");
-/** A job shall be stopped on its host. */
-export const jobCancelRequested = topic<{ jobId: string; hostId: string }>("jobs.cancel_requested");
-
-/** @throws AppError `jobs.not_found` */
-export async function getJob(db: Db, jobId: string): Promise<Job> {
-  const job = await store.findJob(db, jobId);
-  if (!job)
-    throw new AppError("not_found", "jobs.not_found", "This job does not exist, or its host was removed.");
-  return job;
-}
-
-export interface NewJob {
-  hostId: string;
-  spec: JobSpec;
-  actor: Actor;
-}
-
-/**
- * Writes jobs as queued, each with its audit entry, all or none; the dispatcher sends them when their turn comes.
- * @throws AppError `hosts.not_found`
- */
-export async function createJobs(deps: JobsDeps, newJobs: NewJob[]): Promise<Job[]> {
-  const at = deps.clock.now();
-  const jobs = newJobs.map((input) => makeJob(input, at));
-  await inTransaction(deps.db, async (tx) => {
-    for (const job of jobs) {
-      const host = await getHost(tx, job.hostId);
-      await store.insertJob(tx, job);
-      await recordAudit(tx, {
-        at,
-        actor: job.actor,
-        action: "job.create",
-        target: { kind: "host", id: host.id, name: host.name },
-        payload: { job_id: job.id, kind: job.kind, source_group: job.sourceGroup },
-      });
-    }
-  });
-  for (const job of jobs) announce(deps.bus, job);
-  return jobs;
-}
-
-function makeJob({ hostId, spec, actor }: NewJob, at: number): Job {
-  return {
-    id: newId(at),
-    hostId,
-    kind: spec.kind,
-    status: "queued",
-    attempt: 0,
-    sourceGroup: spec.kind === "backup" ? spec.source_group : null,
-    spec,
-    actor,
-    createdAt: at,
-    dispatchedAt: null,
-    acknowledgedAt: null,
-    startedAt: null,
-    finishedAt: null,
-    cancelRequestedAt: null,
-    progress: null,
-    summary: null,
-    error: null,
-    exitCode: null,
-    logLines: null,
-  };
-}
-
-/** A repository is made, or found to exist, by the host that first uses it. */
-export async function queueFirstInit(deps: JobsDeps, host: Host): Promise<void> {
-  if (host.repositoryId === null) return;
-  await createJobs(deps, [{ hostId: host.id, spec: { kind: "init" }, actor: systemActor }]);
-}
-
-/** What a move may write besides the status. */
-export type JobPatch = Partial<
-  Pick<
-    Job,
-    | "dispatchedAt"
-    | "acknowledgedAt"
-    | "startedAt"
-    | "finishedAt"
-    | "progress"
-    | "summary"
-    | "error"
-    | "exitCode"
-    | "logLines"
-  >
-> & { attempt?: number };
-
-/**
- * The only way to change a status: compare-and-set on the status and attempt that the caller saw.
- * @returns the job as it is now, or null when somebody else moved it first
- * @throws AppError `jobs.transition_invalid` for a move that the table does not have: a mistake of ours
- */
-export async function moveJob(tx: Db, job: Job, to: JobStatus, patch: JobPatch = {}): Promise<Job | null> {
-  if (!transitions[job.status].includes(to)) {
-    throw new AppError("internal", "jobs.transition_invalid", `A job can't go from ${job.status} to ${to}.`);
-  }
-  const moved = await store.updateJob(tx, job, { ...patch, status: to });
-  return moved ? { ...job, ...patch, status: to } : null;
-}
-
-/** Tells listeners that a job's row changed; call it after the commit. */
-export function announce(bus: EventBus, job: Job): void {
-  bus.emit(jobChanged, { jobId: job.id, hostId: job.hostId, status: job.status });
-}
-
-/** What became of a wish to cancel. */
-export type CancelOutcome = "cancelled" | "requested" | "already_finished";
-
-/**
- * Cancels a job in whatever status it is: one that was never sent is cancelled at once, a live one is stopped by
- * its agent (now, or when it is back), a finished one stays as it is.
- * @throws AppError `jobs.not_found`
- */
-export async function cancelJob(
-  deps: JobsDeps,
-  input: { jobId: string; actor: Actor },
-): Promise<CancelOutcome> {
-  const at = deps.clock.now();
-  const { job, outcome } = await inTransaction(deps.db, async (tx) => {
-    const before = await getJob(tx, input.jobId);
-    if (isFinal(before.status)) return { job: before, outcome: "already_finished" as const };
-    await recordAudit(tx, {
-      at,
-      actor: input.actor,
-      action: "job.cancel",
-      target: { kind: "job", id: before.id, name: before.kind },
-      payload: { host_id: before.hostId, status: before.status },
-    });
-    if (before.status === "queued") {
-      const moved = await moveJob(tx, before, "cancelled", { finishedAt: at });
-      if (moved) return { job: moved, outcome: "cancelled" as const };
-    }
-    await store.markCancelRequested(tx, before.id, at);
-    return { job: before, outcome: "requested" as const };
-  });
-  if (outcome !== "already_finished") announce(deps.bus, job);
-  if (outcome === "requested") deps.bus.emit(jobCancelRequested, { jobId: job.id, hostId: job.hostId });
-  return outcome;
-}
+export { type RunDeps, type RunRequest, runNow } from "./run-now.ts";

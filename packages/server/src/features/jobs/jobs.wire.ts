@@ -1,7 +1,7 @@
 /** A job as JSON: the one place that maps names to snake_case. */
 import { z } from "zod";
 import { toInstant } from "../../platform/clock.ts";
-import type { Job } from "./jobs.ts";
+import type { Job } from "./job.ts";
 
 const when = z.string().nullable();
 
@@ -22,6 +22,7 @@ export const wireJob = z.object({
   error: z.unknown(),
   exit_code: z.number().nullable(),
   log_lines: z.number().nullable(),
+  log_pruned_at: when,
 });
 export type WireJob = z.infer<typeof wireJob>;
 
@@ -46,5 +47,6 @@ export function toWireJob(job: Job, progress: Job["progress"]): WireJob {
     error: job.error,
     exit_code: job.exitCode,
     log_lines: job.logLines,
+    log_pruned_at: orNull(job.logPrunedAt),
   };
 }

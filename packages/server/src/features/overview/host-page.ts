@@ -1,6 +1,6 @@
 /** Everything one host's page shows, with the data of the open tab only. */
 import { getHost, type Host } from "../hosts/hosts.ts";
-import { countJobs, type Job, type JobApiDeps, listJobs, rowOf } from "../jobs/jobs.ts";
+import { countJobs, type Job, listJobs, type RunDeps, rowOf } from "../jobs/jobs.ts";
 import { type RepositoriesDeps, redactedCredentials } from "../repositories/repositories.ts";
 import { countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
 import { listSourceGroups } from "../sources/sources.ts";
@@ -22,7 +22,7 @@ export interface HostPageQuery {
   page: number;
 }
 
-type Deps = OverviewDeps & JobApiDeps & { repositories: RepositoriesDeps };
+type Deps = OverviewDeps & RunDeps & { repositories: RepositoriesDeps };
 
 const pageSize = 50;
 

@@ -5,7 +5,7 @@ import { actorOf } from "../../platform/http/identity.ts";
 import type { PageOf } from "../../platform/http/page-context.ts";
 import { type App, type Call, pageRoute, requireIdentity } from "../../platform/http/route.ts";
 import { type DeleteHostDeps, deleteHost } from "../hosts/hosts.ts";
-import { type JobApiDeps, type RunRequest, runNow } from "../jobs/jobs.ts";
+import { type RunDeps, type RunRequest, runNow } from "../jobs/jobs.ts";
 import { editCredentials, type RepositoriesDeps } from "../repositories/repositories.ts";
 import { type HostPageProps, renderHostFragment, renderHostPage } from "./host.views.tsx";
 import { getHostPage, type HostPageQuery, hostTabs } from "./host-page.ts";
@@ -21,7 +21,7 @@ import {
 import { type DashboardProps, renderDashboardFragment, renderDashboardPage } from "./overview.views.tsx";
 
 export type OverviewPageDeps = OverviewDeps &
-  JobApiDeps & { page: PageOf; repositories: RepositoriesDeps; deletion: DeleteHostDeps };
+  RunDeps & { page: PageOf; repositories: RepositoriesDeps; deletion: DeleteHostDeps };
 
 /** Filters come from the URL and never fail: what makes no sense is left out. */
 const dashboardQuery = z.object({

@@ -8,8 +8,8 @@ import type { Db } from "../../platform/db/db.ts";
 import { type Host, isOnline, listHosts } from "../hosts/hosts.ts";
 import { type Job, type JobStatus, type LiveProgress, listLatestJobs, toViewProgress } from "../jobs/jobs.ts";
 import { type SnapshotTotals, sumSnapshots } from "../snapshots/snapshots.ts";
+import type { FleetFigures } from "./fleet-tiles.views.tsx";
 import type { HostCondition, HostFilter, HostRow, HostSort } from "./host-table.views.tsx";
-import type { FleetFigures } from "./overview.views.tsx";
 
 export interface OverviewDeps {
   db: Db;

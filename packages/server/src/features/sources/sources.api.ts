@@ -4,7 +4,7 @@ import { toInstant } from "../../platform/clock.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
 import { getHost } from "../hosts/hosts.ts";
-import { type JobApiDeps, runNow } from "../jobs/jobs.ts";
+import { type RunDeps, runNow } from "../jobs/jobs.ts";
 import { listSourceGroups } from "./sources.store.ts";
 
 const hostParams = z.object({ hostId: z.string().max(64) });
@@ -17,7 +17,7 @@ const wireGroup = z.object({
   created_at: z.string(),
 });
 
-export function registerSourceRoutes(app: App, deps: JobApiDeps): void {
+export function registerSourceRoutes(app: App, deps: RunDeps): void {
   apiRoute(app, {
     method: "GET",
     url: "/api/hosts/:hostId/source-groups",

@@ -1,0 +1,44 @@
+/** Jobs in the shapes of pages: what every list and every page of a job shows alike. */
+import type { Progress as WireProgress } from "@restic-manager/protocol";
+import type { Progress } from "../../platform/html/progress.ts";
+import type { Job } from "./job.ts";
+import type { LiveProgress } from "./jobs.progress.ts";
+import type { JobPageProps } from "./jobs.views.tsx";
+
+/** Progress as pages show it. restic's totals are still growing until its scan is done: 0 means not known yet. */
+export function toViewProgress(progress: WireProgress | null): Progress | null {
+  if (!progress) return null;
+  const known = progress.total_bytes > 0;
+  return {
+    share: known ? progress.percent_done : null,
+    totalFiles: known ? progress.total_files : null,
+    filesDone: progress.files_done,
+    totalBytes: known ? progress.total_bytes : null,
+    bytesDone: progress.bytes_done,
+    errorCount: progress.error_count,
+    currentFiles: progress.current_files,
+    remainingMs: progress.seconds_remaining === null ? null : progress.seconds_remaining * 1000,
+    bytesPerSecond: progress.bytes_per_second,
+  };
+}
+
+/** Agents act only through jobs that somebody else ordered, so an actor here is never one. */
+export const viewActor = (job: Job): JobPageProps["actor"] => ({
+  kind: job.actor.kind === "agent" ? "system" : job.actor.kind,
+  name: job.actor.name,
+});
+
+/** What every list of jobs shows. */
+export function rowOf(deps: { progress: LiveProgress }, job: Job) {
+  return {
+    id: job.id,
+    kind: job.kind,
+    status: job.status,
+    subject: job.sourceGroup,
+    actor: viewActor(job),
+    createdAt: job.createdAt,
+    startedAt: job.startedAt,
+    finishedAt: job.finishedAt,
+    share: toViewProgress(deps.progress.find(job.id))?.share ?? null,
+  };
+}

@@ -1,0 +1,68 @@
+/** Removing old logs: the right ones, in slices, and the job says that its log is gone. */
+import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { pino } from "pino";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { EventBus } from "../../platform/events.ts";
+import { systemActor } from "../../platform/http/identity.ts";
+import { newId } from "../../platform/random.ts";
+import { createHost } from "../hosts/hosts.ts";
+import { appendLog, countLogLines } from "./jobs.log.ts";
+import { LogRetention } from "./jobs.retention.ts";
+import { createJobs, getJob, type Job, moveJob } from "./jobs.ts";
+
+const dayMs = 24 * 60 * 60_000;
+
+describe.each(engines)("log retention on %s", (engine) => {
+  let database: TestDatabase;
+  const clock = new FakeClock();
+  const log = pino({ level: "silent" });
+
+  beforeEach(async () => {
+    database = await openTestDatabase(engine);
+  });
+  afterEach(() => database.close());
+
+  async function makeFinishedJob(finishedAt: number, chunks: number): Promise<Job> {
+    const { db } = database;
+    const at = clock.now();
+    const identity = { name: `host-${newId(at)}`, os: "linux", arch: "x64", tags: [], repositoryId: null };
+    const host = await createHost(db, {
+      ...identity,
+      id: newId(at),
+      bearer: newId(at),
+      agentVersion: null,
+      resticVersion: null,
+      at,
+    });
+    const deps = { db, clock, bus: new EventBus(log) };
+    const [job] = await createJobs(deps, [{ hostId: host.id, spec: { kind: "init" }, actor: systemActor }]);
+    if (!job) throw new Error("no job");
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const line = { at: new Date(at).toISOString(), level: "info", stream: "stdout", text: "x" } as const;
+      await appendLog(db, job.id, [{ n: chunk + 1, ...line }]);
+    }
+    await moveJob(db, job, "cancelled", { finishedAt });
+    return job;
+  }
+
+  it("removes the logs of jobs that ended too long ago and keeps the jobs and the younger logs", async () => {
+    const old = await makeFinishedJob(clock.now() - 91 * dayMs, 450);
+    const young = await makeFinishedJob(clock.now() - 89 * dayMs, 3);
+    const retention = new LogRetention({ db: database.db, clock, log, keepDays: 90 });
+    const pruning = retention.prune();
+    let done = false;
+    void pruning.finally(() => {
+      done = true;
+    });
+    while (!done) {
+      await clock.advance(100);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await pruning).toBe(1);
+    expect(await countLogLines(database.db, old.id)).toBe(0);
+    expect((await getJob(database.db, old.id)).logPrunedAt).not.toBeNull();
+    expect(await countLogLines(database.db, young.id)).toBe(3);
+    expect((await getJob(database.db, young.id)).logPrunedAt).toBeNull();
+    expect(await retention.prune()).toBe(0);
+  });
+});
