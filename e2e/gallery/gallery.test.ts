@@ -93,6 +93,30 @@ describe("following", () => {
   });
 });
 
+describe("a dashboard that lives", () => {
+  it("filters while one types, keeps the field, and puts it into the URL", async () => {
+    const page = await open("dashboard");
+    await page.keyboard.press("/");
+    await page.keyboard.type("mail");
+    await page.locator("#host-rows tr").nth(1).waitFor({ state: "detached" });
+    expect(await page.locator("#host-rows .row-link").allTextContents()).toEqual(["mail"]);
+    expect(new URL(page.url()).search).toBe("?search=mail");
+    expect(await page.evaluate(() => document.activeElement?.getAttribute("name"))).toBe("search");
+    await page.context().close();
+  });
+
+  it("patches the cell that changed and no other row, without moving anything", async () => {
+    const page = await open("dashboard");
+    const calm = await page.locator("#host-01JDWEB01").elementHandle();
+    const before = await page.locator("#host-01JDMAIL").boundingBox();
+    await page.locator("#host-01JDMAIL", { hasText: "running 90%" }).waitFor();
+    const same = await page.evaluate((row) => row === document.getElementById("host-01JDWEB01"), calm);
+    expect(same).toBe(true);
+    expect(await page.locator("#host-01JDMAIL").boundingBox()).toEqual(before);
+    await page.context().close();
+  });
+});
+
 describe("small controls", () => {
   it("the theme changes at once", async () => {
     const page = await open("dashboard");

@@ -14,7 +14,10 @@ const assetDir = join(here, "../../packages/server/dist/assets");
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'";
 
-type Views = Readonly<Record<string, (page: PageContext) => string>>;
+interface Views {
+  VIEWS: Readonly<Record<string, (page: PageContext) => string>>;
+  FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSearchParams) => string>>;
+}
 
 /** Node runs TypeScript but not JSX: the views are bundled first. */
 async function loadViews(): Promise<Views> {
@@ -28,8 +31,8 @@ async function loadViews(): Promise<Views> {
     jsx: "automatic",
     jsxImportSource: "preact",
   });
-  const loaded: { VIEWS: Views } = await import(`${pathToFileURL(outfile).href}`);
-  return loaded.VIEWS;
+  const loaded: Views = await import(`${pathToFileURL(outfile).href}`);
+  return loaded;
 }
 
 function contextOf(assets: PageContext["assets"], url: URL): PageContext {
@@ -53,13 +56,13 @@ async function answer(
   response: ServerResponse,
 ): Promise<void> {
   const url = new URL(request.url ?? "/", "http://gallery");
-  const view = views[url.pathname.slice(1)];
+  const view = views.VIEWS[url.pathname.slice(1)] ?? views.FRAGMENTS[url.pathname];
   if (view !== undefined) {
     response.writeHead(200, {
       "content-type": "text/html; charset=utf-8",
       "content-security-policy": POLICY,
     });
-    response.end(view(contextOf(assets, url)));
+    response.end(view(contextOf(assets, url), url.searchParams));
     return;
   }
   const file = url.pathname.startsWith("/assets/") ? url.pathname.slice("/assets/".length) : "";
@@ -121,5 +124,5 @@ export async function serveGallery(): Promise<Gallery> {
     server.close();
     server.closeAllConnections();
   };
-  return { origin: `http://127.0.0.1:${port}`, names: Object.keys(views), close };
+  return { origin: `http://127.0.0.1:${port}`, names: Object.keys(views.VIEWS), close };
 }

@@ -7,7 +7,10 @@ import {
 import { renderJobListPage } from "../../packages/server/src/features/jobs/job-list.views.tsx";
 import { type JobPageProps, renderJobPage } from "../../packages/server/src/features/jobs/jobs.views.tsx";
 import { type HostTab, renderHostPage } from "../../packages/server/src/features/overview/host.views.tsx";
-import { renderDashboardPage } from "../../packages/server/src/features/overview/overview.views.tsx";
+import {
+  renderDashboardFragment,
+  renderDashboardPage,
+} from "../../packages/server/src/features/overview/overview.views.tsx";
 import {
   renderAccountPage,
   renderFirstRunPage,
@@ -152,6 +155,23 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
     }),
   "error-500": (page) =>
     renderErrorPage(anonymous(page), { status: 500, code: "internal", requestId: "req-01JDK5" }),
+};
+
+/** The fragments that live parts ask for; the figures have moved on since the page. */
+export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSearchParams) => string>> = {
+  "/fragments/dashboard": (page, query) => {
+    const words = query.get("search") ?? "";
+    const later = data.HOSTS.map((row) =>
+      row.activeJob ? { ...row, activeJob: { ...row.activeJob, share: 0.9 } } : row,
+    );
+    const hosts = later.filter((row) => row.name.includes(words));
+    return renderDashboardFragment(page, {
+      figures: data.FIGURES,
+      hosts,
+      filter: { search: words },
+      tags: [],
+    });
+  },
 };
 
 function anonymous(page: PageContext): PageContext {

@@ -10,6 +10,8 @@ const KEPT: Readonly<Record<string, readonly string[]>> = { DETAILS: ["open"], D
 export function morphChildren(target: Element, source: Element): void {
   const known = new Map<string, Element>();
   for (const child of target.children) if (child.id !== "") known.set(child.id, child);
+  const staying = new Set<string>();
+  for (const child of source.children) if (child.id !== "") staying.add(child.id);
   let cursor = target.firstChild;
   for (const wanted of [...source.childNodes]) {
     const match = matchFor(wanted, cursor, known);
@@ -17,12 +19,33 @@ export function morphChildren(target: Element, source: Element): void {
       target.insertBefore(wanted, cursor);
       continue;
     }
+    cursor = dropUnwanted(cursor, match, staying);
     if (match === cursor) cursor = cursor.nextSibling;
     else target.insertBefore(match, cursor);
     morphNode(match, wanted);
   }
+  removeFrom(cursor);
+}
+
+/** Removes what stands before the match and is gone: moving the match itself would cost it its focus. */
+function dropUnwanted(
+  from: ChildNode | null,
+  match: ChildNode,
+  staying: ReadonlySet<string>,
+): ChildNode | null {
+  let cursor = from;
+  while (cursor !== null && cursor !== match && !(cursor instanceof Element && staying.has(cursor.id))) {
+    const next: ChildNode | null = cursor.nextSibling;
+    cursor.remove();
+    cursor = next;
+  }
+  return cursor;
+}
+
+function removeFrom(first: ChildNode | null): void {
+  let cursor = first;
   while (cursor !== null) {
-    const next = cursor.nextSibling;
+    const next: ChildNode | null = cursor.nextSibling;
     cursor.remove();
     cursor = next;
   }

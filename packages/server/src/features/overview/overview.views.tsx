@@ -165,7 +165,7 @@ function HostSearch({ filter, tags }: Pick<DashboardProps, "filter" | "tags">): 
       <Kept name="sort" value={filter.sort} />
       <Kept name="direction" value={filter.direction} />
       {tags.length === 0 ? null : (
-        <select class="input" name="tag" aria-label="Tag">
+        <select class="input" name="tag" id="host-tag" aria-label="Tag">
           <option value="">Any tag</option>
           {tags.map((tag) => (
             <option key={tag} value={tag} selected={tag === filter.tag}>
@@ -174,7 +174,7 @@ function HostSearch({ filter, tags }: Pick<DashboardProps, "filter" | "tags">): 
           ))}
         </select>
       )}
-      <span class="search">
+      <span class="search" id="host-search">
         <Icon name="search" />
         <input
           class="input"
