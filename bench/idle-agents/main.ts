@@ -1,0 +1,124 @@
+/**
+ * What ten thousand connected hosts that do nothing cost: memory and CPU time of the server beside those of a bare
+ * `ws` hub with the same sockets, heartbeats and pings, over the same span; and how often the database is committed
+ * to meanwhile, as a second connection sees it.
+ *
+ * node bench/idle-agents/main.ts [AGENTS] [SECONDS]
+ */
+import { DatabaseSync } from "node:sqlite";
+import { BenchAgent } from "../agent.ts";
+import { runBareHub } from "../bare-hub.ts";
+import { createFleet } from "../fleet.ts";
+import { atMost, printReport } from "../report.ts";
+import {
+  cpuMs,
+  databaseFile,
+  freePort,
+  type Program,
+  residentMiB,
+  sleep,
+  startBareProgram,
+  startServerProgram,
+} from "../server-program.ts";
+
+/** As the server tells its agents. */
+const heartbeatIntervalMs = 25_000;
+const dialAtOnce = 400;
+/** After the last hello the programs tidy up; what they need for ever is measured later. */
+const settleMs = 5000;
+/** Commits closer together than this are seen as one: up to fifty a second are told apart, one is allowed. */
+const commitPollMs = 20;
+
+interface Outcome {
+  emptyMiB: number;
+  residentMiB: number;
+  cpuShare: number;
+  commitsPerSecond: number;
+}
+
+async function measure(
+  program: Program,
+  count: number,
+  seconds: number,
+  file: string | null,
+): Promise<Outcome> {
+  const emptyMiB = residentMiB(program.pid);
+  const agents = Array.from({ length: count }, (_, index) => new BenchAgent({ port: program.port, index }));
+  // The fleet's heartbeats are spread over their interval, as those of agents that started whenever they did.
+  const everyMs = (heartbeatIntervalMs * 0.9) / (count / dialAtOnce);
+  for (let i = 0; i < count; i += dialAtOnce) {
+    const next = sleep(everyMs);
+    const part = agents.slice(i, i + dialAtOnce);
+    for (const agent of part) agent.dial();
+    await next;
+    while (!part.every((agent) => agent.online)) await sleep(20);
+  }
+  await sleep(settleMs);
+  const commits = file === null ? null : watchCommits(file);
+  const cpuBefore = cpuMs(program.pid);
+  await sleep(seconds * 1000);
+  const cpuShare = (cpuMs(program.pid) - cpuBefore) / (seconds * 1000);
+  const commitsPerSecond = (commits?.stop() ?? 0) / seconds;
+  const resident = residentMiB(program.pid);
+  const away = agents.filter((agent) => !agent.online).length;
+  if (away > 0) throw new Error(`${away} agents are no longer connected`);
+  for (const agent of agents) agent.stop();
+  return { emptyMiB, residentMiB: resident, cpuShare, commitsPerSecond };
+}
+
+/** Counts commits of other connections: `data_version` changes with each. */
+function watchCommits(file: string): { stop(): number } {
+  const db = new DatabaseSync(file, { readOnly: true });
+  const version = db.prepare("PRAGMA data_version");
+  let last = version.get()?.data_version;
+  let seen = 0;
+  const timer = setInterval(() => {
+    const now = version.get()?.data_version;
+    if (now !== last) seen++;
+    last = now;
+  }, commitPollMs);
+  return {
+    stop() {
+      clearInterval(timer);
+      db.close();
+      return seen;
+    },
+  };
+}
+
+async function main(count: number, seconds: number): Promise<void> {
+  const barePort = await freePort();
+  const hub = await startBareProgram(import.meta.filename, barePort);
+  const bare = await measure(hub, count, seconds, null);
+  await hub.kill();
+  const { dataDir, port } = await createFleet(count);
+  const server = await startServerProgram({ dataDir, port });
+  const ours = await measure(server, count, seconds, databaseFile(dataDir));
+  await server.kill();
+  const perAgentKiB = ((ours.residentMiB - ours.emptyMiB) * 1024) / count;
+  printReport({
+    bench: "idle-agents",
+    figures: {
+      agents: count,
+      seconds,
+      empty_mib: ours.emptyMiB,
+      resident_mib: ours.residentMiB,
+      kib_per_agent: perAgentKiB,
+      cpu_share: ours.cpuShare,
+      commits_per_s: ours.commitsPerSecond,
+      bare_empty_mib: bare.emptyMiB,
+      bare_resident_mib: bare.residentMiB,
+      bare_kib_per_agent: ((bare.residentMiB - bare.emptyMiB) * 1024) / count,
+      bare_cpu_share: bare.cpuShare,
+    },
+    goals: [
+      atMost("times the memory of a bare hub", ours.residentMiB / bare.residentMiB, 2),
+      atMost("times the CPU time of a bare hub", ours.cpuShare / bare.cpuShare, 1.5),
+      atMost("database commits a second", ours.commitsPerSecond, 1),
+    ],
+  });
+}
+
+const [role, second] = process.argv.slice(2);
+if (role === "bare") runBareHub(Number(second), heartbeatIntervalMs);
+else await main(Number(role ?? 10_000), Number(second ?? 50));
