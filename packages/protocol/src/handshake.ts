@@ -49,7 +49,8 @@ export const welcome = z.object({
 
 /**
  * The connection is refused and retrying as is can't help.
- * Codes: `link.protocol_too_old`, `link.protocol_too_new`, `link.hello_invalid`, `link.replaced`, `link.host_removed`.
+ * Codes: `link.protocol_too_old`, `link.protocol_too_new`, `link.hello_invalid`, `link.host_removed`,
+ * `link.twin` (another machine is connected with the same credentials).
  */
 export const reject = z.object({ type: z.literal("reject"), code, message: text(2000) });
 

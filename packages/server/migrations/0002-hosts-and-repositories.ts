@@ -29,6 +29,8 @@ async function createHosts({ schema }: Db): Promise<void> {
     .addColumn("machine_id", "text")
     .addColumn("boot_id", "text")
     .addColumn("clock_skew_ms", "bigint")
+    // The last machine that tried to connect as this host while another one was connected, as JSON.
+    .addColumn("twin", "text")
     .addColumn("created_at", "bigint", (c) => c.notNull())
     .addColumn("first_connected_at", "bigint")
     .addColumn("last_seen_at", "bigint")

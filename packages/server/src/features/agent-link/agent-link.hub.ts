@@ -18,15 +18,24 @@ import { fromInstant, toInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
 import { serverVersion } from "../../platform/version.ts";
-import { type Host, hostChanged, offlineAfterMs, recordHello, touchHosts } from "../hosts/hosts.ts";
+import {
+  type Host,
+  hostChanged,
+  offlineAfterMs,
+  recordHello,
+  recordTwin,
+  touchHosts,
+} from "../hosts/hosts.ts";
 import { agentConnected, agentDisconnected, type LinkHandlers } from "./agent-link.contract.ts";
-import { AgentSession } from "./agent-link.session.ts";
+import { AgentSession, type Machine } from "./agent-link.session.ts";
 import { findAckedSeq } from "./agent-link.store.ts";
 
 /** Three fit into the 90 s after which a host counts as offline: one may be lost without a false alarm. */
 export const heartbeatIntervalMs = 25_000;
 /** How long a dialled connection may take to say hello. */
 const helloTimeoutMs = 10_000;
+/** How long the connected machine may take to show that it lives, when another one wants its place. */
+const twinPingMs = 5000;
 /** How often the times of the last heartbeats are written. */
 const presenceIntervalMs = 1000;
 
@@ -38,11 +47,22 @@ export interface AgentHubDeps {
   handlers: LinkHandlers;
 }
 
+/** One dialled socket, from the upgrade to its end. */
+interface Connection {
+  readonly socket: WebSocket;
+  readonly host: Host;
+  /** Frames that came while the hello was being answered; the socket is paused meanwhile, so they are few. */
+  readonly early: string[];
+  session: AgentSession | null;
+}
+
 export class AgentHub {
   private readonly deps: AgentHubDeps;
+  /** Every session that was welcomed. Commands go only to those that are ready. */
   private readonly sessions = new Map<string, AgentSession>();
   private readonly alive = new Map<string, number>();
-  private readonly lastFrameAt = new Map<string, number>();
+  /** The last greeting of each host while it goes on: of two connections that race, one is greeted after the other. */
+  private readonly greetings = new Map<string, Promise<void>>();
   private readonly stopping = new AbortController();
   private presence: Promise<void> | null = null;
 
@@ -58,31 +78,30 @@ export class AgentHub {
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.presence;
-    const goodbye = {
-      type: "goodbye",
-      code: "link.server_stopping",
-      message: "The server stops.",
-      retry: true,
-    } as const;
     const sessions = [...this.sessions.values()];
-    for (const session of sessions) session.send(goodbye);
+    for (const session of sessions) session.send(stoppingGoodbye);
     await Promise.all(sessions.map((session) => session.close(1001, "server stops")));
     await this.writePresence();
   }
 
   isConnected(hostId: string): boolean {
-    return this.sessions.has(hostId);
+    return this.sessions.get(hostId)?.ready ?? false;
   }
 
   /** @returns whether the message went out; false when the host is not connected here */
   send(hostId: string, message: ServerMessage): boolean {
-    return this.sessions.get(hostId)?.send(message) ?? false;
+    const session = this.sessions.get(hostId);
+    return session?.ready ? session.send(message) : false;
   }
 
-  /** Sends the host's configuration as it is now. A host that is away gets it when it connects. */
+  /**
+   * Sends the host's configuration as it is now, also to an agent whose greeting has just read an older one: its
+   * version tells them apart. A host that is away gets it when it connects.
+   */
   async pushConfiguration(host: Host): Promise<void> {
-    if (!this.isConnected(host.id)) return;
-    for (const message of await this.deps.handlers.configurationOf(host)) this.send(host.id, message);
+    const session = this.sessions.get(host.id);
+    if (!session) return;
+    for (const message of await this.deps.handlers.configurationOf(host)) session.send(message);
   }
 
   /** The host was removed: its agent shall not dial again. */
@@ -98,36 +117,53 @@ export class AgentHub {
    * Listeners are attached before anything is awaited, so that no frame is missed.
    */
   accept(socket: WebSocket, host: Host): void {
-    let session: AgentSession | null = null;
-    let greeted = false;
-    const early: string[] = [];
-    const timeout = AbortSignal.timeout(helloTimeoutMs);
-    timeout.addEventListener("abort", () => session ?? socket.terminate());
+    const connection: Connection = { socket, host, early: [], session: null };
+    const greeted = new AbortController();
     socket.on("error", (error) =>
       this.deps.log.info({ hostId: host.id, err: error }, "an agent's connection failed"),
     );
-    socket.on("close", () => this.forget(host.id, session));
+    socket.on("close", () => {
+      greeted.abort();
+      this.forget(connection.session);
+    });
     socket.on("message", (data, isBinary) => {
       const frame = isBinary ? "" : data.toString();
-      if (session) session.receive(frame);
-      else if (greeted) early.push(frame);
+      if (connection.session?.ready) connection.session.receive(frame);
+      else if (greeted.signal.aborted) connection.early.push(frame);
       else {
-        greeted = true;
-        void this.greet(socket, host, frame)
-          .then((made) => {
-            session = made;
-            for (const waiting of early.splice(0)) made?.receive(waiting);
-          })
-          .catch((error: unknown) => {
-            this.deps.log.error({ hostId: host.id, err: error }, "a hello could not be answered");
-            socket.close(1011, "hello could not be answered");
-          });
+        greeted.abort();
+        this.greetInTurn(connection, frame);
       }
     });
+    if (this.stopping.signal.aborted) goAway(socket);
+    else void this.awaitHello(socket, greeted.signal);
   }
 
-  /** Answers the first frame. @returns the session, or null when the agent was refused */
-  private async greet(socket: WebSocket, host: Host, frame: string): Promise<AgentSession | null> {
+  private async awaitHello(socket: WebSocket, greeted: AbortSignal): Promise<void> {
+    await this.deps.clock.sleep(helloTimeoutMs, greeted);
+    if (!greeted.aborted) socket.terminate();
+  }
+
+  private greetInTurn(connection: Connection, frame: string): void {
+    const { socket, host } = connection;
+    socket.pause();
+    const before = this.greetings.get(host.id) ?? Promise.resolve();
+    const greeting = before
+      .then(() => this.greet(connection, frame))
+      .catch((error: unknown) => {
+        this.deps.log.error({ hostId: host.id, err: error }, "a hello could not be answered");
+        socket.close(1011, "hello could not be answered");
+      })
+      .then(() => {
+        socket.resume();
+        if (this.greetings.get(host.id) === greeting) this.greetings.delete(host.id);
+      });
+    this.greetings.set(host.id, greeting);
+  }
+
+  /** Answers the first frame: a session is made and becomes ready, or the agent is refused. */
+  private async greet(connection: Connection, frame: string): Promise<void> {
+    const { socket, host } = connection;
     const parsed = parseAgentFrame(frame);
     if (!parsed.ok || parsed.message.type !== "hello") {
       return refuse(socket, "link.hello_invalid", "The first message must be a valid hello.");
@@ -136,6 +172,9 @@ export class AgentHub {
     const version = chooseVersion(protocolRange, hello.protocol);
     if (!version.ok) return refuse(socket, version.code, explainVersion(version.code, hello));
     const session = await this.makeSession(socket, host, hello);
+    if (socket.readyState !== socket.OPEN) return;
+    connection.session = session;
+    this.sessions.set(host.id, session);
     session.send({
       type: "welcome",
       protocol: version.version,
@@ -147,19 +186,17 @@ export class AgentHub {
       sent_at: toInstant(this.deps.clock.now()),
     });
     for (const message of await this.deps.handlers.configurationOf(host)) session.send(message);
-    this.enter(socket, session, hello);
-    return session;
+    if (this.sessions.get(host.id) === session) this.enter(connection, session, hello);
   }
 
   /** From here on the agent can be sent commands: it has been welcomed and has its configuration. */
-  private enter(socket: WebSocket, session: AgentSession, hello: Hello): void {
-    if (socket.readyState !== socket.OPEN) return;
+  private enter(connection: Connection, session: AgentSession, hello: Hello): void {
     const hostId = session.host.id;
-    this.sessions.set(hostId, session);
-    this.lastFrameAt.set(hostId, this.deps.clock.now());
+    session.ready = true;
     this.deps.log.info({ hostId, agentVersion: hello.agent_version }, "agent connected");
     this.deps.bus.emit(agentConnected, { hostId, jobs: hello.jobs });
     this.deps.bus.emit(hostChanged, { hostId });
+    for (const frame of connection.early.splice(0)) session.receive(frame);
   }
 
   private async makeSession(socket: WebSocket, host: Host, hello: Hello): Promise<AgentSession> {
@@ -185,26 +222,15 @@ export class AgentHub {
     }
     // Only now: the session that was replaced may have committed more while it closed.
     const ackedSeq = await findAckedSeq(db, host.id, hello.stream_id);
-    const onAlive = (hostId: string) => this.noteAlive(hostId);
-    const session = new AgentSession({ db, log, handlers, onAlive }, socket, host, {
-      id: hello.stream_id,
-      ackedSeq,
-    });
-    this.sessions.set(host.id, session);
-    this.lastFrameAt.set(host.id, now);
-    return session;
+    const onAlive = (hostId: string, at: number) => this.alive.set(hostId, at);
+    const stream = { id: hello.stream_id, ackedSeq };
+    return new AgentSession({ db, clock, log, handlers, onAlive }, socket, host, stream);
   }
 
-  private noteAlive(hostId: string): void {
-    const now = this.deps.clock.now();
-    this.alive.set(hostId, now);
-    this.lastFrameAt.set(hostId, now);
-  }
-
-  private forget(hostId: string, session: AgentSession | null): void {
-    if (!session || this.sessions.get(hostId) !== session) return;
+  private forget(session: AgentSession | null): void {
+    if (!session || this.sessions.get(session.host.id) !== session) return;
+    const hostId = session.host.id;
     this.sessions.delete(hostId);
-    this.lastFrameAt.delete(hostId);
     this.deps.log.info({ hostId }, "agent disconnected");
     this.deps.bus.emit(agentDisconnected, { hostId });
   }
@@ -212,10 +238,7 @@ export class AgentHub {
   private async keepPresence(): Promise<void> {
     while (!this.stopping.signal.aborted) {
       await this.deps.clock.sleep(presenceIntervalMs, this.stopping.signal);
-      await this.writePresence().catch((error: unknown) => {
-        // The next second writes the same times again; a database that stays away is reported by /readyz.
-        this.deps.log.error({ err: error }, "heartbeats could not be written");
-      });
+      await this.writePresence();
       this.cutSilent();
     }
   }
@@ -223,26 +246,42 @@ export class AgentHub {
   private async writePresence(): Promise<void> {
     if (this.alive.size === 0) return;
     const seen = new Map(this.alive);
-    await touchHosts(this.deps.db, seen);
+    try {
+      await touchHosts(this.deps.db, seen);
+    } catch (error) {
+      // The next second writes the same times again; a database that stays away is reported by /readyz.
+      this.deps.log.error({ err: error }, "heartbeats could not be written");
+      return;
+    }
     for (const [hostId, at] of seen) if (this.alive.get(hostId) === at) this.alive.delete(hostId);
   }
 
   /** A half-open connection looks alive to TCP for hours; without a frame for as long as offline takes it is none. */
   private cutSilent(): void {
     const limit = this.deps.clock.now() - offlineAfterMs;
-    for (const [hostId, at] of this.lastFrameAt) {
-      if (at >= limit) continue;
-      const session = this.sessions.get(hostId);
-      this.forget(hostId, session ?? null);
-      void session?.close(4408, "silent for too long");
+    for (const session of [...this.sessions.values()]) {
+      if (session.lastFrameAt >= limit) continue;
+      this.forget(session);
+      void session.close(4408, "silent for too long");
     }
   }
 }
 
-function refuse(socket: WebSocket, code: string, message: string): null {
+const stoppingGoodbye = {
+  type: "goodbye",
+  code: "link.server_stopping",
+  message: "The server stops.",
+  retry: true,
+} as const;
+
+function goAway(socket: WebSocket): void {
+  socket.send(encodeMessage(stoppingGoodbye));
+  socket.close(1001, "server stops");
+}
+
+function refuse(socket: WebSocket, code: string, message: string): void {
   socket.send(encodeMessage({ type: "reject", code, message }));
   socket.close(4400, code);
-  return null;
 }
 
 function explainVersion(code: string, hello: Hello): string {

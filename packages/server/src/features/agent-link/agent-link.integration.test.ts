@@ -40,9 +40,9 @@ describe("a connection", () => {
   });
 
   it.each([
-    { who: "older", range: { min: 0, max: 0 }, code: "link.protocol_too_old", advice: "Update the agent." },
-    { who: "newer", range: { min: 2, max: 9 }, code: "link.protocol_too_new", advice: "Update the server." },
-  ])("of an $who agent is rejected with a sentence and closed", async ({ range, code, advice }) => {
+    { who: "an older", range: { min: 0, max: 0 }, code: "link.protocol_too_old", advice: "Update the agent." },
+    { who: "a newer", range: { min: 2, max: 9 }, code: "link.protocol_too_new", advice: "Update the server." },
+  ])("of $who agent is rejected with a sentence and closed", async ({ range, code, advice }) => {
     const agent = await connectTestAgent(server);
     const answer = await agent.tryHello({ protocol: range });
     expect(answer).toMatchObject({ type: "reject", code, message: expect.stringContaining(advice) });

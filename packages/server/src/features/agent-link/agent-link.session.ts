@@ -14,6 +14,7 @@ import {
   type ServerMessage,
 } from "@restic-manager/protocol";
 import type { Logger } from "pino";
+import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { Host } from "../hosts/hosts.ts";
@@ -29,6 +30,12 @@ const maxBadFrames = 20;
 /** Commands are small; an agent that does not read them any more is cut off and dials again. */
 const maxUnsentBytes = 8 * maxFrameBytes;
 
+/** Which installation and which boot of it a connection comes from; null where the agent could not tell. */
+export interface Machine {
+  machineId: string | null;
+  bootId: string | null;
+}
+
 interface Waiting {
   message: AgentMessage;
   sizeBytes: number;
@@ -36,17 +43,23 @@ interface Waiting {
 
 export interface SessionDeps {
   db: Db;
+  clock: Clock;
   log: Logger;
   handlers: LinkHandlers;
   /** Called for every usable frame: the host lives. */
-  onAlive(hostId: string): void;
+  onAlive(hostId: string, atMs: number): void;
 }
 
 export class AgentSession {
   readonly host: Host;
   readonly streamId: string;
+  readonly machine: Machine;
   /** The last event that is committed. */
   ackedSeq: number;
+  /** Whether the agent was welcomed and has its configuration, so that commands may follow. */
+  ready = false;
+  /** When the last usable frame came. */
+  lastFrameAt: number;
   private readonly socket: WebSocket;
   private readonly deps: SessionDeps;
   private readonly waiting: Waiting[] = [];
@@ -56,12 +69,17 @@ export class AgentSession {
   private working: Promise<void> | null = null;
   private closed = false;
 
-  constructor(deps: SessionDeps, socket: WebSocket, host: Host, stream: { id: string; ackedSeq: number }) {
+  constructor(
+    deps: SessionDeps,
+    socket: WebSocket,
+    peer: { host: Host; machine: Machine; streamId: string; ackedSeq: number },
+  ) {
     this.deps = deps;
     this.socket = socket;
-    this.host = host;
-    this.streamId = stream.id;
-    this.ackedSeq = stream.ackedSeq;
+    this.host = peer.host;
+    this.machine = peer.machine;
+    this.streamId = peer.streamId;
+    this.ackedSeq = peer.ackedSeq;
   }
 
   /** @returns false when the agent is gone or does not read any more; the message is then not sent */
@@ -76,14 +94,28 @@ export class AgentSession {
     return true;
   }
 
-  /** Takes a frame off the socket. Never throws. */
+  /** Whether the other side answers a ping before the signal aborts: a half-open connection does not. */
+  answersPing(within: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (answer: boolean) => () => resolve(answer);
+      this.socket.once("pong", end(true));
+      this.socket.once("close", end(false));
+      within.addEventListener("abort", end(false));
+      if (this.socket.readyState === this.socket.OPEN) this.socket.ping();
+      else resolve(false);
+    });
+  }
+
+  /** Takes a frame off the socket. Never throws. What still comes after the end is dropped. */
   receive(frame: string): void {
+    if (this.closed) return;
     const parsed = parseAgentFrame(frame);
     if (!parsed.ok) {
       this.answerBadFrame(parsed);
       return;
     }
-    this.deps.onAlive(this.host.id);
+    this.lastFrameAt = this.deps.clock.now();
+    this.deps.onAlive(this.host.id, this.lastFrameAt);
     this.waiting.push({ message: parsed.message, sizeBytes: frame.length });
     this.waitingBytes += frame.length;
     if (this.waitingBytes > maxWaitingBytes) this.socket.pause();
@@ -92,10 +124,17 @@ export class AgentSession {
 
   /** Ends the connection; nothing more is received. Waits for the batch that is being stored. */
   async close(code: number, reason: string): Promise<void> {
+    this.end(code, reason);
+    await this.working;
+  }
+
+  private end(code: number, reason: string): void {
     this.closed = true;
+    this.ready = false;
     this.waiting.length = 0;
     this.socket.close(code, reason);
-    await this.working;
+    // A paused socket would never see the other side's answer to the close.
+    this.socket.resume();
   }
 
   private answerBadFrame(bad: { code: string; message: string; type?: string; seq?: number }): void {
@@ -104,9 +143,12 @@ export class AgentSession {
       { hostId: this.host.id, code: bad.code, type: bad.type },
       "an agent sent an unusable frame",
     );
-    const about = { of_type: bad.type ?? null, seq: bad.seq ?? null };
+    const about = {
+      ...(bad.type === undefined ? {} : { of_type: bad.type }),
+      ...(bad.seq === undefined ? {} : { seq: bad.seq }),
+    };
     this.send({ type: "error", code: bad.code, message: bad.message, ...about });
-    if (this.badFrames > maxBadFrames) this.socket.close(4400, "too many unusable frames");
+    if (this.badFrames > maxBadFrames) this.end(4400, "too many unusable frames");
   }
 
   private async work(): Promise<void> {
@@ -115,8 +157,7 @@ export class AgentSession {
     } catch (error) {
       // Nothing of the batch is stored and nothing was acknowledged: the agent dials again and sends it again.
       this.deps.log.error({ err: error, hostId: this.host.id }, "an agent's events could not be stored");
-      this.socket.close(1011, "events could not be stored");
-      this.closed = true;
+      this.end(1011, "events could not be stored");
     } finally {
       this.working = null;
     }
@@ -157,7 +198,7 @@ export class AgentSession {
 
   /** One transaction for the batch. Events at or before the acknowledged position are doubles and are dropped. */
   private async store(events: DurableEvent[]): Promise<void> {
-    const fresh = events.filter((event) => event.seq > this.ackedSeq);
+    const fresh = this.dropDoubles(events);
     const last = fresh.at(-1);
     if (last) {
       const refused: { event: DurableEvent; error: AppError }[] = [];
@@ -179,6 +220,15 @@ export class AgentSession {
       for (const done of afterCommit) done();
     }
     this.send({ type: "event.ack", seq: this.ackedSeq });
+  }
+
+  private dropDoubles(events: DurableEvent[]): DurableEvent[] {
+    let position = this.ackedSeq;
+    return events.filter(({ seq }) => {
+      if (seq <= position) return false;
+      position = seq;
+      return true;
+    });
   }
 
   private storeOne(tx: Db, event: DurableEvent): Promise<AfterCommit | undefined> {

@@ -3,7 +3,7 @@ import { type Insertable, type Selectable, sql } from "kysely";
 import { z } from "zod";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { hashToken } from "../../platform/random.ts";
-import type { HelloFacts, Host } from "./hosts.ts";
+import type { HelloFacts, Host, Twin } from "./hosts.ts";
 
 interface HostTable {
   id: string;
@@ -22,6 +22,8 @@ interface HostTable {
   machine_id: string | null;
   boot_id: string | null;
   clock_skew_ms: number | null;
+  /** JSON of a Twin. */
+  twin: string | null;
   created_at: number;
   first_connected_at: number | null;
   last_seen_at: number | null;
@@ -29,6 +31,13 @@ interface HostTable {
 
 const tagsColumn = z.array(z.string());
 const problemColumn = z.object({ code: z.string(), message: z.string() });
+
+const twinColumn = z.object({
+  hostname: z.string(),
+  machineId: z.string().nullable(),
+  bootId: z.string().nullable(),
+  seenAt: z.number(),
+});
 
 const hosts = (db: Db) => db.withTables<{ hosts: HostTable }>();
 const nameKey = (name: string): string => name.toLowerCase();
@@ -45,6 +54,7 @@ function toHost(row: Selectable<HostTable>): Host {
     resticVersion: row.restic_version,
     resticProblem: row.restic_problem === null ? null : problemColumn.parse(JSON.parse(row.restic_problem)),
     clockSkewMs: row.clock_skew_ms,
+    twin: row.twin === null ? null : twinColumn.parse(JSON.parse(row.twin)),
     createdAt: row.created_at,
     firstConnectedAt: row.first_connected_at,
     lastSeenAt: row.last_seen_at,
@@ -92,11 +102,20 @@ export async function insertHost(tx: Db, host: Host, bearerHash: string): Promis
     machine_id: null,
     boot_id: null,
     clock_skew_ms: host.clockSkewMs,
+    twin: null,
     created_at: host.createdAt,
     first_connected_at: host.firstConnectedAt,
     last_seen_at: host.lastSeenAt,
   };
   await hosts(tx).insertInto("hosts").values(row).execute();
+}
+
+export async function updateTwin(tx: Db, hostId: string, twin: Twin): Promise<void> {
+  await hosts(tx)
+    .updateTable("hosts")
+    .set({ twin: JSON.stringify(twin) })
+    .where("id", "=", hostId)
+    .execute();
 }
 
 /** @returns whether the host exists */

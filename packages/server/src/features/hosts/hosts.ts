@@ -17,6 +17,7 @@ import {
   selectHost,
   selectHostByName,
   updateFromHello,
+  updateTwin,
 } from "./hosts.store.ts";
 
 export { findHostByBearer, listHosts, setHostRepository, touchHosts } from "./hosts.store.ts";
@@ -34,9 +35,20 @@ export interface Host {
   resticProblem: { code: string; message: string } | null;
   /** The host's clock minus ours, as measured at the last hello. */
   clockSkewMs: number | null;
+  /** Another machine that uses this host's bearer; see `twinOf`. */
+  twin: Twin | null;
   createdAt: number;
   firstConnectedAt: number | null;
   lastSeenAt: number | null;
+}
+
+/** A machine that tried to connect with a host's bearer while another machine was connected: a clone. */
+export interface Twin {
+  /** What it calls itself. */
+  hostname: string;
+  machineId: string | null;
+  bootId: string | null;
+  seenAt: number;
 }
 
 /** Something about a host changed: its row, its tags, its connection. */
@@ -125,6 +137,7 @@ export async function createHost(tx: Db, input: NewHost): Promise<Host> {
     ...readable(identity),
     resticProblem: null,
     clockSkewMs: null,
+    twin: null,
     createdAt: at,
     firstConnectedAt: null,
     lastSeenAt: null,
@@ -139,6 +152,31 @@ export async function createHost(tx: Db, input: NewHost): Promise<Host> {
 export function nameTaken(name: string): AppError {
   const message = `There already is a host called ${name}. Choose another name, or delete that host first.`;
   return new AppError("conflict", "hosts.name_taken", message, { details: [{ path: "hostname", message }] });
+}
+
+/** A refused twin dials again every minute or so; one that was not seen for this long was enrolled anew or is off. */
+const twinForgottenAfterMs = 15 * 60_000;
+
+/** The twin that is still trying, if there is one. */
+export function twinOf(host: Pick<Host, "twin">, nowMs: number): Twin | null {
+  return host.twin && nowMs - host.twin.seenAt < twinForgottenAfterMs ? host.twin : null;
+}
+
+/** Records that another machine uses a host's bearer; audited once for each time that it begins. */
+export async function recordTwin(db: Db, host: Host, twin: Twin): Promise<void> {
+  await inTransaction(db, async (tx) => {
+    const before = await getHost(tx, host.id);
+    if (!twinOf(before, twin.seenAt)) {
+      await recordAudit(tx, {
+        at: twin.seenAt,
+        actor: { kind: "agent", id: host.id, name: host.name },
+        action: "host.twin_refused",
+        target: { kind: "host", id: host.id, name: host.name },
+        payload: { hostname: twin.hostname, machine_id: twin.machineId, boot_id: twin.bootId },
+      });
+    }
+    await updateTwin(tx, host.id, twin);
+  });
 }
 
 /** What an agent says about itself when it connects. */

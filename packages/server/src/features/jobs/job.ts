@@ -26,20 +26,30 @@ export const jobStatuses = [
 ] as const;
 export type JobStatus = (typeof jobStatuses)[number];
 
-/** Which status may follow which. Everything else is refused by `moveJob`; final statuses have no way out. */
+/** Which status may follow which. Everything else is refused by `moveJob`. */
 export const transitions: Record<JobStatus, readonly JobStatus[]> = {
   queued: ["dispatched", "cancelled", "expired"],
   dispatched: ["queued", "running", "failed", "cancelled", "lost", "expired"],
-  running: ["succeeded", "warning", "failed", "cancelled", "lost"],
+  running: ["succeeded", "warning", "failed", "cancelled", "lost", "expired"],
   succeeded: [],
   warning: [],
   failed: [],
   cancelled: [],
   lost: [],
-  expired: [],
+  // Its host came back after all: what it says about the end is the truth.
+  expired: ["succeeded", "warning", "failed", "cancelled"],
 };
 
-export const isFinal = (status: JobStatus): boolean => transitions[status].length === 0;
+const finalStatuses: ReadonlySet<JobStatus> = new Set([
+  "succeeded",
+  "warning",
+  "failed",
+  "cancelled",
+  "lost",
+  "expired",
+]);
+
+export const isFinal = (status: JobStatus): boolean => finalStatuses.has(status);
 
 export interface Job {
   id: string;

@@ -6,11 +6,13 @@ import type { CommandAck, KnownJob } from "@restic-manager/protocol";
 import type { Logger } from "pino";
 import { inTransaction } from "../../platform/db/db.ts";
 import { type AgentHub, agentConnected } from "../agent-link/agent-link.ts";
-import type { Host } from "../hosts/hosts.ts";
+import { findHost, type Host } from "../hosts/hosts.ts";
 import {
   announce,
   isFinal,
   type Job,
+  type JobPatch,
+  type JobStatus,
   type JobsDeps,
   jobCancelRequested,
   jobChanged,
@@ -20,6 +22,12 @@ import * as store from "./jobs.store.ts";
 
 /** How long an agent may take to acknowledge before the command is sent again. */
 const acknowledgeWithinMs = 15_000;
+/** A dispatch that nobody acknowledged for so long is taken back, so that the job can be cancelled or wait visibly. */
+const leaseMs = 60_000;
+/** A job that was never sent, or whose host was not seen since, is given up after this. */
+const expireQueuedMs = 24 * 60 * 60_000;
+/** A host that runs something may be away for long (a laptop in a drawer); its restic may even have finished. */
+const expireRunningMs = 7 * 24 * 60 * 60_000;
 const tickMs = 5000;
 
 export interface DispatchDeps extends JobsDeps {
@@ -112,20 +120,45 @@ export class JobDispatcher {
   }
 
   private async tick(): Promise<void> {
-    for (const job of await store.listUnacknowledged(
-      this.deps.db,
-      this.deps.clock.now() - acknowledgeWithinMs,
-    )) {
-      this.sendRun(job);
+    const { db, clock, hub } = this.deps;
+    const now = clock.now();
+    for (const job of await store.listUnacknowledged(db, now - acknowledgeWithinMs)) {
+      if (hub.isConnected(job.hostId)) this.sendRun(job);
+      else if (now - (job.dispatchedAt ?? 0) > leaseMs) await this.moveAndTell(job, "queued");
     }
-    for (const hostId of await store.listHostsWithQueued(this.deps.db)) {
+    for (const job of await store.listOverdue(db, now - expireQueuedMs)) await this.expire(job, now);
+    for (const hostId of await store.listHostsWithQueued(db)) {
       this.enqueue(hostId, () => this.dispatchNext(hostId));
     }
+  }
+
+  /** Gives up on a job whose host did not come back in time. Its end is still taken should it come later. */
+  private async expire(job: Job, now: number): Promise<void> {
+    const host = await findHost(this.deps.db, job.hostId);
+    const awayMs = now - (host?.lastSeenAt ?? 0);
+    const begun = job.acknowledgedAt !== null && job.status !== "queued";
+    if (awayMs < (begun ? expireRunningMs : expireQueuedMs)) return;
+    const error = {
+      code: "jobs.expired",
+      message:
+        "The host did not come back in time. Start its agent, or remove the host if it is gone; then run the job again.",
+      last_lines: [],
+    };
+    await this.moveAndTell(job, "expired", { finishedAt: now, error });
+  }
+
+  private async moveAndTell(job: Job, to: JobStatus, patch: JobPatch = {}): Promise<void> {
+    const moved = await moveJob(this.deps.db, job, to, patch);
+    if (moved) announce(this.deps.bus, moved);
   }
 
   /** Compares what we hold for this host with what its agent just said it holds. */
   private async reconcile(hostId: string, known: KnownJob[]): Promise<void> {
     const byId = new Map(known.map((job) => [job.job_id, job]));
+    // A dispatch whose acknowledgement got lost was taken back meanwhile, but the agent has the job after all.
+    for (const job of await store.listRequeued(this.deps.db, hostId)) {
+      if (byId.get(job.id)?.attempt === job.attempt) await this.moveAndTell(job, "dispatched");
+    }
     for (const job of await store.listLiveJobs(this.deps.db, hostId)) {
       const held = byId.get(job.id);
       if (held && held.attempt === job.attempt) await this.adopt(job);
@@ -150,8 +183,7 @@ export class JobDispatcher {
         "The agent came back without knowing this job: its disk was replaced, or its state was deleted. What restic had saved until then is in the repository. Run the job again.",
       last_lines: [],
     };
-    const moved = await moveJob(this.deps.db, job, "lost", { finishedAt: this.deps.clock.now(), error });
-    if (moved) announce(this.deps.bus, moved);
+    await this.moveAndTell(job, "lost", { finishedAt: this.deps.clock.now(), error });
   }
 
   /** Sends the next queued job when the host is here and does nothing else. */

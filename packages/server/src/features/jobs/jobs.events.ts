@@ -31,17 +31,21 @@ async function findOwn(tx: Db, host: Host, event: { job_id: string; attempt: num
   return job;
 }
 
+/** The agent runs it, whatever we believed: also when a dispatch was taken back because nobody acknowledged it. */
+async function moveToRunning(deps: JobsDeps, tx: Db, job: Job, at: string): Promise<Job | null> {
+  const dispatched = job.status === "queued" ? await moveJob(tx, job, "dispatched") : job;
+  if (dispatched?.status !== "dispatched") return null;
+  const acknowledgedAt = dispatched.acknowledgedAt ?? deps.clock.now();
+  return moveJob(tx, dispatched, "running", { startedAt: fromInstant(at), acknowledgedAt });
+}
+
 async function onStarted(
   deps: JobsDeps,
   tx: Db,
   host: Host,
   event: JobStarted,
 ): Promise<AfterCommit | undefined> {
-  const job = await findOwn(tx, host, event);
-  if (job.status !== "dispatched") return undefined;
-  const at = fromInstant(event.at);
-  const patch = { startedAt: at, acknowledgedAt: job.acknowledgedAt ?? deps.clock.now() };
-  const moved = await moveJob(tx, job, "running", patch);
+  const moved = await moveToRunning(deps, tx, await findOwn(tx, host, event), event.at);
   return moved ? () => announce(deps.bus, moved) : undefined;
 }
 
@@ -58,13 +62,9 @@ async function onFinished(
   event: JobFinished,
 ): Promise<AfterCommit | undefined> {
   const found = await findOwn(tx, host, event);
-  if (isFinal(found.status)) return undefined;
+  if (isFinal(found.status) && found.status !== "expired") return undefined;
   // An agent that could not even start the job reports only its end.
-  const job =
-    found.status === "dispatched"
-      ? await moveJob(tx, found, "running", { startedAt: fromInstant(event.at) })
-      : found;
-  if (!job) return undefined;
+  const job = (await moveToRunning(deps, tx, found, event.at)) ?? found;
   const moved = await moveJob(tx, job, event.status, {
     finishedAt: fromInstant(event.at),
     error: event.error,

@@ -151,6 +151,29 @@ export async function listUnacknowledged(db: Db, before: number): Promise<Job[]>
   return rows.map(toJob);
 }
 
+/** Jobs that should have ended: not final and made before `before`. */
+export async function listOverdue(db: Db, before: number): Promise<Job[]> {
+  const query = db.withTables<Tables>().selectFrom("jobs").selectAll();
+  const rows = await query
+    .where("status", "in", ["queued", ...live])
+    .where("created_at", "<", before)
+    .orderBy("id")
+    .limit(1000)
+    .execute();
+  return rows.map(toJob);
+}
+
+/** Queued again after a dispatch that nobody acknowledged. */
+export async function listRequeued(db: Db, hostId: string): Promise<Job[]> {
+  const query = db.withTables<Tables>().selectFrom("jobs").selectAll();
+  const rows = await query
+    .where("status", "=", "queued")
+    .where("host_id", "=", hostId)
+    .where("attempt", ">", 0)
+    .execute();
+  return rows.map(toJob);
+}
+
 /** Hosts that have a job waiting. */
 export async function listHostsWithQueued(db: Db): Promise<string[]> {
   const query = db.withTables<Tables>().selectFrom("jobs").select("host_id").distinct();
