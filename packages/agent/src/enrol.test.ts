@@ -63,7 +63,7 @@ function enrolMachine(change: Partial<EnrolHostOptions> = {}) {
 describe("enrolling", () => {
   test("sends who the machine is and writes a private configuration", async () => {
     const enrolled = await enrolMachine();
-    expect(enrolled).toMatchObject({ host_id: ANSWER.host_id, hostname: "db-01" });
+    expect(enrolled).toMatchObject({ host_id: ANSWER.host_id, bearer: ANSWER.bearer });
     expect(requests).toMatchObject([
       {
         url: "/api/agents/enroll",

@@ -42,7 +42,6 @@ export type EnrolDeps = {
 export type Enrolment = EnrolResponse & {
   /** Normalised: without user, query and trailing slash. */
   server: string;
-  hostname: string;
   warnings: string[];
 };
 
@@ -59,7 +58,6 @@ export async function enrol(deps: EnrolDeps, options: EnrolOptions): Promise<Enr
   return {
     ...answer,
     server: server.href.replace(/\/$/, ""),
-    hostname: request.hostname,
     warnings: plain ? [unencrypted, ...warnings] : warnings,
   };
 }

@@ -145,7 +145,7 @@ async function enrolThisHost(options: Options): Promise<number> {
     },
   );
   for (const warning of enrolled.warnings) process.stderr.write(`${warning}\n`);
-  return say(`Enrolled as ${enrolled.hostname} (${enrolled.host_id}); configuration in ${configPath}.`);
+  return say(`This machine is enrolled (host ${enrolled.host_id}); its configuration is ${configPath}.`);
 }
 
 try {

@@ -77,7 +77,7 @@ export class Jobs {
       ...{ cancel_requested: false, missing_sources: null },
     };
     try {
-      await this.#deps.journal.save(entry);
+      await this.#deps.journal.add(entry);
     } catch (error) {
       const message = `The agent can't write its journal: ${reasonOf(error)}. Free space in its data folder.`;
       return refused("agent.journal_failed", message);
@@ -88,11 +88,10 @@ export class Jobs {
 
   /** Asks a job to end. A job that is unknown or has ended needs nothing more. */
   async cancel(jobId: string): Promise<void> {
-    const entry = this.#deps.journal.findEntry(jobId);
     const running = this.#running.get(jobId);
-    if (entry === undefined || running === undefined) return;
+    if (running === undefined) return;
     running.cancel.abort();
-    await this.#deps.journal.save({ ...entry, cancel_requested: true });
+    await this.#deps.journal.change(jobId, { cancel_requested: true });
   }
 
   #run(entry: JournalEntry): void {
@@ -148,7 +147,7 @@ export class Jobs {
       cancelled,
       detached: this.#stopping.signal,
       reportProgress: (progress) => reportProgress({ type: "job.progress", job_id, attempt, progress }),
-      update: (change) => journal.save({ ...(journal.findEntry(job_id) ?? entry), ...change }),
+      update: (change) => journal.change(job_id, change),
     };
   }
 

@@ -29,10 +29,13 @@ const entry: JournalEntry = {
 describe("the journal", () => {
   test("knows its jobs after a restart, and forgets them for good", async () => {
     const first = await Journal.open(dir, silent);
-    await first.save(entry);
-    await first.save({ ...entry, cancel_requested: true });
+    await first.add(entry);
+    await Promise.all([
+      first.change(JOB, { cancel_requested: true }),
+      first.change(JOB, { missing_sources: ["/gone"] }),
+    ]);
     const second = await Journal.open(dir, silent);
-    expect(second.listEntries()).toEqual([{ ...entry, cancel_requested: true }]);
+    expect(second.listEntries()).toEqual([{ ...entry, cancel_requested: true, missing_sources: ["/gone"] }]);
     await second.remove(JOB);
     await second.remove(JOB);
     expect((await Journal.open(dir, silent)).listEntries()).toEqual([]);

@@ -28,6 +28,7 @@ const jobDirName = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 export class Journal {
   readonly #dir: string;
   readonly #entries = new Map<string, JournalEntry>();
+  #writing: Promise<unknown> = Promise.resolve();
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -63,17 +64,33 @@ export class Journal {
     return join(this.#dir, jobId);
   }
 
-  /** Writes an entry, new or changed; it survives a power cut when this returns. */
-  async save(entry: JournalEntry): Promise<void> {
+  /** Takes up a new job; it survives a power cut when this returns, and is unknown when this throws. */
+  async add(entry: JournalEntry): Promise<void> {
     await ensurePrivateDir(this.dirOf(entry.job_id));
-    await writeFileAtomic(join(this.dirOf(entry.job_id), "state.json"), JSON.stringify(entry));
+    await this.#write(entry);
     this.#entries.set(entry.job_id, entry);
+  }
+
+  /** Changes a job. Changes that overlap in time all count, in the order of the calls. Unknown jobs stay so. */
+  async change(jobId: string, change: Partial<JournalEntry>): Promise<void> {
+    const entry = this.#entries.get(jobId);
+    if (entry === undefined) return;
+    const changed = { ...entry, ...change };
+    this.#entries.set(jobId, changed);
+    await this.#write(changed);
   }
 
   /** Forgets a job with all its files. Idempotent. */
   async remove(jobId: string): Promise<void> {
     this.#entries.delete(jobId);
     await removeTree(this.dirOf(jobId));
+  }
+
+  #write(entry: JournalEntry): Promise<void> {
+    const path = join(this.dirOf(entry.job_id), "state.json");
+    const written = this.#writing.then(() => writeFileAtomic(path, JSON.stringify(entry)));
+    this.#writing = written.catch(() => undefined);
+    return written;
   }
 }
 
