@@ -128,7 +128,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   const setupToken = await ensureSetupToken({ db, clock });
   const stop = async () => {
     stopping.abort();
-    await stopWithin(built, lives.toReversed());
+    await stopWithin(clock, built, lives.toReversed());
     await db.destroy();
   };
   return { ...built, url, setupUrl: setupToken && `${config.baseUrl ?? url}${setupPath(setupToken)}`, stop };
@@ -252,11 +252,18 @@ async function lossesOf(
 }
 
 /** The agents are told first; then requests may end, and whoever is still there after the deadline is cut. */
-async function stopWithin({ app }: BuiltApp, lives: Life[]): Promise<void> {
-  const cut = setTimeout(() => app.server.closeAllConnections(), stopWithinMs);
+async function stopWithin(clock: Clock, { app }: BuiltApp, lives: Life[]): Promise<void> {
+  const ended = new AbortController();
+  const cut = clock.sleep(stopWithinMs, ended.signal).then(() => {
+    if (ended.signal.aborted) return;
+    app.server.closeAllConnections();
+    // Upgraded sockets are not among those; one whose peer never answers the close would hold us for 30 s.
+    for (const socket of app.websocketServer.clients) socket.terminate();
+  });
   for (const life of lives) await life.stop();
   await app.close();
-  clearTimeout(cut);
+  ended.abort();
+  await cut;
 }
 
 /**

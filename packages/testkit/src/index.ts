@@ -4,3 +4,8 @@ export * from "./clock.ts";
 export * from "./databases.ts";
 export * from "./html.ts";
 export * from "./postgres-cluster.ts";
+export * from "./server-agent.ts";
+export * from "./server-client.ts";
+export * from "./server-messages.ts";
+export * from "./server-queries.ts";
+export * from "./server-start.ts";

@@ -6,7 +6,6 @@
 import type { WebSocket } from "@fastify/websocket";
 import {
   chooseVersion,
-  encodeMessage,
   type Hello,
   parseAgentFrame,
   protocolRange,
@@ -27,7 +26,16 @@ import {
   touchHosts,
 } from "../hosts/hosts.ts";
 import { agentConnected, agentDisconnected, type LinkHandlers } from "./agent-link.contract.ts";
-import { AgentSession, type Machine } from "./agent-link.session.ts";
+import {
+  differ,
+  explainTwin,
+  explainVersion,
+  goAway,
+  machineOf,
+  refuse,
+  stoppingGoodbye,
+} from "./agent-link.refusals.ts";
+import { AgentSession } from "./agent-link.session.ts";
 import { findAckedSeq } from "./agent-link.store.ts";
 
 /** Three fit into the 90 s after which a host counts as offline: one may be lost without a false alarm. */
@@ -171,6 +179,7 @@ export class AgentHub {
     const hello = parsed.message;
     const version = chooseVersion(protocolRange, hello.protocol);
     if (!version.ok) return refuse(socket, version.code, explainVersion(version.code, hello));
+    if (await this.isTwin(host, hello)) return refuse(socket, "link.twin", explainTwin(host));
     const session = await this.makeSession(socket, host, hello);
     if (socket.readyState !== socket.OPEN) return;
     connection.session = session;
@@ -189,6 +198,34 @@ export class AgentHub {
     if (this.sessions.get(host.id) === session) this.enter(connection, session, hello);
   }
 
+  /**
+   * Whether another machine with this host's bearer is connected and alive: a clone. Of a machine that only
+   * started again, the old connection answers no ping any more.
+   */
+  private async isTwin(host: Host, hello: Hello): Promise<boolean> {
+    const before = this.sessions.get(host.id);
+    const machine = machineOf(hello);
+    if (!before || !differ(before.machine, machine)) return false;
+    const answered = new AbortController();
+    const late = AbortSignal.any([answered.signal, this.stopping.signal]);
+    const deadline = new AbortController();
+    void this.deps.clock.sleep(twinPingMs, late).then(() => deadline.abort());
+    const alive = await before.answersPing(deadline.signal);
+    answered.abort();
+    if (!alive) return false;
+    await recordTwin(this.deps.db, host, {
+      hostname: hello.hostname,
+      ...machine,
+      seenAt: this.deps.clock.now(),
+    });
+    this.deps.log.warn(
+      { hostId: host.id, hostname: hello.hostname },
+      "a second machine uses a host's bearer",
+    );
+    this.deps.bus.emit(hostChanged, { hostId: host.id });
+    return true;
+  }
+
   /** From here on the agent can be sent commands: it has been welcomed and has its configuration. */
   private enter(connection: Connection, session: AgentSession, hello: Hello): void {
     const hostId = session.host.id;
@@ -202,14 +239,14 @@ export class AgentHub {
   private async makeSession(socket: WebSocket, host: Host, hello: Hello): Promise<AgentSession> {
     const { db, clock, log, handlers } = this.deps;
     const now = clock.now();
+    const machine = machineOf(hello);
     const { firstConnect } = await recordHello(db, host.id, {
       agentVersion: hello.agent_version,
       resticVersion: hello.restic_version,
       resticProblem: hello.restic_problem ?? null,
       os: hello.os,
       arch: hello.arch,
-      machineId: hello.machine_id ?? null,
-      bootId: hello.boot_id ?? null,
+      ...machine,
       clockSkewMs: fromInstant(hello.sent_at) - now,
       at: now,
     });
@@ -223,8 +260,8 @@ export class AgentHub {
     // Only now: the session that was replaced may have committed more while it closed.
     const ackedSeq = await findAckedSeq(db, host.id, hello.stream_id);
     const onAlive = (hostId: string, at: number) => this.alive.set(hostId, at);
-    const stream = { id: hello.stream_id, ackedSeq };
-    return new AgentSession({ db, clock, log, handlers, onAlive }, socket, host, stream);
+    const peer = { host, machine, streamId: hello.stream_id, ackedSeq };
+    return new AgentSession({ db, clock, log, handlers, onAlive }, socket, peer);
   }
 
   private forget(session: AgentSession | null): void {
@@ -265,29 +302,4 @@ export class AgentHub {
       void session.close(4408, "silent for too long");
     }
   }
-}
-
-const stoppingGoodbye = {
-  type: "goodbye",
-  code: "link.server_stopping",
-  message: "The server stops.",
-  retry: true,
-} as const;
-
-function goAway(socket: WebSocket): void {
-  socket.send(encodeMessage(stoppingGoodbye));
-  socket.close(1001, "server stops");
-}
-
-function refuse(socket: WebSocket, code: string, message: string): void {
-  socket.send(encodeMessage({ type: "reject", code, message }));
-  socket.close(4400, code);
-}
-
-function explainVersion(code: string, hello: Hello): string {
-  const ours = `this server ${serverVersion} speaks protocol ${protocolRange.min} to ${protocolRange.max}`;
-  const theirs = `agent ${hello.agent_version} speaks ${hello.protocol.min} to ${hello.protocol.max}`;
-  return code === "link.protocol_too_old"
-    ? `The agent is too old: ${theirs}, ${ours}. Update the agent.`
-    : `The agent is too new: ${theirs}, ${ours}. Update the server.`;
 }

@@ -40,8 +40,18 @@ describe("a connection", () => {
   });
 
   it.each([
-    { who: "an older", range: { min: 0, max: 0 }, code: "link.protocol_too_old", advice: "Update the agent." },
-    { who: "a newer", range: { min: 2, max: 9 }, code: "link.protocol_too_new", advice: "Update the server." },
+    {
+      who: "an older",
+      range: { min: 0, max: 0 },
+      code: "link.protocol_too_old",
+      advice: "Update the agent.",
+    },
+    {
+      who: "a newer",
+      range: { min: 2, max: 9 },
+      code: "link.protocol_too_new",
+      advice: "Update the server.",
+    },
   ])("of $who agent is rejected with a sentence and closed", async ({ range, code, advice }) => {
     const agent = await connectTestAgent(server);
     const answer = await agent.tryHello({ protocol: range });
@@ -140,7 +150,8 @@ describe("the greeting", () => {
 
   it("brings edited credentials at once to an agent that is connected", async () => {
     const agent = await connectTestAgent(server);
-    const before = (await agent.hello(), await agent.nextMessage("config.update"));
+    await agent.hello();
+    const before = await agent.nextMessage("config.update");
     const edit = { repo_url: "/srv/other", repo_password: "another password" };
     expect((await server.admin.put(`/api/hosts/${agent.hostId}/repo-credentials`, edit)).status).toBeLessThan(
       300,

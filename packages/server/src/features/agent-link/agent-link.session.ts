@@ -80,6 +80,7 @@ export class AgentSession {
     this.machine = peer.machine;
     this.streamId = peer.streamId;
     this.ackedSeq = peer.ackedSeq;
+    this.lastFrameAt = deps.clock.now();
   }
 
   /** @returns false when the agent is gone or does not read any more; the message is then not sent */

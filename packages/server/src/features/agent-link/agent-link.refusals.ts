@@ -1,0 +1,47 @@
+/** The words with which a connection is refused or sent away, and what makes two machines different. No state. */
+import type { WebSocket } from "@fastify/websocket";
+import { encodeMessage, type Hello, protocolRange } from "@restic-manager/protocol";
+import { serverVersion } from "../../platform/version.ts";
+import type { Host } from "../hosts/hosts.ts";
+import type { Machine } from "./agent-link.session.ts";
+
+export const stoppingGoodbye = {
+  type: "goodbye",
+  code: "link.server_stopping",
+  message: "The server stops.",
+  retry: true,
+} as const;
+
+/** For an agent that dials while the server stops. */
+export function goAway(socket: WebSocket): void {
+  socket.send(encodeMessage(stoppingGoodbye));
+  socket.close(1001, "server stops");
+}
+
+export const machineOf = (hello: Hello): Machine => ({
+  machineId: hello.machine_id ?? null,
+  bootId: hello.boot_id ?? null,
+});
+
+/** What one side could not tell is no difference. */
+export function differ(a: Machine, b: Machine): boolean {
+  const unlike = (x: string | null, y: string | null) => x !== null && y !== null && x !== y;
+  return unlike(a.machineId, b.machineId) || unlike(a.bootId, b.bootId);
+}
+
+export const explainTwin = (host: Host): string =>
+  `Another machine is connected as ${host.name}: one is a clone of the other. Enrol this one as a host of its own.`;
+
+/** Says why and closes; the agent does not dial again as it is. */
+export function refuse(socket: WebSocket, code: string, message: string): void {
+  socket.send(encodeMessage({ type: "reject", code, message }));
+  socket.close(4400, code);
+}
+
+export function explainVersion(code: string, hello: Hello): string {
+  const ours = `this server ${serverVersion} speaks protocol ${protocolRange.min} to ${protocolRange.max}`;
+  const theirs = `agent ${hello.agent_version} speaks ${hello.protocol.min} to ${hello.protocol.max}`;
+  return code === "link.protocol_too_old"
+    ? `The agent is too old: ${theirs}, ${ours}. Update the agent.`
+    : `The agent is too new: ${theirs}, ${ours}. Update the server.`;
+}
