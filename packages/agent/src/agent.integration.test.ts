@@ -1,9 +1,9 @@
 /** The whole agent against a server on loopback, with real restic: what the server gets to know, in which order. */
 import { existsSync } from "node:fs";
-import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, cp, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { JobSpec, LogLine, ServerMessage } from "@restic-manager/protocol";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   type AgentLab,
   createAgentLab,
@@ -14,7 +14,22 @@ import {
   startInProgram,
   startProgram,
 } from "../fixtures/agent/lab.ts";
-import { createRepository, fillSource, LAB_PASSWORD, until } from "../fixtures/restic/lab.ts";
+import {
+  createLab,
+  createRepository,
+  fillSource,
+  LAB_PASSWORD,
+  type Lab,
+  until,
+} from "../fixtures/restic/lab.ts";
+
+// Creating a repository costs seconds of key derivation: once for all tests, which work on copies.
+let template: Lab;
+beforeAll(async () => {
+  template = await createLab();
+  await createRepository(template);
+});
+afterAll(() => template.remove());
 
 let lab: AgentLab;
 beforeEach(async () => {
@@ -35,6 +50,7 @@ const backupOf = (...includes: string[]): JobSpec => ({
   includes,
   excludes: [],
 });
+const copyRepository = () => cp(template.repository.url, lab.repository.url, { recursive: true });
 const finished = () => lab.server.committed.filter((event) => event.type === "job.finished");
 const untilFinished = (count = 1) =>
   lab.server.until(() => finished().length >= count, `${count} finished job(s)`);
@@ -83,7 +99,7 @@ describe("the first hour of a host", () => {
   });
 
   test("init on a repository that exists succeeds and says so", async () => {
-    await createRepository(lab);
+    await copyRepository();
     lab.server.commands = [run({ kind: "init" })];
     await startInProgram(lab);
     await untilFinished();
@@ -92,7 +108,7 @@ describe("the first hour of a host", () => {
   });
 
   test("init with the wrong password fails with its code", async () => {
-    await createRepository(lab);
+    await copyRepository();
     if (lab.server.config?.repository) lab.server.config.repository.password = "not the password";
     lab.server.commands = [run({ kind: "init" })];
     await startInProgram(lab);
@@ -102,7 +118,7 @@ describe("the first hour of a host", () => {
 });
 
 describe("a backup that does not cover everything", () => {
-  beforeEach(() => createRepository(lab));
+  beforeEach(() => copyRepository());
 
   test("ends as a warning that names the path that does not exist", async () => {
     await fillSource(lab, 1);
@@ -143,7 +159,7 @@ describe("commands that can't run", () => {
   });
 
   test("are refused while another job runs, and a redelivered one is acknowledged but not run twice", async () => {
-    await createRepository(lab);
+    await copyRepository();
     const gate = await createGatedRestic(lab, 1);
     lab.server.commands = [
       run(backupOf(lab.source)),
@@ -165,7 +181,7 @@ describe("commands that can't run", () => {
 
 describe("cancelling", () => {
   test("ends a running backup, also when asked twice", async () => {
-    await createRepository(lab);
+    await copyRepository();
     const gate = await createGatedRestic(lab, 1);
     lab.server.commands = [run(backupOf(lab.source))];
     await startInProgram(lab, { ...lab.config, restic_path: gate.path });
@@ -179,7 +195,7 @@ describe("cancelling", () => {
   });
 
   test("that was asked for before the agent was killed is finished by the next agent", async () => {
-    await createRepository(lab);
+    await copyRepository();
     const gate = await createGatedRestic(lab, 1);
     lab.config.restic_path = gate.path;
     lab.server.commands = [run(backupOf(lab.source))];
@@ -197,7 +213,7 @@ describe("cancelling", () => {
 
 describe("an agent that is killed in the middle of a backup", () => {
   const LINES = 1500;
-  beforeEach(() => createRepository(lab));
+  beforeEach(() => copyRepository());
 
   test("finds restic still running, and tells the whole log once", async () => {
     await fillSource(lab, 2);
@@ -263,7 +279,7 @@ describe("an agent that is killed in the middle of a backup", () => {
 
 describe("a server that goes away in the middle of a backup", () => {
   test("gets the whole log and the end when it is back", async () => {
-    await createRepository(lab);
+    await copyRepository();
     await fillSource(lab, 1);
     const gate = await createGatedRestic(lab, 300);
     lab.server.commands = [run(backupOf(lab.source))];
@@ -282,7 +298,7 @@ describe("a server that goes away in the middle of a backup", () => {
 
 describe("the agent as a program", () => {
   test("ends within five seconds of SIGTERM with code 0 while restic runs on", async () => {
-    await createRepository(lab);
+    await copyRepository();
     const gate = await createGatedRestic(lab, 1);
     lab.config.restic_path = gate.path;
     lab.server.commands = [run(backupOf(lab.source))];

@@ -95,10 +95,11 @@ describe("frames that can't be used", () => {
   });
 });
 
-describe("whatever arrives", () => {
+// Hundreds of cases each: on a loaded machine more than the usual five seconds.
+describe("whatever arrives", { timeout: 30_000 }, () => {
   test("any text never throws", () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.json(), fc.string({ unit: "binary" })), (frame) => {
+      fc.property(fc.oneof(fc.string(), fc.json({ maxDepth: 3 }), fc.string({ unit: "binary" })), (frame) => {
         parseAgentFrame(frame);
         parseServerFrame(frame);
       }),
