@@ -25,7 +25,8 @@ async function compare(original: Buffer, copy: Buffer, result: TreeComparison): 
   if (a === "folder") {
     const names = new Map<string, Buffer>();
     for (const folder of [original, copy])
-      for (const name of await readdir(folder, { encoding: "buffer" })) names.set(name.toString("latin1"), name);
+      for (const name of await readdir(folder, { encoding: "buffer" }))
+        names.set(name.toString("latin1"), name);
     for (const name of names.values()) await compare(join(original, name), join(copy, name), result);
     return;
   }

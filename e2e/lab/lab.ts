@@ -54,6 +54,8 @@ export class Lab {
   readonly url: string;
   readonly api: LabApi;
   server: Child | null = null;
+  /** Run after all programs have ended and before the folder goes. */
+  readonly cleanups: (() => Promise<unknown>)[] = [];
   private readonly children: Child[] = [];
 
   private constructor(folder: string, resticPath: string, port: number) {
@@ -130,7 +132,12 @@ export class Lab {
     const logFile = join(this.folder, `rest-${user.name}.log`);
     const child = this.keep(startChild(program, [...fixed, ...args], { env: plainEnvironment(), logFile }));
     const url = `http://127.0.0.1:${port}/${user.name}/`;
-    await until("the rest-server's start", 15_000, () => fetch(url).then(() => true, () => false));
+    await until("the rest-server's start", 15_000, () =>
+      fetch(url).then(
+        () => true,
+        () => false,
+      ),
+    );
     return { repository: `rest:${url}`, child };
   }
 
@@ -147,11 +154,12 @@ export class Lab {
     return child;
   }
 
-  /** Ends everything by process id and removes the folder. */
+  /** Ends everything by process id and removes the folder; RM_LAB_KEEP=1 keeps it to be looked at. */
   async close(): Promise<void> {
     for (const child of this.children.reverse()) await child.stop(3000).catch(() => undefined);
     await endLeftovers(this.folder);
-    await rm(this.folder, { recursive: true, force: true });
+    for (const cleanup of this.cleanups.reverse()) await cleanup();
+    if (!process.env.RM_LAB_KEEP) await rm(this.folder, { recursive: true, force: true });
   }
 }
 

@@ -24,7 +24,9 @@ export async function listPrograms(): Promise<Program[]> {
 /** Programs with a path below the folder among their arguments. */
 export async function listProgramsOf(folder: string): Promise<Program[]> {
   const programs = await listPrograms();
-  return programs.filter(({ pid, argv }) => pid !== process.pid && argv.some((word) => word.includes(folder)));
+  return programs.filter(
+    ({ pid, argv }) => pid !== process.pid && argv.some((word) => word.includes(folder)),
+  );
 }
 
 /** Kills what outlived its parents on purpose: runners and their restic carry the folder in their arguments. */
