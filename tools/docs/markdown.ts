@@ -1,10 +1,10 @@
 /** The little Markdown that the reference pages need. Invariant: what is put into a cell stays in that cell. */
 
 /** Says who wrote the page; a person who edits it loses the edit. */
-export const generatedNote = "<!-- Written by `npm run docs` from the source. Do not edit. -->";
+const generatedNote = "<!-- Written by `npm run docs` from the source. Do not edit. -->";
 
 /** Text for one cell of a table. */
-export const cell = (text: string): string =>
+const cell = (text: string): string =>
   text
     .replaceAll("|", "\\|")
     .replaceAll(/\s*\n\s*/g, " ")

@@ -75,7 +75,7 @@ export function textOf(node: AstNode | undefined): string | undefined {
 }
 
 /** The doc comment that ends right before `start`, as one line; empty without one. */
-export function commentBefore({ text, comments }: Syntax, start: number): string {
+function commentBefore({ text, comments }: Syntax, start: number): string {
   const above = comments.findLast((comment) => comment.end <= start);
   if (above?.value.startsWith("*") !== true || text.slice(above.end, start).trim() !== "") return "";
   const lines = above.value.slice(1).split("\n");
