@@ -58,6 +58,13 @@ export class TestAgent {
     return this.ws;
   }
 
+  /** The same bearer and stream once more, as on a copied disk or in a second program. It is not dialled yet. */
+  copy(): TestAgent {
+    const copy = new TestAgent(this.server, this);
+    copy.streamId = this.streamId;
+    return copy;
+  }
+
   /** Opens a connection; the one before, if any, is left as it is. */
   async dial(): Promise<void> {
     const url = `${this.server.url.replace("http", "ws")}/ws/agent`;

@@ -9,6 +9,7 @@ import {
   logOf,
   startedOf,
   startTestServer,
+  TestAgent,
   type TestServer,
 } from "@restic-manager/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -25,7 +26,7 @@ describe("a connection", () => {
     expect(answer.status).toBe(401);
     expect(answer.body).toMatchObject({ code: "link.bearer_unknown", request_id: expect.any(String) });
     const agent = await enrolTestAgent(server);
-    const stranger = Object.assign(Object.create(agent), { bearer: "wrong" }) as typeof agent;
+    const stranger = new TestAgent(server, { ...agent, bearer: "wrong" });
     await expect(stranger.dial()).rejects.toThrow("401");
   });
 
@@ -166,12 +167,7 @@ describe("a second connection of one host", () => {
   it("replaces the first, which is told why", async () => {
     const first = await connectTestAgent(server);
     await first.hello();
-    const second = Object.assign(Object.create(first), {
-      ws: null,
-      received: [],
-      taken: new Set(),
-      waiters: [],
-    });
+    const second = first.copy();
     await second.connect();
     expect(await first.nextMessage("goodbye")).toMatchObject({ code: "link.replaced", retry: true });
     expect((await first.closed()).code).toBe(4409);

@@ -30,7 +30,7 @@ export function differ(a: Machine, b: Machine): boolean {
 }
 
 export const explainTwin = (host: Host): string =>
-  `Another machine is connected as ${host.name}: one is a clone of the other. Enrol this one as a host of its own.`;
+  `Another machine is connected as ${host.name}, so one is a copy of the other. On the copy, delete the agent's state and enrol it as a host of its own.`;
 
 /** Says why and closes; the agent does not dial again as it is. */
 export function refuse(socket: WebSocket, code: string, message: string): void {
