@@ -140,7 +140,8 @@ export const HEADER: HostHeader = {
   lastSeenAt: NOW - 7000,
   agentVersion: "0.1.0",
   resticVersion: "0.18.1",
-  resticProblem: null,
+  clockSkewMs: -2400,
+  problems: [],
   createdAt: NOW - 40 * DAY,
 };
 

@@ -244,7 +244,18 @@ function newHost(page: PageContext): string {
       ...data.HEADER,
       condition: "new",
       resticVersion: null,
-      resticProblem: "restic is not installed on this host: put restic 0.17.1 or newer on its PATH.",
+      problems: [
+        {
+          tone: "fail",
+          title: "restic can't run here.",
+          text: "restic is not installed on this host: put restic 0.17.1 or newer on its PATH.",
+        },
+        {
+          tone: "warn",
+          title: "This host's clock is wrong.",
+          text: "Set the host's clock: snapshots carry its time, and retention goes by it.",
+        },
+      ],
     },
     vitals: { lastBackup: null, protectedBytes: null, snapshotCount: null, newestSnapshotAt: null },
     tab: { name: "snapshots", snapshots: [], page: { ...PAGES, total: 0 } },

@@ -156,7 +156,7 @@ function HostFields({ field }: { field: FieldOf }): JSX.Element {
           mono
           rows={4}
           placeholder={"/etc\n/home\n/var/lib"}
-          hint="One absolute path per line. They become the first source group; change it any time."
+          hint="One absolute path per line. They become the first source group. Left empty: the whole machine but temporary files."
         />
       </div>
     </Panel>

@@ -16,6 +16,7 @@ const host = (name: string, more: Partial<Host> = {}): Host => ({
   resticVersion: null,
   resticProblem: null,
   clockSkewMs: null,
+  twin: null,
   createdAt: now,
   firstConnectedAt: null,
   lastSeenAt: null,

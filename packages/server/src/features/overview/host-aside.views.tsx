@@ -1,6 +1,6 @@
 /** Beside a host's tabs: what runs now, what can be run, and the agent's facts. */
 import type { ComponentChildren, JSX } from "preact";
-import { formatPercent } from "../../platform/html/format.ts";
+import { formatDuration, formatPercent } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Panel, ProgressBar } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
@@ -40,13 +40,20 @@ export function HostAside(props: AsideProps): JSX.Element {
               )
             }
           />
+          <Pair term="Clock" value={clockWords(host.clockSkewMs)} />
           <Pair term="Added" value={<Time at={host.createdAt} />} />
           <Pair term="Id" value={<span class="mono break">{host.id}</span>} />
         </dl>
-        {host.resticProblem === null ? null : <p class="aside-problem">{host.resticProblem}</p>}
       </Panel>
     </aside>
   );
+}
+
+/** A second is what a network and two clocks differ anyway. */
+function clockWords(skewMs: number | null): ComponentChildren {
+  if (skewMs === null) return <None label="unknown" />;
+  if (Math.abs(skewMs) < 1000) return "right";
+  return `${formatDuration(Math.abs(skewMs))} ${skewMs > 0 ? "ahead" : "behind"}`;
 }
 
 function Pair({ term, value }: { term: string; value: ComponentChildren }): JSX.Element {

@@ -1,5 +1,5 @@
 /** Everything one host's page shows, with the data of the open tab only. */
-import { getHost, type Host } from "../hosts/hosts.ts";
+import { getHost, type Host, twinOf } from "../hosts/hosts.ts";
 import { countJobs, type Job, listJobs, type RunDeps, rowOf } from "../jobs/jobs.ts";
 import { type RepositoriesDeps, redactedCredentials } from "../repositories/repositories.ts";
 import { countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
@@ -34,7 +34,7 @@ export async function getHostPage(deps: Deps, hostId: string, query: HostPageQue
   const active = activeJobOf(overview);
   const view = activeView(deps, active);
   return {
-    host: headerOf(overview),
+    host: headerOf(overview, deps.clock.now()),
     vitals: vitalsOf(overview),
     activeJob: active && view ? { ...view, kind: active.kind, subject: active.sourceGroup } : null,
     sourceGroups: groups.map(({ id, name }) => ({ id, name })),
@@ -42,7 +42,7 @@ export async function getHostPage(deps: Deps, hostId: string, query: HostPageQue
   };
 }
 
-function headerOf({ host, online, condition }: HostOverview): HostPageProps["host"] {
+function headerOf({ host, online, condition }: HostOverview, now: number): HostPageProps["host"] {
   return {
     id: host.id,
     name: host.name,
@@ -54,9 +54,30 @@ function headerOf({ host, online, condition }: HostOverview): HostPageProps["hos
     lastSeenAt: host.lastSeenAt,
     agentVersion: host.agentVersion,
     resticVersion: host.resticVersion,
-    resticProblem: host.resticProblem?.message ?? null,
+    clockSkewMs: host.clockSkewMs,
+    problems: problemsOf(host, now),
     createdAt: host.createdAt,
   };
+}
+
+/** Beyond this, times in lists mislead and retention could remove the wrong snapshots. */
+const skewToMentionMs = 60_000;
+
+function problemsOf(host: Host, now: number): HostPageProps["host"]["problems"] {
+  const problems: HostPageProps["host"]["problems"][number][] = [];
+  const twin = twinOf(host, now);
+  if (twin) {
+    const machine = [twin.machineId, twin.bootId].map((id) => id?.slice(0, 8) ?? "unknown").join(" / ");
+    const text = `“${twin.hostname}” (machine and boot ${machine}) keeps trying and is refused, so nothing on it is backed up. On the copy, enrol the agent as a host of its own.`;
+    problems.push({ tone: "fail", title: "Another machine uses this host's credentials.", text });
+  }
+  if (host.resticProblem)
+    problems.push({ tone: "fail", title: "restic can't run here.", text: host.resticProblem.message });
+  if (Math.abs(host.clockSkewMs ?? 0) > skewToMentionMs) {
+    const text = "Set the host's clock: snapshots carry its time, and retention goes by it.";
+    problems.push({ tone: "warn", title: "This host's clock is wrong.", text });
+  }
+  return problems;
 }
 
 function vitalsOf(overview: HostOverview): HostPageProps["vitals"] {

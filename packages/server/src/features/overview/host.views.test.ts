@@ -15,7 +15,8 @@ const props = (tab: HostTab): HostPageProps => ({
     lastSeenAt: PAGE_NOW - 7000,
     agentVersion: "0.1.0",
     resticVersion: "0.18.1",
-    resticProblem: null,
+    clockSkewMs: 0,
+    problems: [],
     createdAt: PAGE_NOW - 86_400_000 * 40,
   },
   vitals: {

@@ -7,7 +7,7 @@ import { formatCount, splitBytes } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { renderFragment, renderPage } from "../../platform/html/page.tsx";
-import { Tags } from "../../platform/html/parts.tsx";
+import { Notice, Tags } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import { Dot, type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
@@ -40,8 +40,10 @@ export interface HostHeader {
   lastSeenAt: number | null;
   agentVersion: string | null;
   resticVersion: string | null;
-  /** A sentence when restic is missing or too old. */
-  resticProblem: string | null;
+  /** The host's clock minus ours at the last connection; null before the first. */
+  clockSkewMs: number | null;
+  /** What is wrong with the machine itself, a sentence each. */
+  problems: readonly { tone: "fail" | "warn"; title: string; text: string }[];
   createdAt: number;
 }
 
@@ -132,6 +134,11 @@ function HostContent(props: HostPageProps): JSX.Element {
   return (
     <>
       <HostHead {...props} />
+      {props.host.problems.map(({ tone, title, text }) => (
+        <Notice key={title} tone={tone} title={title}>
+          <span>{text}</span>
+        </Notice>
+      ))}
       <Vitals vitals={props.vitals} />
       <nav class="tabs" aria-label="Sections of this host">
         {TABS.map(({ name, label }) => (

@@ -5,7 +5,7 @@
 
 import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
-import { type Host, isOnline, listHosts } from "../hosts/hosts.ts";
+import { type Host, isOnline, listHosts, twinOf } from "../hosts/hosts.ts";
 import { type Job, type JobStatus, type LiveProgress, listLatestJobs, toViewProgress } from "../jobs/jobs.ts";
 import { type SnapshotTotals, sumSnapshots } from "../snapshots/snapshots.ts";
 import type { FleetFigures } from "./fleet-tiles.views.tsx";
@@ -33,10 +33,12 @@ const noTotals: SnapshotTotals = { count: 0, newestAt: 0, protectedBytes: 0 };
 const failedStatuses: readonly JobStatus[] = ["failed", "lost", "expired"];
 
 /** The worst thing first; what happens now comes before what happened. */
-function conditionOf(host: Host, online: boolean, backups: Job[], active: Job[]): HostCondition {
+function conditionOf(host: Host, now: number, backups: Job[], active: Job[]): HostCondition {
+  const online = isOnline(host, now);
+  const broken = host.resticProblem !== null || twinOf(host, now) !== null;
   if (host.firstConnectedAt === null) return "new";
   if (active.some((job) => job.status === "running")) return "running";
-  if (backups.some((job) => failedStatuses.includes(job.status)) || host.resticProblem) return "failed";
+  if (backups.some((job) => failedStatuses.includes(job.status)) || broken) return "failed";
   if (!online) return "offline";
   if (active.length > 0) return "waiting";
   return backups.some((job) => job.status === "warning") ? "warning" : "ok";
@@ -73,7 +75,7 @@ function assemble(
     const online = isOnline(host, now);
     const backups = backupsOf.get(host.id) ?? [];
     const active = activeOf.get(host.id) ?? [];
-    const condition = conditionOf(host, online, backups, active);
+    const condition = conditionOf(host, now, backups, active);
     return { host, online, condition, backups, active, totals: facts.totals.get(host.id) ?? noTotals };
   });
 }
