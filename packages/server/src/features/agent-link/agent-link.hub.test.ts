@@ -1,0 +1,229 @@
+/** The hub alone, with real sockets and handlers that the test holds back: races, presence, slow peers. */
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { encodeMessage, type Hello, maxFrameBytes, type ServerMessage } from "@restic-manager/protocol";
+import { countQueries, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
+import { EventBus } from "../../platform/events.ts";
+import { createLog } from "../../platform/log.ts";
+import { newId } from "../../platform/random.ts";
+import { createHost, getHost, type Host } from "../hosts/hosts.ts";
+import { AgentHub, agentDisconnected, type LinkHandlers } from "./agent-link.ts";
+
+const config: ServerMessage = { type: "config.update", version: 1, repository: null };
+const ping: ServerMessage = { type: "command.cancel", job_id: "01KAQ2XK3M5N7P9Q1R3S5T7V9W" };
+
+let database: TestDatabase;
+let clock: FakeClock;
+let bus: EventBus;
+let hub: AgentHub;
+let sockets: WebSocketServer;
+let queries: string[];
+/** Replaced by tests that hold the greeting back. */
+let configurationOf: LinkHandlers["configurationOf"];
+let clients: WebSocket[];
+
+beforeEach(async () => {
+  database = await openTestDatabase("sqlite");
+  clock = new FakeClock();
+  const log = createLog("silent");
+  bus = new EventBus(log);
+  configurationOf = async () => [config];
+  clients = [];
+  const counted = countQueries(database.db);
+  queries = counted.kinds;
+  const refuse = () => Promise.reject(new Error("no event was expected"));
+  const events = {
+    "job.started": refuse,
+    "log.stream": refuse,
+    "snapshots.report": refuse,
+    "job.finished": refuse,
+  };
+  const handlers: LinkHandlers = {
+    events,
+    onCommandAck: async () => undefined,
+    onProgress: () => undefined,
+    configurationOf: (host) => configurationOf(host),
+    onFirstConnect: async () => undefined,
+  };
+  hub = new AgentHub({ db: counted.db, clock, bus, log, handlers });
+  hub.start();
+  sockets = new WebSocketServer({ port: 0, host: "127.0.0.1", maxPayload: maxFrameBytes });
+  await once(sockets, "listening");
+});
+afterEach(async () => {
+  await hub.stop();
+  for (const client of clients) client.terminate();
+  sockets.close();
+  await database.close();
+});
+
+const addHost = (name: string): Promise<Host> =>
+  createHost(database.db, {
+    id: newId(clock.now()),
+    name,
+    os: "linux",
+    arch: "x64",
+    tags: [],
+    repositoryId: null,
+    bearer: `bearer of ${name}`,
+    agentVersion: null,
+    resticVersion: null,
+    at: clock.now(),
+  });
+
+const hello = (streamId = newId(clock.now())): Hello => ({
+  type: "hello",
+  protocol: { min: 1, max: 1 },
+  agent_version: "0.1.0",
+  restic_version: null,
+  hostname: "h",
+  os: "linux",
+  arch: "x64",
+  sent_at: new Date(clock.now()).toISOString(),
+  stream_id: streamId,
+  jobs: [],
+});
+
+interface Dialled {
+  client: WebSocket;
+  types: string[];
+  /** The close code, once it is closed. */
+  closed: Promise<number>;
+}
+
+/** A client whose other end is already with the hub; `types` grows as messages come. */
+async function dial(host: Host): Promise<Dialled> {
+  const accepted = once(sockets, "connection");
+  const client = new WebSocket(`ws://127.0.0.1:${(sockets.address() as AddressInfo).port}`);
+  clients.push(client);
+  const types: string[] = [];
+  client.on("error", () => undefined);
+  const closed = new Promise<number>((resolve) => client.once("close", resolve));
+  client.on("message", (data) => types.push((JSON.parse(String(data)) as ServerMessage).type));
+  const [[socket]] = await Promise.all([accepted, once(client, "open")]);
+  hub.accept(socket as WebSocket, host);
+  return { client, types, closed };
+}
+
+/** One after the other, so that each client is matched with its own other end. */
+async function dialAll(hosts: Host[]): Promise<Dialled[]> {
+  const dialled: Dialled[] = [];
+  for (const host of hosts) dialled.push(await dial(host));
+  return dialled;
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (let looks = 0; !holds(); looks++) {
+    if (looks > 2000) throw new Error(`never happened: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** A gate that holds the greeting at its configuration. */
+function holdConfiguration(): () => void {
+  const gate = Promise.withResolvers<void>();
+  configurationOf = async () => {
+    await gate.promise;
+    return [config];
+  };
+  return gate.resolve;
+}
+
+describe("a greeting that takes its time", () => {
+  it("lets no command pass before the configuration", async () => {
+    const host = await addHost("slow");
+    const open = holdConfiguration();
+    const { client, types } = await dial(host);
+    client.send(encodeMessage(hello()));
+    await until("the welcome", () => types.length > 0);
+    expect(hub.isConnected(host.id)).toBe(false);
+    expect(hub.send(host.id, ping)).toBe(false);
+    open();
+    await until("the agent is ready", () => hub.isConnected(host.id));
+    expect(hub.send(host.id, ping)).toBe(true);
+    await until("the command", () => types.length === 3);
+    expect(types).toEqual(["welcome", "config.update", "command.cancel"]);
+  });
+
+  it("does not miss credentials that are edited meanwhile", async () => {
+    const host = await addHost("edited");
+    const open = holdConfiguration();
+    const { client, types } = await dial(host);
+    client.send(encodeMessage(hello()));
+    await until("the welcome", () => types.length > 0);
+    const pushed = hub.pushConfiguration(host);
+    open();
+    await pushed;
+    await until("both configurations", () => types.length === 3);
+    expect(types).toEqual(["welcome", "config.update", "config.update"]);
+  });
+
+  it("leaves nothing behind when the socket goes meanwhile", async () => {
+    const host = await addHost("gone");
+    let gone = 0;
+    bus.on(agentDisconnected, () => gone++);
+    const open = holdConfiguration();
+    const { client, types } = await dial(host);
+    client.send(encodeMessage(hello()));
+    await until("the welcome", () => types.length > 0);
+    client.terminate();
+    open();
+    await until("the hub forgot it", () => gone === 1);
+    expect(hub.isConnected(host.id)).toBe(false);
+  });
+
+  it("of two that race ends with exactly one connection", async () => {
+    const host = await addHost("racing");
+    const dialled = await dialAll([host, host, host]);
+    const streamId = newId(clock.now());
+    for (const { client } of dialled) client.send(encodeMessage(hello(streamId)));
+    await until(
+      "two are replaced",
+      () => dialled.filter(({ types }) => types.includes("goodbye")).length === 2,
+    );
+    const open = () => dialled.filter(({ client }) => client.readyState === WebSocket.OPEN);
+    await until("one is left", () => open().length === 1);
+    expect(hub.isConnected(host.id)).toBe(true);
+  });
+});
+
+describe("presence", () => {
+  it("of many hosts costs one write a second, and none without heartbeats", async () => {
+    const hosts = await Promise.all(Array.from({ length: 30 }, (_, i) => addHost(`h${i}`)));
+    const dialled = await dialAll(hosts);
+    for (const { client } of dialled) client.send(encodeMessage(hello()));
+    await until("all are connected", () => hosts.every((host) => hub.isConnected(host.id)));
+    await clock.advance(1000);
+    const beat = encodeMessage({ type: "heartbeat", sent_at: new Date(clock.now()).toISOString() });
+    for (const { client } of dialled) {
+      for (let times = 0; times < 3; times++) client.send(beat);
+      client.send("{");
+    }
+    await until("all beats are in", () => dialled.every(({ types }) => types.includes("error")));
+    queries.length = 0;
+    await clock.advance(1000);
+    expect(queries).toEqual(["RawNode"]);
+    await clock.advance(10_000);
+    expect(queries).toEqual(["RawNode"]);
+    const seen = await Promise.all(
+      hosts.map(async (host) => (await getHost(database.db, host.id)).lastSeenAt),
+    );
+    expect(new Set(seen)).toEqual(new Set([clock.now() - 11_000]));
+  });
+});
+
+describe("a hub that stops", () => {
+  it("says goodbye and sends later callers away", async () => {
+    const host = await addHost("left");
+    const { client, types } = await dial(host);
+    client.send(encodeMessage(hello()));
+    await until("the agent is ready", () => hub.isConnected(host.id));
+    await hub.stop();
+    await until("the goodbye", () => types.includes("goodbye"));
+    const late = await dial(host);
+    await until("the goodbye of the late", () => late.types.includes("goodbye"));
+    expect(await late.closed).toBe(1001);
+  });
+});
