@@ -159,7 +159,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const { config, log, clock, box, bus, page } = ground;
   const { db } = ground.database;
   const shared = { db, clock, bus, log };
-  const progress = new LiveProgress(bus);
+  const progress = new LiveProgress({ db, bus });
   const hub = createHub(ground, progress, () => dispatcher);
   const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub });
   registerAgentLink(app, { db, hub });
@@ -182,6 +182,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerEnrolmentPages(app, enrolment);
 
   const jobs = {
+    isConnected: (hostId: string) => hub.isConnected(hostId),
     db,
     clock,
     bus,
@@ -210,7 +211,7 @@ function createHub(ground: Ground, progress: LiveProgress, dispatcher: () => Job
       "snapshots.report": (tx, host, event) => onSnapshotsReport(deps, tx, host, event),
     },
     onCommandAck: (host, ack) => dispatcher().acknowledge(host, ack),
-    onProgress: (_host, message) => progress.record(message),
+    onProgress: (host, message) => progress.record(host, message),
     async configurationOf(host) {
       const found = await findEverydayAccess(db, box, host.id);
       return [{ type: "config.update", version: found?.version ?? 0, repository: found?.access ?? null }];

@@ -38,7 +38,7 @@ export type EventHandlers = { [T in DurableEvent["type"]]: EventHandler<T> };
 export interface LinkHandlers {
   events: EventHandlers;
   onCommandAck(host: Host, ack: CommandAck): Promise<void>;
-  onProgress(host: Host, progress: JobProgress): void;
+  onProgress(host: Host, progress: JobProgress): Promise<void>;
   /** The host's agent connects for the first time ever; runs before it is sent anything. */
   onFirstConnect(host: Host): Promise<void>;
   /** Messages that must reach the agent before any command: its configuration. */

@@ -43,7 +43,7 @@ beforeEach(async () => {
   const handlers: LinkHandlers = {
     events,
     onCommandAck: async () => undefined,
-    onProgress: () => undefined,
+    onProgress: async () => undefined,
     configurationOf: (host) => configurationOf(host),
     onFirstConnect: async () => undefined,
   };

@@ -1,6 +1,6 @@
 /**
  * One agent's connection after its hello. Frames are worked through in order, durable events in batches: one
- * transaction and one acknowledgement each. While a batch is stored the socket is paused once enough waits, so
+ * acknowledgement each, after the transaction that it may share with other agents' batches. While a batch is stored the socket is paused once enough waits, so
  * that an agent costs a bounded amount of memory however fast it sends.
  */
 
@@ -15,9 +15,10 @@ import {
 } from "@restic-manager/protocol";
 import type { Logger } from "pino";
 import type { Clock } from "../../platform/clock.ts";
-import { type Db, inTransaction } from "../../platform/db/db.ts";
+import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { Host } from "../hosts/hosts.ts";
+import type { GroupCommit } from "./agent-link.commits.ts";
 import type { AfterCommit, EventHandler, LinkHandlers } from "./agent-link.contract.ts";
 import { saveAckedSeq } from "./agent-link.store.ts";
 
@@ -41,8 +42,14 @@ interface Waiting {
   sizeBytes: number;
 }
 
+/** What became of a batch. */
+interface Stored {
+  refused: { event: DurableEvent; error: AppError }[];
+  todo: AfterCommit[];
+}
+
 export interface SessionDeps {
-  db: Db;
+  commits: GroupCommit;
   clock: Clock;
   log: Logger;
   handlers: LinkHandlers;
@@ -117,6 +124,8 @@ export class AgentSession {
     }
     this.lastFrameAt = this.deps.clock.now();
     this.deps.onAlive(this.host.id, this.lastFrameAt);
+    // That was all it says: it need not wait in line, and most frames are heartbeats.
+    if (parsed.message.type === "heartbeat") return;
     this.waiting.push({ message: parsed.message, sizeBytes: frame.length });
     this.waitingBytes += frame.length;
     if (this.waitingBytes > maxWaitingBytes) this.socket.pause();
@@ -188,7 +197,7 @@ export class AgentSession {
 
   private async workVolatile(message: AgentMessage): Promise<void> {
     if (message.type === "command.ack") await this.deps.handlers.onCommandAck(this.host, message);
-    else if (message.type === "job.progress") this.deps.handlers.onProgress(this.host, message);
+    else if (message.type === "job.progress") await this.deps.handlers.onProgress(this.host, message);
     else if (message.type === "error") {
       this.deps.log.warn(
         { hostId: this.host.id, code: message.code, type: message.of_type },
@@ -197,30 +206,31 @@ export class AgentSession {
     }
   }
 
-  /** One transaction for the batch. Events at or before the acknowledged position are doubles and are dropped. */
+  /** The batch is stored as a whole. Events at or before the acknowledged position are doubles and are dropped. */
   private async store(events: DurableEvent[]): Promise<void> {
     const fresh = this.dropDoubles(events);
     const last = fresh.at(-1);
     if (last) {
-      const refused: { event: DurableEvent; error: AppError }[] = [];
-      const afterCommit = await inTransaction(this.deps.db, async (tx) => {
-        const todo: AfterCommit[] = [];
-        for (const event of fresh) {
-          const done = await this.storeOne(tx, event).catch((error: unknown) => {
-            if (!(error instanceof AppError)) throw error;
-            refused.push({ event, error });
-            return undefined;
-          });
-          if (done) todo.push(done);
-        }
-        await saveAckedSeq(tx, this.host.id, this.streamId, last.seq);
-        return todo;
-      });
+      const { refused, todo } = await this.deps.commits.run((tx) => this.storeAll(tx, fresh, last.seq));
       this.ackedSeq = last.seq;
       for (const { event, error } of refused) this.refuse(event, error);
-      for (const done of afterCommit) done();
+      for (const done of todo) done();
     }
     this.send({ type: "event.ack", seq: this.ackedSeq });
+  }
+
+  private async storeAll(tx: Db, events: DurableEvent[], lastSeq: number): Promise<Stored> {
+    const stored: Stored = { refused: [], todo: [] };
+    for (const event of events) {
+      const done = await this.storeOne(tx, event).catch((error: unknown) => {
+        if (!(error instanceof AppError)) throw error;
+        stored.refused.push({ event, error });
+        return undefined;
+      });
+      if (done) stored.todo.push(done);
+    }
+    await saveAckedSeq(tx, this.host.id, this.streamId, lastSeq);
+    return stored;
   }
 
   private dropDoubles(events: DurableEvent[]): DurableEvent[] {

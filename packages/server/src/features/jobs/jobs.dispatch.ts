@@ -18,6 +18,7 @@ import {
   jobChanged,
   moveJob,
 } from "./job.ts";
+import { findStartable } from "./jobs.lanes.ts";
 import * as store from "./jobs.store.ts";
 
 /** How long an agent may take to acknowledge before the command is sent again. */
@@ -51,11 +52,15 @@ export class JobDispatcher {
     const { bus } = this.deps;
     this.unsubscribe.push(
       bus.on(agentConnected, ({ hostId, jobs }) => this.enqueue(hostId, () => this.reconcile(hostId, jobs))),
-      bus.on(jobChanged, ({ hostId, status }) => {
-        if (status === "queued" || isFinal(status)) this.enqueue(hostId, () => this.dispatchNext(hostId));
+      bus.on(jobChanged, ({ jobId, hostId, status }) => {
+        if (status === "queued") this.enqueue(hostId, () => this.dispatchNext(hostId));
+        else if (isFinal(status)) this.enqueue(hostId, () => this.dispatchAfter(hostId, jobId));
       }),
       bus.on(jobCancelRequested, ({ jobId, hostId }) => {
-        this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
+        // In turn: a cancel that overtakes its command would be a wish about a job that the agent does not know.
+        this.enqueue(hostId, async () => {
+          this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
+        });
       }),
     );
     this.ticking = this.keepTicking();
@@ -85,18 +90,16 @@ export class JobDispatcher {
       });
       return;
     }
-    // Busy means that our picture of the lane was old: the job waits for its turn again, nothing is lost.
-    const busy = ack.code === "agent.busy";
+    const to = afterRefusal(job, ack);
     const error = {
       code: ack.code ?? "agent.refused",
       message: ack.message ?? "The agent refused the job.",
       last_lines: [],
     };
-    const moved = busy
-      ? await moveJob(this.deps.db, job, "queued")
-      : await moveJob(this.deps.db, job, "failed", { finishedAt: now, error });
+    const patch = { failed: { finishedAt: now, error }, cancelled: { finishedAt: now }, queued: {} }[to];
+    const moved = await moveJob(this.deps.db, job, to, patch);
     // A busy agent is asked again by the next tick, not at once.
-    if (moved && !busy) announce(this.deps.bus, moved);
+    if (moved && to !== "queued") announce(this.deps.bus, moved);
   }
 
   private enqueue(hostId: string, work: () => Promise<void>): void {
@@ -165,7 +168,16 @@ export class JobDispatcher {
       else if (job.status === "dispatched") this.sendRun(job);
       else await this.lose(job);
     }
+    for (const { job_id: jobId, state } of known)
+      if (state === "running") await this.stopUnwanted(hostId, jobId);
     await this.dispatchNext(hostId);
+  }
+
+  /** A job may be cancelled while its dispatch is taken back, though its agent has it after all. */
+  private async stopUnwanted(hostId: string, jobId: string): Promise<void> {
+    const job = await store.findJob(this.deps.db, jobId);
+    if (job?.hostId === hostId && job.status === "cancelled")
+      this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
   }
 
   private async adopt(job: Job): Promise<void> {
@@ -186,12 +198,23 @@ export class JobDispatcher {
     await this.moveAndTell(job, "lost", { finishedAt: this.deps.clock.now(), error });
   }
 
+  /** A job ended: the next of its host may start, and those of other hosts that waited for the repository. */
+  private async dispatchAfter(hostId: string, jobId: string): Promise<void> {
+    await this.dispatchNext(hostId);
+    const job = await store.findJob(this.deps.db, jobId);
+    if (!job?.repositoryId) return;
+    for (const other of await store.listHostsWithQueued(this.deps.db, job.repositoryId)) {
+      if (other !== hostId) this.enqueue(other, () => this.dispatchNext(other));
+    }
+  }
+
   /** Sends the next queued job when the host is here and does nothing else. */
   private async dispatchNext(hostId: string): Promise<void> {
     if (!this.deps.hub.isConnected(hostId)) return;
+    // Most hosts that connect have nothing waiting: no transaction for them.
+    if (!(await store.findNextQueued(this.deps.db, hostId))) return;
     const job = await inTransaction(this.deps.db, async (tx) => {
-      if ((await store.listLiveJobs(tx, hostId)).length > 0) return null;
-      const next = await store.findNextQueued(tx, hostId);
+      const next = await findStartable(tx, hostId, (id) => this.deps.hub.isConnected(id));
       const patch = {
         attempt: (next?.attempt ?? 0) + 1,
         dispatchedAt: this.deps.clock.now(),
@@ -215,4 +238,13 @@ export class JobDispatcher {
     if (job.cancelRequestedAt !== null)
       this.deps.hub.send(job.hostId, { type: "command.cancel", job_id: job.id });
   }
+}
+
+/**
+ * Busy means that our picture of the lane was old: the job waits for its turn again, nothing is lost. Nobody runs
+ * it now, so one that somebody wished to cancel needs no other turn.
+ */
+function afterRefusal(job: Job, ack: CommandAck): "cancelled" | "queued" | "failed" {
+  if (job.cancelRequestedAt !== null) return "cancelled";
+  return ack.code === "agent.busy" ? "queued" : "failed";
 }

@@ -1,32 +1,51 @@
 /**
  * How far each running job is: in memory only, because a second later it is old. It is stored once, when the job
- * ends, so that a failed job still shows how far it came.
+ * ends, so that a failed job still shows how far it came. A host's word counts for its own running jobs only.
  */
 import type { JobProgress, Progress } from "@restic-manager/protocol";
+import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
+import type { Host } from "../hosts/hosts.ts";
 import { isFinal, jobChanged, jobProgressed } from "./job.ts";
+import { findJob } from "./jobs.store.ts";
 
-/** More jobs than any fleet runs at once; a stolen host that invents job ids must not grow our memory. */
+/** More jobs than any fleet runs at once. */
 const maxJobs = 20_000;
 
-export class LiveProgress {
-  private readonly byJob = new Map<string, Progress>();
-  private readonly bus: EventBus;
+interface Known {
+  hostId: string;
+  attempt: number;
+  progress: Progress;
+}
 
-  constructor(bus: EventBus) {
-    this.bus = bus;
-    bus.on(jobChanged, ({ jobId, status }) => {
+export class LiveProgress {
+  private readonly byJob = new Map<string, Known>();
+  private readonly deps: { db: Db; bus: EventBus };
+
+  constructor(deps: { db: Db; bus: EventBus }) {
+    this.deps = deps;
+    deps.bus.on(jobChanged, ({ jobId, status }) => {
       if (isFinal(status)) this.byJob.delete(jobId);
     });
   }
 
-  record(message: JobProgress): void {
-    if (this.byJob.size >= maxJobs && !this.byJob.has(message.job_id)) return;
-    this.byJob.set(message.job_id, message.progress);
-    this.bus.emit(jobProgressed, { jobId: message.job_id, progress: message.progress });
+  /** What is not of a job that this host runs is dropped: progress is volatile, nobody waits for an answer. */
+  async record(host: Host, { job_id: jobId, attempt, progress }: JobProgress): Promise<void> {
+    const known = this.byJob.get(jobId);
+    const own = known
+      ? known.hostId === host.id && known.attempt === attempt
+      : this.byJob.size < maxJobs && (await this.runsOn(host, jobId, attempt));
+    if (!own) return;
+    this.byJob.set(jobId, { hostId: host.id, attempt, progress });
+    this.deps.bus.emit(jobProgressed, { jobId, progress });
   }
 
   find(jobId: string): Progress | null {
-    return this.byJob.get(jobId) ?? null;
+    return this.byJob.get(jobId)?.progress ?? null;
+  }
+
+  private async runsOn(host: Host, jobId: string, attempt: number): Promise<boolean> {
+    const job = await findJob(this.deps.db, jobId);
+    return job?.hostId === host.id && job.attempt === attempt && job.status === "running";
   }
 }
