@@ -13,7 +13,7 @@ import {
 } from "@restic-manager/protocol";
 import type { Logger } from "pino";
 import type { Clock } from "../../platform/clock.ts";
-import { fromInstant, toInstant } from "../../platform/clock.ts";
+import { toInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
 import { serverVersion } from "../../platform/version.ts";
@@ -25,11 +25,13 @@ import {
   recordTwin,
   touchHosts,
 } from "../hosts/hosts.ts";
+import { GroupCommit } from "./agent-link.commits.ts";
 import { agentConnected, agentDisconnected, type LinkHandlers } from "./agent-link.contract.ts";
 import {
   differ,
   explainTwin,
   explainVersion,
+  factsOf,
   goAway,
   machineOf,
   refuse,
@@ -66,6 +68,8 @@ interface Connection {
 
 export class AgentHub {
   private readonly deps: AgentHubDeps;
+  /** Hellos and events of all agents: when a fleet comes back, one transaction takes in many. */
+  private readonly commits: GroupCommit;
   /** Every session that was welcomed. Commands go only to those that are ready. */
   private readonly sessions = new Map<string, AgentSession>();
   private readonly alive = new Map<string, number>();
@@ -76,6 +80,7 @@ export class AgentHub {
 
   constructor(deps: AgentHubDeps) {
     this.deps = deps;
+    this.commits = new GroupCommit(deps.db, deps.clock);
   }
 
   start(): void {
@@ -238,18 +243,10 @@ export class AgentHub {
 
   private async makeSession(socket: WebSocket, host: Host, hello: Hello): Promise<AgentSession> {
     const { db, clock, log, handlers } = this.deps;
-    const now = clock.now();
     const machine = machineOf(hello);
-    const { firstConnect } = await recordHello(db, host.id, {
-      agentVersion: hello.agent_version,
-      resticVersion: hello.restic_version,
-      resticProblem: hello.restic_problem ?? null,
-      os: hello.os,
-      arch: hello.arch,
-      ...machine,
-      clockSkewMs: fromInstant(hello.sent_at) - now,
-      at: now,
-    });
+    const { firstConnect } = await this.commits.run((tx) =>
+      recordHello(tx, host.id, factsOf(hello, clock.now())),
+    );
     if (firstConnect) await handlers.onFirstConnect(host);
     const before = this.sessions.get(host.id);
     if (before) {
@@ -261,7 +258,7 @@ export class AgentHub {
     const ackedSeq = await findAckedSeq(db, host.id, hello.stream_id);
     const onAlive = (hostId: string, at: number) => this.alive.set(hostId, at);
     const peer = { host, machine, streamId: hello.stream_id, ackedSeq };
-    return new AgentSession({ db, clock, log, handlers, onAlive }, socket, peer);
+    return new AgentSession({ commits: this.commits, clock, log, handlers, onAlive }, socket, peer);
   }
 
   private forget(session: AgentSession | null): void {

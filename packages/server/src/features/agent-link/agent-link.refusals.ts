@@ -1,8 +1,12 @@
-/** The words with which a connection is refused or sent away, and what makes two machines different. No state. */
+/**
+ * The words with which a connection is refused or sent away, what a hello says of its host, and what makes two
+ * machines different. No state.
+ */
 import type { WebSocket } from "@fastify/websocket";
 import { encodeMessage, type Hello, protocolRange } from "@restic-manager/protocol";
+import { fromInstant } from "../../platform/clock.ts";
 import { serverVersion } from "../../platform/version.ts";
-import type { Host } from "../hosts/hosts.ts";
+import type { HelloFacts, Host } from "../hosts/hosts.ts";
 import type { Machine } from "./agent-link.session.ts";
 
 export const stoppingGoodbye = {
@@ -21,6 +25,18 @@ export function goAway(socket: WebSocket): void {
 export const machineOf = (hello: Hello): Machine => ({
   machineId: hello.machine_id ?? null,
   bootId: hello.boot_id ?? null,
+});
+
+/** What a hello says about its host. @param now when it came, epoch milliseconds */
+export const factsOf = (hello: Hello, now: number): HelloFacts => ({
+  agentVersion: hello.agent_version,
+  resticVersion: hello.restic_version,
+  resticProblem: hello.restic_problem ?? null,
+  os: hello.os,
+  arch: hello.arch,
+  ...machineOf(hello),
+  clockSkewMs: fromInstant(hello.sent_at) - now,
+  at: now,
 });
 
 /** What one side could not tell is no difference. */

@@ -2,7 +2,7 @@
  * Jobs: one run of one restic operation on one host. The row is the truth: it is written before anything is
  * sent, and its status changes only along `transitions`, by compare-and-set on (status, attempt).
  */
-import type { BackupSummary, JobError, JobSpec, Progress } from "@restic-manager/protocol";
+import type { BackupSummary, JobError, JobSpec, LogLine, Progress } from "@restic-manager/protocol";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
@@ -54,6 +54,8 @@ export const isFinal = (status: JobStatus): boolean => finalStatuses.has(status)
 export interface Job {
   id: string;
   hostId: string;
+  /** Where the host backs up to when the job was made: exclusive operations share a lane by it. */
+  repositoryId: string | null;
   kind: JobSpec["kind"];
   status: JobStatus;
   /** Counts dispatches from 1; 0 while never dispatched. Events of another attempt are not this job's. */
@@ -86,8 +88,8 @@ export interface JobsDeps {
 
 /** A job's row changed. */
 export const jobChanged = topic<{ jobId: string; hostId: string; status: JobStatus }>("jobs.changed");
-/** Lines were added to a job's log. */
-export const jobLogGrew = topic<{ jobId: string }>("jobs.log_grew");
+/** These lines, perhaps none, were added to a job's log. */
+export const jobLogGrew = topic<{ jobId: string; lines: LogLine[] }>("jobs.log_grew");
 /** A running job told how far it is. */
 export const jobProgressed = topic<{ jobId: string; progress: Progress }>("jobs.progressed");
 /** A job shall be stopped on its host. */
@@ -113,10 +115,12 @@ export interface NewJob {
  */
 export async function createJobs(deps: JobsDeps, newJobs: NewJob[]): Promise<Job[]> {
   const at = deps.clock.now();
-  const jobs = newJobs.map((input) => makeJob(input, at));
+  const jobs: Job[] = [];
   await inTransaction(deps.db, async (tx) => {
-    for (const job of jobs) {
-      const host = await getHost(tx, job.hostId);
+    for (const input of newJobs) {
+      const host = await getHost(tx, input.hostId);
+      const job = makeJob(input, host, at);
+      jobs.push(job);
       await store.insertJob(tx, job);
       await recordAudit(tx, {
         at,
@@ -131,10 +135,11 @@ export async function createJobs(deps: JobsDeps, newJobs: NewJob[]): Promise<Job
   return jobs;
 }
 
-function makeJob({ hostId, spec, actor }: NewJob, at: number): Job {
+function makeJob({ spec, actor }: NewJob, host: Host, at: number): Job {
   return {
     id: newId(at),
-    hostId,
+    hostId: host.id,
+    repositoryId: host.repositoryId,
     kind: spec.kind,
     status: "queued",
     attempt: 0,
@@ -159,7 +164,9 @@ function makeJob({ hostId, spec, actor }: NewJob, at: number): Job {
 /** A repository is made, or found to exist, by the host that first uses it. */
 export async function queueFirstInit(deps: JobsDeps, host: Host): Promise<void> {
   if (host.repositoryId === null) return;
-  await createJobs(deps, [{ hostId: host.id, spec: { kind: "init" }, actor: systemActor }]);
+  await createJobs(deps, [
+    { hostId: host.id, spec: { kind: "init", host_name: host.name }, actor: systemActor },
+  ]);
 }
 
 /** What a move may write besides the status. */

@@ -21,7 +21,14 @@ export function createJobEventHandlers(deps: JobsDeps & { progress: LiveProgress
 
 /** The host's own job of this attempt. A stolen host can't touch another's. @throws AppError to refuse the event */
 async function findOwn(tx: Db, host: Host, event: { job_id: string; attempt: number }): Promise<Job> {
-  const job = await store.findJob(tx, event.job_id);
+  return requireOwn(await store.findJob(tx, event.job_id), host, event);
+}
+
+function requireOwn<J extends Pick<Job, "hostId" | "attempt">>(
+  job: J | null,
+  host: Host,
+  event: { attempt: number },
+): J {
   if (!job || job.hostId !== host.id) {
     throw new AppError("not_found", "jobs.unknown", "This host has no such job.");
   }
@@ -50,9 +57,10 @@ async function onStarted(
 }
 
 async function onLog(deps: JobsDeps, tx: Db, host: Host, event: LogStream): Promise<AfterCommit> {
-  const job = await findOwn(tx, host, event);
-  await appendLog(tx, job.id, event.lines);
-  return () => deps.bus.emit(jobLogGrew, { jobId: job.id });
+  const jobId = event.job_id;
+  requireOwn(await store.findJobOwner(tx, jobId), host, event);
+  const lines = await appendLog(tx, jobId, event.lines);
+  return () => deps.bus.emit(jobLogGrew, { jobId, lines });
 }
 
 async function onFinished(

@@ -3,9 +3,8 @@
  * a log is read chunk by chunk, so neither a download nor a browser makes the server hold a log in memory.
  */
 import { promisify } from "node:util";
-import { deflateRaw, inflateRaw } from "node:zlib";
+import { deflateRaw, deflateRawSync, inflateRaw } from "node:zlib";
 import type { LogLine } from "@restic-manager/protocol";
-import { sql } from "kysely";
 import type { Db } from "../../platform/db/db.ts";
 
 type Tables = {
@@ -14,22 +13,29 @@ type Tables = {
 
 const deflate = promisify(deflateRaw);
 const inflate = promisify(inflateRaw);
+/** Up to here deflating takes less time than handing it to another thread, while the whole transaction waits. */
+const deflateAtOnceChars = 16 * 1024;
 /** A frame of 1 MiB can't hold more; a damaged row must not inflate without bound. */
 const maxChunkBytes = 4 * 1024 * 1024;
 
-/** Adds lines in their order. Lines that are stored already are dropped: the agent numbers them without a gap. */
-export async function appendLog(tx: Db, jobId: string, lines: LogLine[]): Promise<void> {
+/**
+ * Adds lines in their order. Lines that are stored already are dropped: the agent numbers them without a gap.
+ * @returns the lines that were added
+ */
+export async function appendLog(tx: Db, jobId: string, lines: LogLine[]): Promise<LogLine[]> {
   const stored = await countLogLines(tx, jobId);
   const fresh = lines.filter((line) => line.n > stored);
   const first = fresh[0];
   const last = fresh.at(-1);
-  if (!first || !last) return;
-  const packed = await deflate(fresh.map((line) => JSON.stringify(line)).join("\n"));
+  if (!first || !last) return [];
+  const text = fresh.map((line) => JSON.stringify(line)).join("\n");
+  const packed = text.length <= deflateAtOnceChars ? deflateRawSync(text) : await deflate(text);
   await tx
     .withTables<Tables>()
     .insertInto("job_log_chunks")
     .values({ job_id: jobId, first_line: first.n, last_line: last.n, lines: packed })
     .execute();
+  return fresh;
 }
 
 /** The number of the last stored line, which is how many there are. */
@@ -37,10 +43,13 @@ export async function countLogLines(db: Db, jobId: string): Promise<number> {
   const row = await db
     .withTables<Tables>()
     .selectFrom("job_log_chunks")
-    .select(sql<number | null>`max(last_line)`.as("last"))
+    .select("last_line")
     .where("job_id", "=", jobId)
+    // Along the primary key: one step, however long the log is.
+    .orderBy("first_line", "desc")
+    .limit(1)
     .executeTakeFirst();
-  return row?.last ?? 0;
+  return row?.last_line ?? 0;
 }
 
 /** The next stored lines from `fromLine` on: those of one chunk, or none at the log's end. */

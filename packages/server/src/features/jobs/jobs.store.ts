@@ -7,6 +7,7 @@ import type { Job, JobPatch, JobStatus } from "./job.ts";
 interface JobRow {
   id: string;
   host_id: string;
+  repository_id: string | null;
   kind: string;
   status: string;
   attempt: number;
@@ -41,6 +42,7 @@ function toJob(row: JobRow): Job {
   return {
     id: row.id,
     hostId: row.host_id,
+    repositoryId: row.repository_id,
     kind: row.kind as Job["kind"],
     status: row.status as JobStatus,
     attempt: row.attempt,
@@ -69,6 +71,7 @@ export async function insertJob(tx: Db, job: Job): Promise<void> {
     .values({
       id: job.id,
       host_id: job.hostId,
+      repository_id: job.repositoryId,
       kind: job.kind,
       status: job.status,
       attempt: job.attempt,
@@ -90,6 +93,17 @@ export async function findJob(db: Db, jobId: string): Promise<Job | null> {
     .where("id", "=", jobId)
     .executeTakeFirst();
   return row ? toJob(row) : null;
+}
+
+/** Whose job it is, without the rest of the row: a backup's spec may name ten thousand paths. */
+export async function findJobOwner(db: Db, jobId: string): Promise<Pick<Job, "hostId" | "attempt"> | null> {
+  const row = await db
+    .withTables<Tables>()
+    .selectFrom("jobs")
+    .select(["host_id", "attempt"])
+    .where("id", "=", jobId)
+    .executeTakeFirst();
+  return row ? { hostId: row.host_id, attempt: row.attempt } : null;
 }
 
 /** Compare-and-set on (status, attempt). @returns whether the row was still as `seen` */
@@ -138,6 +152,20 @@ export async function listLiveJobs(db: Db, hostId: string): Promise<Job[]> {
   return rows.map(toJob);
 }
 
+/** Everything on a repository that is not final, oldest first. */
+export async function listUnfinished(db: Db, repositoryId: string): Promise<Job[]> {
+  const query = db
+    .withTables<Tables>()
+    .selectFrom("jobs")
+    .selectAll()
+    .where("repository_id", "=", repositoryId);
+  const rows = await query
+    .where("status", "in", ["queued", ...live])
+    .orderBy("id")
+    .execute();
+  return rows.map(toJob);
+}
+
 /** Dispatched and not acknowledged for longer than since `before`. */
 export async function listUnacknowledged(db: Db, before: number): Promise<Job[]> {
   const query = db.withTables<Tables>().selectFrom("jobs").selectAll();
@@ -174,9 +202,10 @@ export async function listRequeued(db: Db, hostId: string): Promise<Job[]> {
   return rows.map(toJob);
 }
 
-/** Hosts that have a job waiting. */
-export async function listHostsWithQueued(db: Db): Promise<string[]> {
-  const query = db.withTables<Tables>().selectFrom("jobs").select("host_id").distinct();
+/** Hosts that have a job waiting, of the fleet or of one repository. */
+export async function listHostsWithQueued(db: Db, repositoryId?: string): Promise<string[]> {
+  const all = db.withTables<Tables>().selectFrom("jobs").select("host_id").distinct();
+  const query = repositoryId === undefined ? all : all.where("repository_id", "=", repositoryId);
   return (await query.where("status", "=", "queued").execute()).map((row) => row.host_id);
 }
 

@@ -4,6 +4,7 @@
  * browser that never reads costs one open socket and nothing else, and never slows the agent.
  */
 import type { WebSocket } from "@fastify/websocket";
+import type { LogLine } from "@restic-manager/protocol";
 import type { Logger } from "pino";
 import { z } from "zod";
 import type { Clock } from "../../platform/clock.ts";
@@ -60,6 +61,8 @@ class JobReader {
   private progressDirty = true;
   private logDirty = true;
   private wake: () => void = () => undefined;
+  /** Everything is sent and the job goes on: the next lines may pass from the commit to the socket. */
+  private caughtUp = false;
 
   constructor(deps: StreamDeps, socket: WebSocket, jobId: string, fromLine: number) {
     this.deps = deps;
@@ -92,6 +95,11 @@ class JobReader {
       mark();
       this.wake();
     };
+    const pass = (event: { jobId: string; lines: LogLine[] }) => {
+      if (event.jobId !== this.jobId || this.passOn(event.lines)) return;
+      this.logDirty = true;
+      this.wake();
+    };
     return [
       bus.on(
         jobChanged,
@@ -106,12 +114,7 @@ class JobReader {
           this.progressDirty = true;
         }),
       ),
-      bus.on(
-        jobLogGrew,
-        mine(() => {
-          this.logDirty = true;
-        }),
-      ),
+      bus.on(jobLogGrew, pass),
     ];
   }
 
@@ -121,9 +124,11 @@ class JobReader {
     if (this.progressDirty) this.sendProgress();
     if (this.logDirty) {
       this.logDirty = false;
+      this.caughtUp = false;
       await this.sendLog();
       // Whether this was the end is asked only after the lines, so that none can follow the end.
       const job = await getJob(this.deps.db, this.jobId);
+      this.caughtUp = !isFinal(job.status);
       if (isFinal(job.status) && !this.logDirty && (await this.isComplete(job))) {
         await this.sendJob();
         this.send({ type: "end" });
@@ -131,6 +136,21 @@ class JobReader {
       }
     }
     return false;
+  }
+
+  /**
+   * Sends just committed lines without reading them back, when they are the next ones and the socket takes them.
+   * @returns false when they must be read from the stored log in their turn
+   */
+  private passOn(lines: LogLine[]): boolean {
+    const first = lines[0];
+    const last = lines.at(-1);
+    if (!first || !last) return true;
+    const next = this.caughtUp && !this.logDirty && first.n === this.nextLine;
+    if (!next || this.socket.bufferedAmount > maxUnsentBytes) return false;
+    this.send({ type: "log", first: first.n, lines });
+    this.nextLine = last.n + 1;
+    return true;
   }
 
   private async isComplete(job: Job): Promise<boolean> {

@@ -1,0 +1,97 @@
+/**
+ * Many small transactions as one: what is handed in while a transaction runs is taken into it or into the next, so
+ * that a fleet's events cost a few disk syncs a second instead of one each. Invariant: whoever waits is answered
+ * after the commit, never before. Nothing here knows what is written.
+ */
+import type { Clock } from "../../platform/clock.ts";
+import { type Db, inTransaction } from "../../platform/db/db.ts";
+
+/** A transaction takes nothing more after this long: on SQLite, readers wait for it. */
+const maxTransactionMs = 10;
+/** And never more than this, should the clock stand still. */
+const maxGroup = 64;
+
+interface Entry {
+  /** Runs in the transaction. @returns what answers the waiter once that is committed */
+  work(tx: Db): Promise<() => void>;
+  reject(error: unknown): void;
+}
+
+/** One transaction in the making. */
+interface Group {
+  taken: Entry[];
+  answers: (() => void)[];
+  /** Whose work runs now; null before the first, and after the last. */
+  current: Entry | null;
+}
+
+export class GroupCommit {
+  private readonly db: Db;
+  private readonly clock: Clock;
+  private waiting: Entry[] = [];
+  private running = false;
+  private failuresInRow = 0;
+
+  constructor(db: Db, clock: Clock) {
+    this.db = db;
+    this.clock = clock;
+  }
+
+  /**
+   * Runs `work` in a transaction that it shares with others. `work` MUST be fit to be run twice, so it changes
+   * nothing but rows, and MUST NOT count on anything that others in the transaction write.
+   * @throws whatever `work` throws, which is then rolled back while the others are tried again without it; when
+   * that fails too it is the database that is ill, and everybody is told
+   */
+  run<T>(work: (tx: Db) => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.waiting.push({
+      async work(tx) {
+        const value = await work(tx);
+        return () => resolve(value);
+      },
+      reject,
+    });
+    if (!this.running) void this.commitAll();
+    return promise;
+  }
+
+  /** Never rejects. */
+  private async commitAll(): Promise<void> {
+    this.running = true;
+    while (this.waiting.length > 0) {
+      const group: Group = { taken: [], answers: [], current: null };
+      try {
+        await inTransaction(this.db, (tx) => this.fill(tx, group));
+        this.failuresInRow = 0;
+        for (const answer of group.answers) answer();
+      } catch (error) {
+        this.fail(group, error);
+      }
+    }
+    this.running = false;
+  }
+
+  private async fill(tx: Db, group: Group): Promise<void> {
+    const until = this.clock.now() + maxTransactionMs;
+    for (let next = this.waiting.shift(); next; next = this.waiting.shift()) {
+      group.taken.push(next);
+      group.current = next;
+      group.answers.push(await next.work(tx));
+      if (group.taken.length >= maxGroup || this.clock.now() >= until) break;
+    }
+    group.current = null;
+  }
+
+  private fail({ taken, current }: Group, error: unknown): void {
+    this.failuresInRow++;
+    if (current && this.failuresInRow === 1) {
+      current.reject(error);
+      this.waiting.unshift(...taken.filter((entry) => entry !== current));
+      return;
+    }
+    // Each attempt may have waited seconds for a locked file: nobody is left to wait for the next one.
+    this.failuresInRow = 0;
+    for (const entry of [...taken, ...this.waiting.splice(0)]) entry.reject(error);
+  }
+}
