@@ -7,7 +7,10 @@ import { code, count, groupName, hostName, id, instant, path, snapshotId, text }
 
 /** What the agent shall do: one member for every kind of job that an agent of this protocol can run. */
 export const jobSpec = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("init") }),
+  /** With the host's name the agent also tells which snapshots are there already. */
+  z.object({ kind: z.literal("init"), host_name: hostName.nullish() }),
+  /** The repository's structure: every index, pack and tree; not every byte of data. */
+  z.object({ kind: z.literal("check") }),
   z.object({
     kind: z.literal("backup"),
     host_name: hostName,

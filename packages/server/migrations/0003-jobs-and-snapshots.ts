@@ -7,6 +7,7 @@ async function createJobs({ schema }: Db): Promise<void> {
     .createTable("jobs")
     .addColumn("id", "text", (c) => c.primaryKey())
     .addColumn("host_id", "text", (c) => c.notNull().references("hosts.id").onDelete("cascade"))
+    .addColumn("repository_id", "text", (c) => c.references("repositories.id"))
     .addColumn("kind", "text", (c) => c.notNull())
     .addColumn("status", "text", (c) => c.notNull())
     .addColumn("attempt", "bigint", (c) => c.notNull())
@@ -30,6 +31,7 @@ async function createJobs({ schema }: Db): Promise<void> {
     .addColumn("log_pruned_at", "bigint")
     .execute();
   await schema.createIndex("jobs_by_host").on("jobs").columns(["host_id", "created_at"]).execute();
+  await schema.createIndex("jobs_by_repository").on("jobs").columns(["repository_id", "status"]).execute();
   // The oldest job that still has its log is found for every log that is removed.
   await schema.createIndex("jobs_by_end").on("jobs").columns(["log_pruned_at", "finished_at"]).execute();
   await schema.createIndex("jobs_by_status").on("jobs").columns(["status", "host_id"]).execute();

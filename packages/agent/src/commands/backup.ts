@@ -31,7 +31,7 @@ import {
   type ResticAccess,
 } from "./job-context.ts";
 import { listForServer } from "./list-snapshots.ts";
-import { isJobError, openRestic, toJobError } from "./restic-access.ts";
+import { cancelledRun, isJobError, openRestic, toJobError } from "./restic-access.ts";
 
 /** What restic said on the way that the end of the job needs. */
 type Heard = { summary: Summary | null; skipped: string[] };
@@ -125,7 +125,7 @@ async function conclude(
   const { followed, heard } = ending;
   const { outcome, exitCode } = followed;
   if (outcome.kind === "detached") return "detached";
-  if (outcome.kind === "cancelled") return cancelledResult(exitCode);
+  if (outcome.kind === "cancelled") return cancelledRun(followed);
   if (outcome.kind === "failed") return failedResult(toJobError(outcome.problem), exitCode);
   // Exit 0 without a snapshot is no backup, whatever restic thinks of it.
   if (heard.summary?.snapshotId === undefined)

@@ -9,8 +9,11 @@ import { jobFiles } from "../restic/job-dir.ts";
 import { adoptRun, type OutputLine, type ResticRun, startRun } from "../restic/run.ts";
 import type { ActiveJob, CommandDeps, ResticAccess } from "./job-context.ts";
 
-/** restic removes its lock within this time when its storage answers; then everything it started is killed. */
-const STOP_GRACE_MS = 5_000;
+/**
+ * restic removes its lock within this time when its storage answers; then everything it started is killed. A backup
+ * first finishes the packs that it is uploading: 30 s were measured at 1,000 KiB/s, and a kill leaves the lock.
+ */
+const STOP_GRACE_MS = 30_000;
 
 export type FollowedOutcome = {
   outcome: ResticOutcome;
@@ -18,6 +21,8 @@ export type FollowedOutcome = {
   /** Wall time of restic; null when it is not known. */
   durationMs: number | null;
   stderrTail: string[];
+  /** We asked it to end, and it had to be killed. */
+  forced: boolean;
 };
 
 /** True when an earlier agent got as far as starting restic for this job. */
@@ -58,6 +63,7 @@ export async function followRun(
     exitCode: known?.code ?? null,
     durationMs: known === undefined ? null : Math.max(0, Math.round(known.endedAtMs - known.startedAtMs)),
     stderrTail: tail.lines(),
+    forced: known?.stopRequested === true && known.signal === "SIGKILL",
   };
 }
 

@@ -1,5 +1,6 @@
 /** Which command runs which kind of job: one switch, and the compiler says when a kind is missing. */
 import { runBackup } from "./backup.ts";
+import { runCheck } from "./check.ts";
 import { runInit } from "./init.ts";
 import type { ActiveJob, CommandDeps, CommandOutcome } from "./job-context.ts";
 
@@ -8,7 +9,9 @@ export function runCommand(deps: CommandDeps, job: ActiveJob): Promise<CommandOu
   const { spec } = job.entry;
   switch (spec.kind) {
     case "init":
-      return runInit(deps, job);
+      return runInit(deps, job, spec);
+    case "check":
+      return runCheck(deps, job);
     case "backup":
       return runBackup(deps, job, spec);
   }

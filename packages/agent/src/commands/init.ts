@@ -1,4 +1,5 @@
 /** Creates the host's repository. One that already exists and opens with our password is what was wanted. */
+import type { JobSpec } from "@restic-manager/protocol";
 import type { LineDraft } from "../journal/job-log.ts";
 import { initArgs } from "../restic/args.ts";
 import { isAlreadyInitialised, type ResticProblem } from "../restic/exit.ts";
@@ -15,11 +16,26 @@ import {
   type JobResult,
   type ResticAccess,
 } from "./job-context.ts";
-import { isJobError, openRestic, toJobError } from "./restic-access.ts";
+import { listForServer } from "./list-snapshots.ts";
+import { cancelledRun, isJobError, openRestic, toJobError } from "./restic-access.ts";
 
-export async function runInit(deps: CommandDeps, job: ActiveJob): Promise<CommandOutcome> {
+type InitSpec = Extract<JobSpec, { kind: "init" }>;
+
+export async function runInit(deps: CommandDeps, job: ActiveJob, spec: InitSpec): Promise<CommandOutcome> {
   const access = await openRestic(deps);
   if (isJobError(access)) return failedResult(access);
+  const made = await makeSure(deps, job, access);
+  if (made === "detached" || made.status !== "succeeded" || !spec.host_name) return made;
+  // A server that starts anew learns from the repository what is in it.
+  const list = await listForServer(deps, job, access, spec.host_name);
+  if (list === "detached") return list;
+  const known = list.snapshots?.length ?? 0;
+  const found: LineDraft[] = known === 0 ? [] : [info(`It holds ${known} snapshots of this host.`)];
+  const closing = [...made.closing, ...found, ...list.warnings];
+  return { ...made, closing, ...(list.snapshots === undefined ? {} : { snapshots: list.snapshots }) };
+}
+
+async function makeSure(deps: CommandDeps, job: ActiveJob, access: ResticAccess): Promise<CommandOutcome> {
   if (!(await wasBegun(job))) {
     const signal = AbortSignal.any([job.cancelled, job.detached]);
     const { resticPath, env, redact } = access;
@@ -41,12 +57,13 @@ async function create(deps: CommandDeps, job: ActiveJob, access: ResticAccess): 
       line,
     );
   };
-  const { outcome, exitCode, stderrTail } = await followRun(deps, job, access, initArgs(), onLine);
+  const followed = await followRun(deps, job, access, initArgs(), onLine);
+  const { outcome, exitCode, stderrTail } = followed;
   switch (outcome.kind) {
     case "detached":
       return "detached";
     case "cancelled":
-      return cancelledResult(exitCode);
+      return cancelledRun(followed);
     case "ok":
       return succeeded("The repository was created.", exitCode);
     case "warning":
@@ -58,9 +75,10 @@ async function create(deps: CommandDeps, job: ActiveJob, access: ResticAccess): 
 }
 
 function succeeded(text: string, exitCode: number | null = 0): JobResult {
-  const closing: LineDraft[] = [{ level: "info", stream: "agent", text }];
-  return { status: "succeeded", error: null, exitCode, summary: null, closing };
+  return { status: "succeeded", error: null, exitCode, summary: null, closing: [info(text)] };
 }
+
+const info = (text: string): LineDraft => ({ level: "info", stream: "agent", text });
 
 function failed(problem: ResticProblem): JobResult {
   return failedResult(toJobError(problem), problem.exitCode);

@@ -70,9 +70,16 @@ export function failedResult(error: JobError, exitCode: number | null = null): J
   };
 }
 
-export function cancelledResult(exitCode: number | null = null): JobResult {
-  const closing: LineDraft[] = [{ level: "warning", stream: "agent", text: "Cancelled." }];
-  return { status: "cancelled", error: null, exitCode, summary: null, closing };
+/** @param error what the operator must know about the way it ended, such as a lock that was left */
+export function cancelledResult(exitCode: number | null = null, error: JobError | null = null): JobResult {
+  const text = error === null ? "Cancelled." : `Cancelled. ${error.message}`;
+  return {
+    status: "cancelled",
+    error,
+    exitCode,
+    summary: null,
+    closing: [{ level: "warning", stream: "agent", text }],
+  };
 }
 
 /** Text in which control characters can be seen instead of acting: names of files may hold any of them. */

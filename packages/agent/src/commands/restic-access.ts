@@ -2,8 +2,9 @@
 import type { JobError } from "@restic-manager/protocol";
 import { createRedactor } from "../platform/redact.ts";
 import { buildResticEnv, prepareCacheDir, repositorySecrets } from "../restic/env.ts";
-import type { ResticProblem } from "../restic/exit.ts";
-import type { CommandDeps, ResticAccess } from "./job-context.ts";
+import { describeProblem, type ResticProblem } from "../restic/exit.ts";
+import type { FollowedOutcome } from "./follow-run.ts";
+import { type CommandDeps, cancelledResult, type JobResult, type ResticAccess } from "./job-context.ts";
 
 export const NO_REPOSITORY: JobError = {
   code: "agent.no_repository",
@@ -37,6 +38,12 @@ export async function openRestic(deps: CommandDeps): Promise<ResticAccess | JobE
 
 export function isJobError(value: ResticAccess | JobError): value is JobError {
   return "code" in value;
+}
+
+/** How a run that we stopped ended, for the operator. */
+export function cancelledRun({ exitCode, forced, stderrTail }: FollowedOutcome): JobResult {
+  const problem = forced ? describeProblem("restic.stop_forced", stderrTail, exitCode) : null;
+  return cancelledResult(exitCode, problem === null ? null : toJobError(problem));
 }
 
 /** restic's problem in the protocol's shape and bounds. */

@@ -6,6 +6,8 @@
 
 /** How long restic waits for another operation's lock before it gives up with exit 11. */
 const RETRY_LOCK = "10m";
+/** An exclusive operation waits for a whole backup of another host. */
+const RETRY_LOCK_EXCLUSIVE = "30m";
 
 /** `restic version --json`; text on old versions. */
 export function versionArgs(): string[] {
@@ -52,6 +54,11 @@ export function backupArgs(options: BackupArgs): string[] {
     ...limit("--limit-upload", options.limitUploadKib),
     ...limit("--limit-download", options.limitDownloadKib),
   ];
+}
+
+/** Structure of the repository, no data read. Takes the exclusive lock. */
+export function checkArgs(): string[] {
+  return ["check", "--json", "--retry-lock", RETRY_LOCK_EXCLUSIVE];
 }
 
 /** All snapshots of one host as one JSON document on one line. */

@@ -15,6 +15,8 @@ export type ResticCode =
   | "restic.unreachable"
   | "restic.source_missing"
   | "restic.partial"
+  | "restic.repository_damaged"
+  | "restic.stop_forced"
   | "restic.failed"
   | "restic.killed"
   | "restic.timeout"
@@ -60,6 +62,10 @@ const SENTENCES: Record<ResticCode, string> = {
     "None of the paths to back up exists on this host. Check the paths and whether their disks are mounted.",
   "restic.partial":
     "The snapshot was made, but some files could not be read and are missing from it. The log names them.",
+  "restic.repository_damaged":
+    "The repository is damaged: restic found errors in it. Do not remove any snapshot; the log says what is broken and which repair restic advises.",
+  "restic.stop_forced":
+    "restic did not end in time and was killed. It may have left its lock in the repository: backups go on, but maintenance waits until the lock is removed or 30 minutes old.",
   "restic.failed": "restic failed. Its last words are in the log.",
   "restic.killed":
     "restic was killed by somebody else, often by the system because memory ran out. Look at the system's log.",
@@ -89,6 +95,7 @@ const BY_TEXT: readonly (readonly [RegExp, ResticCode])[] = [
     /\(401\)|\(403\)|unauthorized|access ?denied|invalidaccesskeyid|signaturedoesnotmatch/i,
     "restic.unauthorised",
   ],
+  [/repository contains errors/i, "restic.repository_damaged"],
   [/all source directories\/files do not exist/i, "restic.source_missing"],
   [/repository is already locked/i, "restic.repository_locked"],
   [/repository does not exist|is there a repository at the following/i, "restic.repository_missing"],

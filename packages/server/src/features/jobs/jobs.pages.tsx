@@ -15,8 +15,9 @@ import {
 } from "./job-list.views.tsx";
 import { rowOf, toViewProgress, viewActor } from "./job-rows.ts";
 import { explainError } from "./jobs.explain.ts";
+import { describeWait, findWait } from "./jobs.lanes.ts";
 import { countLogLines, readLog } from "./jobs.log.ts";
-import { countJobs, findActiveJob, type JobFilter, listJobs } from "./jobs.store.ts";
+import { countJobs, type JobFilter, listJobs } from "./jobs.store.ts";
 import { type JobPageProps, renderJobFragment, renderJobPage } from "./jobs.views.tsx";
 import { type RunDeps, runAgain } from "./run-now.ts";
 
@@ -55,12 +56,9 @@ async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
   };
 }
 
-async function waitsFor(deps: RunDeps, job: Job): Promise<string> {
-  const active = await findActiveJob(deps.db, job.hostId);
-  if (active && active.id !== job.id) {
-    return `the ${active.kind} job${active.sourceGroup ? ` of ${active.sourceGroup}` : ""} before it on this host`;
-  }
-  return "the host's agent to connect";
+async function waitsFor(deps: RunDeps, job: Job): Promise<string | null> {
+  const wait = await findWait(deps.db, job, deps.isConnected);
+  return wait && describeWait(deps.db, wait);
 }
 
 async function logPreview(deps: RunDeps, jobId: string): Promise<JobPageProps["log"]> {
@@ -80,7 +78,7 @@ async function logPreview(deps: RunDeps, jobId: string): Promise<JobPageProps["l
 
 const listQuery = z.object({
   status: z.enum(["live", "failed", "warning", "succeeded"]).optional().catch(undefined),
-  kind: z.enum(["backup", "init"]).optional().catch(undefined),
+  kind: z.enum(["backup", "check", "init"]).optional().catch(undefined),
   host: z.string().max(253).optional().catch(undefined),
   page: z.coerce.number().int().min(1).max(100_000).catch(1),
 });
@@ -112,7 +110,7 @@ async function listProps(deps: RunDeps, query: z.output<typeof listQuery>): Prom
   const page = { page: query.page, pageSize, total: await countJobs(deps.db, filter) };
   const { status, kind, host } = query;
   const shown = { ...(status ? { status } : {}), ...(kind ? { kind } : {}), ...(host ? { host } : {}) };
-  return { jobs: rows, page, filter: shown, kinds: ["backup", "init"] };
+  return { jobs: rows, page, filter: shown, kinds: ["backup", "check", "init"] };
 }
 
 const jobParams = z.object({ jobId: z.string().max(64) });

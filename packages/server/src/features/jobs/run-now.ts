@@ -9,6 +9,7 @@ import type { LiveProgress } from "./jobs.progress.ts";
 /** What a client may ask a host to do. Kinds are added as the product learns them. */
 export const runRequest = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("init") }),
+  z.strictObject({ kind: z.literal("check") }),
   /** Without a group: every group of the host. */
   z.strictObject({ kind: z.literal("backup"), source_group_id: z.string().optional() }),
 ]);
@@ -16,6 +17,8 @@ export type RunRequest = z.infer<typeof runRequest>;
 
 export interface RunDeps extends JobsDeps {
   progress: LiveProgress;
+  /** Whether a host's agent is connected right now. */
+  isConnected(hostId: string): boolean;
   /** Turns a wish into specs, one for each job; from slices that know source groups. */
   specsOf(host: Host, request: RunRequest): Promise<JobSpec[]>;
 }
@@ -29,13 +32,7 @@ export async function runNow(
   input: { hostId: string; request: RunRequest; actor: Job["actor"] },
 ): Promise<Job[]> {
   const host = await getHost(deps.db, input.hostId);
-  if (!isOnline(host, deps.clock.now())) {
-    throw new AppError(
-      "conflict",
-      "hosts.offline",
-      `${host.name} is offline. Start its agent, then run the job again.`,
-    );
-  }
+  refuseOffline(deps, host);
   const specs = await deps.specsOf(host, input.request);
   return createJobs(
     deps,
@@ -50,16 +47,16 @@ export async function runNow(
 export async function runAgain(deps: RunDeps, input: { jobId: string; actor: Job["actor"] }): Promise<Job[]> {
   const job = await getJob(deps.db, input.jobId);
   const host = await getHost(deps.db, job.hostId);
-  const request: RunRequest = job.kind === "init" ? { kind: "init" } : { kind: "backup" };
+  const request: RunRequest = { kind: job.kind };
   const specs = await deps.specsOf(host, request);
   const same = specs.find((spec) => spec.kind !== "backup" || spec.source_group === job.sourceGroup);
   if (!same) throw new AppError("conflict", "sources.not_found", "This job's source group no longer exists.");
-  if (!isOnline(host, deps.clock.now())) {
-    throw new AppError(
-      "conflict",
-      "hosts.offline",
-      `${host.name} is offline. Start its agent, then run the job again.`,
-    );
-  }
+  refuseOffline(deps, host);
   return createJobs(deps, [{ hostId: host.id, spec: same, actor: input.actor }]);
+}
+
+function refuseOffline(deps: RunDeps, host: Host): void {
+  if (isOnline(host, deps.clock.now())) return;
+  const message = `${host.name} is offline. Start its agent, then run the job again.`;
+  throw new AppError("conflict", "hosts.offline", message);
 }

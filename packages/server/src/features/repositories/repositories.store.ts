@@ -37,6 +37,15 @@ export async function ensureRepository(
     .executeTakeFirstOrThrow();
 }
 
+/** Holds the repository's row until the transaction ends: whoever else wants it waits. A write of nothing does it on both engines. */
+export async function lockRepository(tx: Db, repositoryId: string): Promise<void> {
+  await tables(tx)
+    .updateTable("repositories")
+    .set((e) => ({ location: e.ref("location") }))
+    .where("id", "=", repositoryId)
+    .execute();
+}
+
 export interface SealedCredentials {
   sealed: string;
   version: number;

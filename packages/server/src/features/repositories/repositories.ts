@@ -15,13 +15,14 @@ import { recordAudit } from "../audit/audit.ts";
 import {
   ensureRepository,
   insertCredentials,
+  lockRepository,
   replaceCredentials,
   selectCredentials,
 } from "./repositories.store.ts";
 import { type ParsedLocation, readLocation } from "./repository-location.ts";
 
 export { type LocationReading, type ParsedLocation, readLocation } from "./repository-location.ts";
-export { ensureRepository };
+export { ensureRepository, lockRepository };
 
 /** A host's credentials were edited; its agent should get them at once. */
 export const credentialsChanged = topic<{ hostId: string }>("repositories.credentials_changed");

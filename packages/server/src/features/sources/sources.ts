@@ -70,7 +70,8 @@ export async function createDefaultGroup(
  * @throws AppError `sources.not_found`, `sources.none`
  */
 export async function specsOf(db: Db, host: Host, request: RunRequest): Promise<JobSpec[]> {
-  if (request.kind === "init") return [{ kind: "init" }];
+  if (request.kind === "init") return [{ kind: "init", host_name: host.name }];
+  if (request.kind === "check") return [{ kind: "check" }];
   const groups = await listSourceGroups(db, host.id);
   const meant = groups.filter(
     (group) => request.source_group_id === undefined || group.id === request.source_group_id,
