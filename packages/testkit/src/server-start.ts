@@ -166,6 +166,7 @@ const assets = {
   "app.js": "app.js",
   "job.js": "job.js",
   "favicon.svg": "favicon.svg",
+  "inter.woff2": "inter.woff2",
 };
 
 function postgresUrl(): string {
