@@ -18,6 +18,8 @@ const usage = `restic-manager-server ${serverVersion}
 Exit codes: 0 done or stopped by a signal, 1 failed, 2 wrong arguments.`;
 
 async function main(): Promise<number> {
+  // The database holds hashes and sealed secrets, and SQLite makes its files with whatever the mask allows.
+  process.umask(0o077);
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: { config: { type: "string" }, version: { type: "boolean" }, help: { type: "boolean" } },

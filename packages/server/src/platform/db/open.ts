@@ -1,4 +1,5 @@
 /** Opens whichever database the configuration names. */
+import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import type { Db, Engine } from "./db.ts";
@@ -15,7 +16,7 @@ export interface OpenDatabase {
 /** Where the SQLite database is. */
 export const sqliteFile = (dataDir: string): string => join(dataDir, "restic-manager.db");
 
-/** @throws AppError `database.unusable` when the file can't be opened */
+/** @throws AppError `database.read_only` or `database.unusable` when the file can't be opened */
 export function openDatabase(dataDir: string, databaseUrl: string | undefined): OpenDatabase {
   if (databaseUrl) return { db: openPostgres(databaseUrl), engine: "postgres" };
   const file = sqliteFile(dataDir);
@@ -23,7 +24,7 @@ export function openDatabase(dataDir: string, databaseUrl: string | undefined): 
     return { db: openSqlite(file), engine: "sqlite", file };
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause);
-    if (/readonly|read-only/i.test(text)) {
+    if (/readonly|read-only/i.test(text) || !isWritable(dataDir)) {
       const message =
         "The database is read-only. Give the server's user write access to the file and its folder.";
       throw new AppError("internal", "database.read_only", message, { cause });
@@ -34,5 +35,15 @@ export function openDatabase(dataDir: string, databaseUrl: string | undefined): 
       `The database file ${file} can't be opened: ${text}.`,
       { cause },
     );
+  }
+}
+
+/** SQLite needs files beside its own: in a folder that takes none it only says that it can't open the database. */
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
