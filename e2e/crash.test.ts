@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../tools/demo/children.ts";
-import { type LineJson, LabHost, untilFileHolds, writeScript } from "./lab/host.ts";
+import { LabHost, type LineJson, untilFileHolds, writeScript } from "./lab/host.ts";
 import { killAtOnce, Lab, writeRandomFiles } from "./lab/lab.ts";
 import { isRunning } from "./lab/leftovers.ts";
 
