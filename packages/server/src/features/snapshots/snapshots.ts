@@ -28,11 +28,14 @@ export interface Snapshot {
 /** A host's list of snapshots was replaced. */
 export const snapshotsChanged = topic<{ hostId: string }>("snapshots.changed");
 
+/** PostgreSQL takes no NUL in a text, and one odd name must not keep a host's whole report out. */
+const readable = (text: string): string => text.replace(/\p{Cc}/gu, "");
+
 const fromWire = (snapshot: WireSnapshot): Snapshot => ({
   id: snapshot.id,
   time: fromInstant(snapshot.time),
-  hostname: snapshot.hostname,
-  username: snapshot.username,
+  hostname: readable(snapshot.hostname),
+  username: snapshot.username === null ? null : readable(snapshot.username),
   paths: snapshot.paths,
   tags: snapshot.tags,
   sizeBytes: snapshot.size_bytes,

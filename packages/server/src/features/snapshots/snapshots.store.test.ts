@@ -1,0 +1,164 @@
+/** Reports of snapshots on both engines: taken over whole or not at all, and what they add up to. */
+import {
+  engines,
+  FakeClock,
+  openTestDatabase,
+  reportOf,
+  snapshotOf,
+  type TestDatabase,
+} from "@restic-manager/testkit";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Db, inTransaction } from "../../platform/db/db.ts";
+import { EventBus } from "../../platform/events.ts";
+import { createLog } from "../../platform/log.ts";
+import { newId } from "../../platform/random.ts";
+import { createHost, type Host } from "../hosts/hosts.ts";
+import {
+  countSnapshots,
+  listSnapshots,
+  onSnapshotsReport,
+  snapshotsChanged,
+  sumSnapshots,
+} from "./snapshots.ts";
+
+const clock = new FakeClock();
+const allOfThem = { limit: 100, offset: 0 };
+const hour = (n: number) => new Date(Date.UTC(2026, 10, 23, n)).toISOString();
+
+describe.each(engines)("snapshots on %s", (engine) => {
+  let database: TestDatabase;
+  let db: Db;
+  let host: Host;
+  let bus: EventBus;
+  let changes: string[];
+  beforeEach(async () => {
+    database = await openTestDatabase(engine);
+    db = database.db;
+    bus = new EventBus(createLog("silent"));
+    changes = [];
+    bus.on(snapshotsChanged, ({ hostId }) => changes.push(hostId));
+    host = await addHost("h");
+  });
+  afterEach(() => database.close());
+
+  function addHost(name: string): Promise<Host> {
+    const identity = { id: newId(clock.now()), name, os: "linux", arch: "x64", tags: [], repositoryId: null };
+    const versions = { agentVersion: null, resticVersion: null };
+    return createHost(db, { ...identity, ...versions, bearer: name, at: clock.now() });
+  }
+
+  /** As the link does it: one transaction, then what follows the commit. */
+  async function receive(report: ReturnType<typeof reportOf>, from = host): Promise<void> {
+    const after = await inTransaction(db, (tx) => onSnapshotsReport({ clock, bus }, tx, from, report));
+    after?.();
+  }
+
+  const shown = async () => (await listSnapshots(db, host.id, allOfThem)).map((snapshot) => snapshot.id);
+  const parts = (report_id: string, ...ids: string[]) =>
+    ids.map((id, i) => reportOf(i + 1, [snapshotOf(id)], { report_id, part: i + 1, parts: ids.length }));
+
+  it("of a report that is still arriving are not shown; the last part swaps the whole list", async () => {
+    await receive(reportOf(1, [snapshotOf("aaaaaaaa")]));
+    const [first, second] = parts(newId(1), "bbbbbbbb", "cccccccc");
+    if (first) await receive(first);
+    expect(await shown()).toEqual(["aaaaaaaa"]);
+    expect(await countSnapshots(db, host.id)).toBe(1);
+    expect((await sumSnapshots(db)).get(host.id)?.count).toBe(1);
+    expect(changes).toHaveLength(1);
+    if (second) await receive(second);
+    expect(await shown()).toEqual(["bbbbbbbb", "cccccccc"]);
+    expect(changes).toEqual([host.id, host.id]);
+  });
+
+  it("of a part that comes again are there once", async () => {
+    const [first, second] = parts(newId(2), "aaaaaaaa", "bbbbbbbb");
+    for (const part of [first, first, second, second]) if (part) await receive(part);
+    expect(await shown()).toEqual(["aaaaaaaa", "bbbbbbbb"]);
+  });
+
+  it("of a report that never ended vanish with the next one", async () => {
+    const [orphan] = parts(newId(3), "aaaaaaaa", "bbbbbbbb");
+    if (orphan) await receive(orphan);
+    await receive(reportOf(9, [snapshotOf("cccccccc")]));
+    expect(await shown()).toEqual(["cccccccc"]);
+  });
+
+  it("may all be gone: an empty report empties the list", async () => {
+    await receive(reportOf(1, [snapshotOf("aaaaaaaa")]));
+    await receive(reportOf(2, []));
+    expect(await shown()).toEqual([]);
+    expect((await sumSnapshots(db)).get(host.id)).toBeUndefined();
+  });
+
+  it("are thousands in one report", async () => {
+    const many = Array.from({ length: 2000 }, (_, i) => snapshotOf(i.toString(16).padStart(8, "0")));
+    await receive(reportOf(1, many));
+    expect(await countSnapshots(db, host.id)).toBe(2000);
+  });
+
+  it("are listed newest first, in pages, with every field", async () => {
+    const full = snapshotOf("dddddddd", {
+      time: hour(3),
+      paths: ["/a b", "/\u0001", "C:\\Users"],
+      tags: ["default", "ü"],
+      username: null,
+      size_bytes: null,
+    });
+    await receive(
+      reportOf(1, [
+        snapshotOf("aaaaaaaa", { time: hour(1) }),
+        full,
+        snapshotOf("bbbbbbbb", { time: hour(2) }),
+      ]),
+    );
+    expect(await shown()).toEqual(["dddddddd", "bbbbbbbb", "aaaaaaaa"]);
+    const [newest] = await listSnapshots(db, host.id, { limit: 1, offset: 0 });
+    expect(newest).toEqual({
+      id: "dddddddd",
+      time: Date.parse(hour(3)),
+      hostname: "host",
+      username: null,
+      paths: full.paths,
+      tags: full.tags,
+      sizeBytes: null,
+      fileCount: 10,
+      addedBytes: 100,
+    });
+  });
+
+  it("may carry text that PostgreSQL can't hold: control characters are dropped, the report is not", async () => {
+    await receive(
+      reportOf(1, [snapshotOf("aaaaaaaa", { hostname: "h\u0000st", username: "ro\u0000ot\u001b" })]),
+    );
+    const [stored] = await listSnapshots(db, host.id, allOfThem);
+    expect(stored).toMatchObject({ hostname: "hst", username: "root" });
+  });
+
+  it("add up: the newest of each group counts once", async () => {
+    const other = await addHost("other");
+    await receive(
+      reportOf(1, [
+        snapshotOf("aaaaaaaa", { time: hour(1), tags: ["etc"], size_bytes: 100 }),
+        snapshotOf("bbbbbbbb", { time: hour(2), tags: ["etc"], size_bytes: 70 }),
+        snapshotOf("cccccccc", { time: hour(1), tags: ["srv"], size_bytes: 5000 }),
+        snapshotOf("dddddddd", { time: hour(1), tags: ["old"], size_bytes: null }),
+      ]),
+    );
+    await receive(reportOf(1, [snapshotOf("eeeeeeee", { time: hour(5), size_bytes: 2 ** 45 })]), other);
+    const totals = await sumSnapshots(db);
+    expect(totals.get(host.id)).toEqual({ count: 4, newestAt: Date.parse(hour(2)), protectedBytes: 5070 });
+    expect(totals.get(other.id)).toEqual({
+      count: 1,
+      newestAt: Date.parse(hour(5)),
+      protectedBytes: 2 ** 45,
+    });
+    expect([...(await sumSnapshots(db, other.id)).keys()]).toEqual([other.id]);
+  });
+
+  it("of two with the same instant are counted as one group's newest", async () => {
+    await receive(
+      reportOf(1, [snapshotOf("aaaaaaaa", { size_bytes: 10 }), snapshotOf("bbbbbbbb", { size_bytes: 30 })]),
+    );
+    expect((await sumSnapshots(db)).get(host.id)).toMatchObject({ count: 2, protectedBytes: 30 });
+  });
+});

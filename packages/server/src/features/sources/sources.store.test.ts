@@ -1,0 +1,69 @@
+/** Source groups on both engines: what a new host starts with, and which jobs a wish becomes. */
+import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { newId } from "../../platform/random.ts";
+import { createHost, type Host } from "../hosts/hosts.ts";
+import { createDefaultGroup, listSourceGroups, specsOf } from "./sources.ts";
+
+const clock = new FakeClock();
+
+describe.each(engines)("source groups on %s", (engine) => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await openTestDatabase(engine);
+  });
+  afterEach(() => database.close());
+
+  function addHost(os = "linux"): Promise<Host> {
+    const identity = { id: newId(clock.now()), name: "h", os, arch: "x64", tags: [], repositoryId: null };
+    const versions = { agentVersion: null, resticVersion: null };
+    return createHost(database.db, { ...identity, ...versions, bearer: "b", at: clock.now() });
+  }
+
+  it("begin with the token's paths, in their order and nothing else", async () => {
+    const host = await addHost();
+    const made = await createDefaultGroup(database.db, {
+      host,
+      initialPaths: ["/srv/a b", "/etc"],
+      at: clock.now(),
+    });
+    expect(made).toMatchObject({ name: "default", includes: ["/srv/a b", "/etc"], excludes: [] });
+    expect(await listSourceGroups(database.db, host.id)).toEqual([made]);
+  });
+
+  it.each([
+    { os: "linux", include: "/", excluded: "/proc" },
+    { os: "darwin", include: "/", excluded: "/dev" },
+    { os: "windows", include: "C:\\Users", excluded: null },
+  ])("begin with the whole host on $os when no path was given", async ({ os, include, excluded }) => {
+    const host = await addHost(os);
+    const made = await createDefaultGroup(database.db, { host, initialPaths: [], at: clock.now() });
+    expect(made.includes).toEqual([include]);
+    if (excluded) expect(made.excludes).toContain(excluded);
+    else expect(made.excludes).toEqual([]);
+  });
+
+  it("become one backup each, or the one that is meant", async () => {
+    const host = await addHost();
+    const group = await createDefaultGroup(database.db, { host, initialPaths: ["/etc"], at: clock.now() });
+    const spec = {
+      kind: "backup",
+      host_name: "h",
+      source_group: "default",
+      includes: ["/etc"],
+      excludes: [],
+    };
+    expect(await specsOf(database.db, host, { kind: "backup" })).toEqual([spec]);
+    expect(await specsOf(database.db, host, { kind: "backup", source_group_id: group.id })).toEqual([spec]);
+    expect(await specsOf(database.db, host, { kind: "init" })).toMatchObject([{ kind: "init" }]);
+  });
+
+  it("that are not there are refused, each with its own code", async () => {
+    const host = await addHost();
+    const wish = { kind: "backup" } as const;
+    await expect(specsOf(database.db, host, wish)).rejects.toMatchObject({ code: "sources.none" });
+    await createDefaultGroup(database.db, { host, initialPaths: ["/etc"], at: clock.now() });
+    const unknown = { ...wish, source_group_id: "x" };
+    await expect(specsOf(database.db, host, unknown)).rejects.toMatchObject({ code: "sources.not_found" });
+  });
+});
