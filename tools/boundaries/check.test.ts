@@ -115,12 +115,12 @@ describe("boundaries", () => {
     const table = readFileSync(join(import.meta.dirname, "../../docs/adr/0002-slices-and-ranks.md"), "utf8");
     const root = treeOf({
       "docs/true.md": table,
-      "docs/false.md": table.replace("| 2 | hosts, repositories |", "| 2 | hosts, weather (unused) |"),
+      "docs/false.md": table.replace("| 3 | hosts, repositories |", "| 3 | hosts, weather (unused) |"),
     });
 
     expect(checkTree(root).violations).toEqual(
-      ["repositories has rank none here, 2 in the house", "weather has rank 2 here, none in the house"].map(
-        (message) => ({ path: "docs/false.md", line: 16, rule: "rank-table", message }),
+      ["repositories has rank none here, 3 in the house", "weather has rank 3 here, none in the house"].map(
+        (message) => ({ path: "docs/false.md", line: 18, rule: "rank-table", message }),
       ),
     );
   });

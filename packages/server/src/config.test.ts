@@ -15,6 +15,7 @@ describe("the configuration", () => {
       trustedProxies: [],
       cookieSecure: true,
       secretKeyFile: resolve("data", "secret.key"),
+      jobLogDays: 90,
       logLevel: "info",
     });
   });
@@ -39,6 +40,7 @@ describe("the configuration", () => {
       baseUrl: "https://backup.example.org:8443",
       trustedProxies: ["10.0.0.0/8", "fd00::/8"],
       cookieSecure: false,
+      jobLogDays: 90,
       secretKeyFile: "/etc/rm/secret.key",
       logLevel: "debug",
     });

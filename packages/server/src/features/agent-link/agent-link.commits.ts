@@ -3,6 +3,7 @@
  * that a fleet's events cost a few disk syncs a second instead of one each. Invariant: whoever waits is answered
  * after the commit, never before. Nothing here knows what is written.
  */
+import { setImmediate as socketsRead } from "node:timers/promises";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 
@@ -60,6 +61,8 @@ export class GroupCommit {
   private async commitAll(): Promise<void> {
     this.running = true;
     while (this.waiting.length > 0) {
+      // Every socket that has something is read first; otherwise each frame would begin a transaction of its own.
+      await socketsRead();
       const group: Group = { taken: [], answers: [], current: null };
       try {
         await inTransaction(this.db, (tx) => this.fill(tx, group));

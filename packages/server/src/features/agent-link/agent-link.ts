@@ -3,8 +3,6 @@ export {
   type AfterCommit,
   agentConnected,
   agentDisconnected,
-  type EventHandler,
-  type EventHandlers,
   type LinkHandlers,
 } from "./agent-link.contract.ts";
-export { AgentHub, type AgentHubDeps } from "./agent-link.hub.ts";
+export { AgentHub } from "./agent-link.hub.ts";

@@ -232,12 +232,6 @@ export async function findNextQueued(db: Db, hostId: string): Promise<Job | null
   return row ? toJob(row) : null;
 }
 
-/** What a host does now: its running, dispatched or else first queued job. */
-export async function findActiveJob(db: Db, hostId: string): Promise<Job | null> {
-  const [first] = await listLiveJobs(db, hostId);
-  return first ?? findNextQueued(db, hostId);
-}
-
 export interface JobFilter {
   hostId?: string;
   status?: JobStatus;

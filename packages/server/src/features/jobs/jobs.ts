@@ -3,14 +3,11 @@
  * jobs.dispatch.ts and jobs.retention.ts.
  */
 export {
-  cancelJob,
   createJobs,
   getJob,
   isFinal,
   type Job,
   type JobStatus,
-  type JobsDeps,
-  jobChanged,
   jobStatuses,
   moveJob,
   queueFirstInit,
@@ -21,5 +18,5 @@ export { JobDispatcher } from "./jobs.dispatch.ts";
 export { createJobEventHandlers } from "./jobs.events.ts";
 export { LiveProgress } from "./jobs.progress.ts";
 export { LogRetention } from "./jobs.retention.ts";
-export { countJobs, findActiveJob, findJob, listJobs, listLatestJobs } from "./jobs.store.ts";
+export { countJobs, listJobs, listLatestJobs } from "./jobs.store.ts";
 export { type RunDeps, type RunRequest, runNow } from "./run-now.ts";

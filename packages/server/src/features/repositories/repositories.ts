@@ -21,7 +21,7 @@ import {
 } from "./repositories.store.ts";
 import { type ParsedLocation, readLocation } from "./repository-location.ts";
 
-export { type LocationReading, type ParsedLocation, readLocation } from "./repository-location.ts";
+export { readLocation } from "./repository-location.ts";
 export { ensureRepository, lockRepository };
 
 /** A host's credentials were edited; its agent should get them at once. */
@@ -29,13 +29,6 @@ export const credentialsChanged = topic<{ hostId: string }>("repositories.creden
 
 const everyday = "everyday";
 const place = (hostId: string) => ({ row: hostId, slot: everyday });
-
-/** @throws AppError `repositories.location_invalid`; its field is `repo_url` */
-export function parseLocation(typed: string): ParsedLocation {
-  const reading = readLocation(typed);
-  if ("location" in reading) return reading;
-  throw credentialsRefused([{ path: "repo_url", message: reading.problem }]);
-}
 
 /** The refusal of what was given: `repositories.location_invalid` or `repositories.credentials_invalid`. */
 export function credentialsRefused(problems: FieldProblem[]): AppError {

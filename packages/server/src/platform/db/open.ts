@@ -1,5 +1,5 @@
 /** Opens whichever database the configuration names. */
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import type { Db, Engine } from "./db.ts";
@@ -24,7 +24,7 @@ export function openDatabase(dataDir: string, databaseUrl: string | undefined): 
     return { db: openSqlite(file), engine: "sqlite", file };
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause);
-    if (/readonly|read-only/i.test(text) || !isWritable(dataDir)) {
+    if (/readonly|read-only/i.test(text) || (existsSync(dataDir) && !isWritable(dataDir))) {
       const message =
         "The database is read-only. Give the server's user write access to the file and its folder.";
       throw new AppError("internal", "database.read_only", message, { cause });
