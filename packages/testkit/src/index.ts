@@ -5,6 +5,7 @@ export * from "./databases.ts";
 export * from "./html.ts";
 export * from "./postgres-cluster.ts";
 export * from "./server-agent.ts";
+export * from "./server-browser.ts";
 export * from "./server-client.ts";
 export * from "./server-messages.ts";
 export * from "./server-queries.ts";

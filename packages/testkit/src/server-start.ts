@@ -10,10 +10,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sql } from "kysely";
 import type { Config } from "../../server/src/config.ts";
+import { insertSession, insertUser } from "../../server/src/features/users/users.store.ts";
 import type { Db, Engine } from "../../server/src/platform/db/db.ts";
 import { openPostgres } from "../../server/src/platform/db/postgres.ts";
 import { openSqlite } from "../../server/src/platform/db/sqlite.ts";
+import type { Role } from "../../server/src/platform/http/identity.ts";
 import { createLog } from "../../server/src/platform/log.ts";
+import { hashToken, newId, newToken } from "../../server/src/platform/random.ts";
 import type { RunningServer } from "../../server/src/start.ts";
 import { FakeClock } from "./clock.ts";
 import { TestClient } from "./server-client.ts";
@@ -76,6 +79,19 @@ export class TestServer {
   /** A client that nobody signed in. */
   anonymous(): TestClient {
     return new TestClient(() => this.url);
+  }
+
+  /** Signed in as a new user of that role, written straight into the database. */
+  async signIn(role: Role): Promise<TestClient> {
+    const createdAt = this.clock.now();
+    const token = newToken();
+    const user = { id: newId(createdAt), username: `${role}-${token.slice(0, 8).toLowerCase()}`, role };
+    await insertUser(this.db, { ...user, disabledAt: null, passwordHash: "none", createdAt });
+    const expiresAt = createdAt + 24 * 60 * 60_000;
+    await insertSession(this.db, { tokenHash: hashToken(token), userId: user.id, createdAt, expiresAt });
+    const client = this.anonymous();
+    client.cookie = `rm_session=${token}`;
+    return client;
   }
 
   async start(): Promise<void> {

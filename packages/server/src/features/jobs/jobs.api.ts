@@ -119,4 +119,8 @@ function registerLogDownloads(app: App, deps: RunDeps): void {
 }
 
 const printText = (line: { at: string; level: string; text: string }): string =>
-  `${line.at} ${line.level.padEnd(7)} ${line.text}`;
+  `${line.at} ${line.level.padEnd(7)} ${line.text.replace(/[^\P{Cc}\t]/gu, asEscape)}`;
+
+/** One line stays one line, and a terminal that shows the file obeys nothing in it. */
+const asEscape = (character: string): string =>
+  character === "\n" ? "\\n" : `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;

@@ -120,6 +120,7 @@ class JobReader {
 
   /** Sends what changed. @returns whether everything is sent for good: the job ended and its log is complete */
   private async sendOnce(): Promise<boolean> {
+    if (!(await this.drained())) return false;
     if (this.jobDirty) await this.sendJob();
     if (this.progressDirty) this.sendProgress();
     if (this.logDirty) {
