@@ -3,7 +3,14 @@
  * scrolls up; finds, filters by level, wraps.
  */
 import { formatCount, formatNoun } from "../platform/html/format.ts";
-import { type Appended, filterLines, findRows, LogBuffer, type LogLine } from "./log-buffer.ts";
+import {
+  type Appended,
+  filterLines,
+  findRows,
+  LogBuffer,
+  type LogLine,
+  type SkippedLines,
+} from "./log-buffer.ts";
 import { LogView } from "./log-view.ts";
 
 const FIND_DELAY_MS = 120;
@@ -49,6 +56,13 @@ export class JobLog {
   /** Takes lines from the stream. */
   append(lines: readonly LogLine[]): Appended {
     const outcome = this.buffer.append(lines);
+    if (outcome === "added") this.refresh(true);
+    return outcome;
+  }
+
+  /** Goes on after lines that this browser was too slow for. */
+  skip(skipped: SkippedLines): Appended {
+    const outcome = this.buffer.skip(skipped);
     if (outcome === "added") this.refresh(true);
     return outcome;
   }

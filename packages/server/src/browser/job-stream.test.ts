@@ -20,6 +20,14 @@ describe("a frame of the stream", () => {
     expect(parseStreamMessage(frame)).toEqual({ type: "log", lines: [good] });
   });
 
+  it("says which lines this browser was too slow for", () => {
+    expect(parseStreamMessage('{"type":"lagged","from":4,"to":9000}')).toEqual({
+      type: "lagged",
+      skipped: { from: 4, to: 9000 },
+    });
+    expect(parseStreamMessage('{"type":"lagged","from":"4"}')).toBeNull();
+  });
+
   it("is ignored when it is of a type of tomorrow, or nothing at all", () => {
     for (const frame of ['{"type":"weather"}', "[]", "null", "", "{", '{"type":"log","lines":7}']) {
       expect(parseStreamMessage(frame)).toBeNull();

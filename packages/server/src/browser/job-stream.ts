@@ -3,7 +3,7 @@
  * has. Knows the wire; knows nothing of the page.
  */
 import type { Progress } from "../platform/html/progress.ts";
-import type { Appended, LogLine } from "./log-buffer.ts";
+import type { Appended, LogLine, SkippedLines } from "./log-buffer.ts";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
@@ -13,6 +13,7 @@ export type StreamMessage =
   | { type: "job"; status: string }
   | { type: "progress"; progress: Progress }
   | { type: "log"; lines: LogLine[] }
+  | { type: "lagged"; skipped: SkippedLines }
   | { type: "end" };
 
 /** Who listens. */
@@ -21,6 +22,8 @@ export interface StreamListener {
   nextLine(): number;
   /** `gap` makes the stream ask again from the missing line. */
   onLog(lines: LogLine[]): Appended;
+  /** This browser was too slow: the stream goes on after these lines. */
+  onLagged(skipped: SkippedLines): Appended;
   onJob(status: string): void;
   onProgress(progress: Progress): void;
   onEnd(): void;
@@ -40,6 +43,8 @@ export function parseStreamMessage(frame: string): StreamMessage | null {
   if (value.type === "job" && isRecord(value.job)) return { type: "job", status: String(value.job.status) };
   if (value.type === "log" && Array.isArray(value.lines))
     return { type: "log", lines: value.lines.filter(isLine) };
+  if (value.type === "lagged" && Number.isInteger(value.from) && Number.isInteger(value.to))
+    return { type: "lagged", skipped: { from: Number(value.from), to: Number(value.to) } };
   if (value.type === "progress" && isRecord(value.progress))
     return { type: "progress", progress: toProgress(value.progress) };
   return null;
@@ -118,6 +123,8 @@ function deliver(message: StreamMessage, listener: StreamListener): boolean {
   switch (message.type) {
     case "log":
       return listener.onLog(message.lines) !== "gap";
+    case "lagged":
+      return listener.onLagged(message.skipped) !== "gap";
     case "job":
       listener.onJob(message.status);
       return true;

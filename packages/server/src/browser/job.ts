@@ -23,6 +23,7 @@ function startJobPage(signal: AbortSignal): void {
     {
       nextLine: () => log.nextLine(),
       onLog: (lines) => log.append(lines),
+      onLagged: (skipped) => log.skip(skipped),
       onJob: (next) => {
         if (next !== status) void refreshHead();
         status = next;

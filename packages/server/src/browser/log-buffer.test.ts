@@ -49,6 +49,20 @@ describe("the log buffer", () => {
     expect(buffer.next).toBe(252);
   });
 
+  it("goes on after lines that it was too slow for, and one line in their place says so", () => {
+    const buffer = new LogBuffer();
+    buffer.append(range(1, 3));
+    expect(buffer.skip({ from: 4, to: 9000 })).toBe("added");
+    expect(buffer.append(range(9001, 9002))).toBe("added");
+    expect(numbers(buffer)).toEqual([1, 2, 3, 4, 9001, 9002]);
+    expect(buffer.lines[3]).toMatchObject({
+      level: "warning",
+      text: expect.stringContaining("Lines 4 to 9000"),
+    });
+    expect(buffer.skip({ from: 4, to: 9000 })).toBe("known");
+    expect(buffer.skip({ from: 9005, to: 9010 })).toBe("gap");
+  });
+
   it("counts warnings and errors once each", () => {
     const buffer = new LogBuffer();
     buffer.append([line(1, "error"), line(2, "warning"), line(3)]);

@@ -12,6 +12,12 @@ export interface LogLine {
   text: string;
 }
 
+/** Lines that the server left out because this browser could not keep up; both ends included. */
+export interface SkippedLines {
+  from: number;
+  to: number;
+}
+
 /** What a batch did: new lines, nothing new, or it began beyond the next line and was refused. */
 export type Appended = "added" | "known" | "gap";
 
@@ -50,6 +56,18 @@ export class LogBuffer {
     }
     this.trim();
     return added ? "added" : "known";
+  }
+
+  /** Goes on after lines that will not come; one line in their place says so. */
+  skip({ from, to }: SkippedLines): Appended {
+    if (to < this.next) return "known";
+    if (from > this.next) return "gap";
+    const at = this.lines.at(-1)?.at ?? new Date(0).toISOString();
+    const text = `Lines ${this.next} to ${to} are not shown: this browser was too slow for them. Download the log to read them.`;
+    this.lines.push({ n: this.next, at, level: "warning", stream: "agent", text });
+    this.warningCount += 1;
+    this.next = to + 1;
+    return "added";
   }
 
   private trim(): void {

@@ -21,6 +21,11 @@ const maxUnsentBytes = 512 * 1024;
 /** A reader whose socket takes nothing for this long is let go; its page dials again when it lives. */
 const stalledAfterMs = 60_000;
 const drainPollMs = 100;
+/** A reader whose socket was full for so long is slow, not merely busy with the lines of before. */
+const slowAfterMs = 5000;
+/** A slow reader that is further behind than this is told so and goes on near the end. */
+const maxBehindLines = 5000;
+const keptLines = 1000;
 
 export interface StreamDeps {
   db: Db;
@@ -60,6 +65,8 @@ class JobReader {
   private jobDirty = true;
   private progressDirty = true;
   private logDirty = true;
+  /** Whether the socket was full for long since the last lines went out. */
+  private slow = false;
   private wake: () => void = () => undefined;
   /** Everything is sent and the job goes on: the next lines may pass from the commit to the socket. */
   private caughtUp = false;
@@ -174,6 +181,7 @@ class JobReader {
 
   private async sendLog(): Promise<void> {
     while (await this.drained()) {
+      if (this.slow) await this.skipAhead();
       const lines = await readLog(this.deps.db, this.jobId, this.nextLine);
       const first = lines[0];
       const last = lines.at(-1);
@@ -181,6 +189,16 @@ class JobReader {
       this.send({ type: "log", first: first.n, lines });
       this.nextLine = last.n + 1;
     }
+  }
+
+  /** Nobody reads 5,000 lines that passed long ago in a live view: the download has them. */
+  private async skipAhead(): Promise<void> {
+    this.slow = false;
+    const stored = await countLogLines(this.deps.db, this.jobId);
+    if (stored - this.nextLine < maxBehindLines) return;
+    const next = stored - keptLines + 1;
+    this.send({ type: "lagged", from: this.nextLine, to: next - 1 });
+    this.nextLine = next;
   }
 
   private send(message: unknown): void {
@@ -192,6 +210,7 @@ class JobReader {
     const { clock } = this.deps;
     const since = clock.now();
     while (this.socket.bufferedAmount > maxUnsentBytes && !this.gone.signal.aborted) {
+      this.slow ||= clock.now() - since > slowAfterMs;
       if (clock.now() - since > stalledAfterMs) {
         this.socket.terminate();
         return false;

@@ -19,7 +19,7 @@ import {
   replaceCredentials,
   selectCredentials,
 } from "./repositories.store.ts";
-import { type ParsedLocation, readLocation } from "./repository-location.ts";
+import { readLocation } from "./repository-location.ts";
 
 export { readLocation } from "./repository-location.ts";
 export { ensureRepository, lockRepository };
