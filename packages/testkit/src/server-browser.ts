@@ -6,9 +6,12 @@ import type { TestServer } from "./server-start.ts";
 
 /** A message of the stream, as far as tests look into it. */
 export interface StreamMessage {
-  type: "job" | "progress" | "log" | "end";
+  type: "job" | "progress" | "log" | "lagged" | "end";
   job?: { status: string };
   lines?: LogLine[];
+  /** The first and last line that a slow reader misses. */
+  from?: number;
+  to?: number;
 }
 
 export class TestBrowser {

@@ -62,7 +62,7 @@ export class TestClient {
   }
 
   private async readFormToken(): Promise<string> {
-    const page = parseHtml(await (await this.fetch("/account")).text());
+    const page = parseHtml(await (await this.fetch("/settings/account")).text());
     return find(page, "input[name=csrf_token]").getAttribute("value") ?? "";
   }
 }

@@ -195,6 +195,25 @@ describe("a browser that never reads", () => {
   });
 });
 
+describe("a browser that is too slow", () => {
+  it("is told which lines it misses and goes on near the end, without a double", async () => {
+    const slow = await watchJob(server, run.job_id);
+    await server.until("the stream began", () => slow.received.length > 0);
+    slow.socket.pause();
+    for (let chunk = 0; chunk < 100; chunk++) {
+      await write(chunk * 500 + 1, chunk * 500 + 500, (n) => `${n} ${"x".repeat(200)}`);
+    }
+    await server.clock.advance(10_000);
+    slow.socket.resume();
+    await finish(50_000);
+    await server.until("the slow reader has the end", () => slow.ended, 100);
+    const [lagged] = slow.received.filter((message) => message.type === "lagged");
+    const { from = 0, to = 0 } = lagged ?? {};
+    expect(to - from).toBeGreaterThan(5000);
+    expect(slow.lineNumbers).toEqual([...numbers(1, from - 1), ...numbers(to + 1, 50_000)]);
+  });
+});
+
 describe("a log of 100,000 lines", () => {
   it("is stored and downloaded piece by piece, as text and as NDJSON", async () => {
     for (let chunk = 0; chunk < 100; chunk++) {
