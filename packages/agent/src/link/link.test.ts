@@ -337,11 +337,12 @@ describe("frames that can't be used", () => {
     await server.until(() => server.all("log.stream").length === 1, "the event");
     server.send({ type: "error", code: "protocol.invalid_message", message: "No.", seq: 1 });
     await until(() => logLines.join("").includes("No."), "the log line");
+    server.onFrame = undefined;
     server.dropAll();
     await helloCount(2);
     await fillOutbox(1);
     await server.until(() => server.committed.length === 1, "the second event");
-    expect(server.all("log.stream").map(({ seq }) => seq)).toEqual([1, 2]);
+    expect(server.all("log.stream")).toHaveLength(2);
   });
 });
 

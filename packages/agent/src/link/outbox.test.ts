@@ -148,13 +148,39 @@ describe("acknowledgement and resending", () => {
     expect(await sent(outbox)).toEqual([1, 2]);
   });
 
-  test("a server that was set back to an older state gets what is still there", async () => {
+  test("a server that was set back to an older state gets what is still there, in a new stream", async () => {
     const outbox = await openOutbox();
+    const before = outbox.streamId;
     await fill(outbox, 4);
     await sent(outbox);
     await outbox.ack(3);
-    expect(await outbox.rewind(1)).toBe("ready");
-    expect(await sent(outbox)).toEqual([4]);
+    expect(await outbox.rewind(1)).toBe("diverged");
+    expect(outbox.streamId).not.toBe(before);
+    expect(await outbox.rewind(0)).toBe("ready");
+    expect(await sent(outbox)).toEqual([1]);
+  });
+
+  test("a server that was set back waits for no event that is gone, even when nothing is left", async () => {
+    const outbox = await openOutbox();
+    await fill(outbox, 4);
+    await sent(outbox);
+    await outbox.ack(4);
+    expect(await outbox.rewind(2)).toBe("diverged");
+    await fill(outbox, 1);
+    expect(await outbox.rewind(0)).toBe("ready");
+    expect(await sent(outbox)).toEqual([1]);
+  });
+
+  test("a line that can't be read leaves no gap in the numbers: the others get new ones", async () => {
+    const first = await openOutbox();
+    await fill(first, 3);
+    await first.close();
+    const lines = (await readFile(await eventFile(), "utf8")).split("\n");
+    await writeFile(await eventFile(), [lines[0], "damaged", lines[2], ""].join("\n"));
+    const outbox = await openOutbox();
+    expect(await outbox.rewind(0)).toBe("diverged");
+    expect(await outbox.rewind(0)).toBe("ready");
+    expect(await sent(outbox)).toEqual([1, 2]);
   });
 
   test("a server that knows more than was ever written gets a new stream with what is left", async () => {

@@ -37,6 +37,8 @@ export class Outbox {
   readonly #finishing = new Map<number, string>();
   #ackedOffset = 0;
   #cursor = 0;
+  /** A line can't be read, so its number is missing: the server takes only a stream without gaps. */
+  #damaged = false;
   #inFlight: InFlight[] = [];
   #queue: Promise<unknown> = Promise.resolve();
   #onAppended: () => void = () => undefined;
@@ -131,7 +133,10 @@ export class Outbox {
         const line = await readRecord(this.#file, this.#cursor);
         if (line === undefined) return undefined;
         this.#cursor = line.endOffset;
-        if (line.record === undefined) continue;
+        if (line.record === undefined) {
+          this.#damaged = true;
+          continue;
+        }
         const { text, startOffset, endOffset } = line;
         this.#inFlight.push({ seq: line.record.event.seq, text, startOffset, endOffset, refused: false });
         return line.record.event;
@@ -140,20 +145,25 @@ export class Outbox {
   }
 
   /**
-   * A new connection: forgets what the server has, sends everything after it again. A server that has more than
-   * we ever wrote knows another disk of this stream: `diverged`, and the rest goes into a new stream.
+   * A new connection: forgets what the server has, sends everything after it again. A server that waits for
+   * another number than the one we have next can never be satisfied (it knows another disk of this stream, or is
+   * an older copy of itself): `diverged`, and what is left goes into a new stream.
    */
   rewind(ackedSeq: number): Promise<"ready" | "diverged"> {
     return this.#exclusive(async () => {
       this.#inFlight = [];
-      if (ackedSeq > this.#lastSeq) {
+      this.#cursor = this.#ackedOffset;
+      let nextSeq = this.#lastSeq + 1;
+      for await (const { record, endOffset } of readRecords(this.#file, this.#ackedOffset)) {
+        if (record !== undefined && record.event.seq > ackedSeq) {
+          nextSeq = record.event.seq;
+          break;
+        }
+        this.#cursor = endOffset;
+      }
+      if (this.#damaged || nextSeq !== ackedSeq + 1) {
         await this.#startNewStream();
         return "diverged";
-      }
-      this.#cursor = this.#ackedOffset;
-      for await (const line of readRecords(this.#file, this.#ackedOffset)) {
-        if (line.record !== undefined && line.record.event.seq > ackedSeq) break;
-        this.#cursor = line.endOffset;
       }
       await this.#acknowledge(ackedSeq, this.#cursor);
       return "ready";
@@ -199,6 +209,7 @@ export class Outbox {
     const stateSeq = this.#lastSeq;
     for await (const { record, startOffset } of readRecords(this.#file, 0)) {
       if (record === undefined) {
+        this.#damaged = true;
         this.#deps.log.error({ offset: startOffset }, "a damaged line of the outbox is skipped");
         continue;
       }
@@ -254,11 +265,15 @@ export class Outbox {
 
   /** Renumbers what is left from 1 under a new name. The new file counts from the moment the state names it. */
   async #startNewStream(): Promise<void> {
-    this.#deps.log.warn({ stream_id: this.#streamId }, "the server knows more of this stream than we do");
+    this.#deps.log.warn(
+      { stream_id: this.#streamId },
+      "the server waits for other events than we have: they are numbered anew",
+    );
     const old = { file: this.#file, streamId: this.#streamId, ackedOffset: this.#ackedOffset };
     this.#streamId = this.#deps.newId();
     this.#file = await OutboxFile.open(eventsPath(this.#deps.dir, this.#streamId));
     this.#finishing.clear();
+    this.#damaged = false;
     this.#ackedSeq = 0;
     this.#lastSeq = 0;
     this.#ackedOffset = 0;

@@ -19,7 +19,8 @@ export function registerAgentLink(app: App, deps: { db: Db; hub: AgentHub }): vo
     method: "GET",
     url: "/ws/agent",
     schema: { summary: "The agents' WebSocket; see docs/protocol.md.", hide: true },
-    config: { policy: "agent" },
+    // No rate limit: behind one proxy or NAT a whole fleet has one address, and after a restart it dials at once.
+    config: { policy: "agent", rateLimit: false },
     preValidation: async (request) => {
       const bearer = /^Bearer ([\w.~+/-]{1,256})$/.exec(request.headers.authorization ?? "")?.[1];
       const host = bearer === undefined ? null : await findHostByBearer(deps.db, bearer);

@@ -113,6 +113,24 @@ describe("events", () => {
     await expectWholeJobOnce();
   });
 
+  it("that come before their turn are not acknowledged: the connection ends and they are sent again", async () => {
+    const [first, second, third] = wholeJob();
+    for (const event of [first, third, second]) if (event) agent.send(event);
+    expect(await agent.closed()).toEqual({ code: 4410, reason: "events out of order" });
+    const { acked_seq } = await agent.connect(known());
+    expect(acked_seq).toBeLessThan(2);
+    await resend(acked_seq);
+    await agent.acknowledged(6);
+    await expectWholeJobOnce();
+  });
+
+  it("that are unusable leave no gap: the next one is in its turn", async () => {
+    agent.sendRaw(JSON.stringify({ type: "job.paused", seq: 1 }));
+    agent.send(startedOf(run, 2));
+    await agent.acknowledged(2);
+    expect(await jobNow()).toMatchObject({ status: "running" });
+  });
+
   it("of another stream begin at 1 again: a fresh disk has other events", async () => {
     agent.send(startedOf(run, 1));
     await agent.acknowledged(1);

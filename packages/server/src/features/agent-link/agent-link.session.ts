@@ -1,7 +1,8 @@
 /**
  * One agent's connection after its hello. Frames are worked through in order, durable events in batches: one
- * acknowledgement each, after the transaction that it may share with other agents' batches. While a batch is stored the socket is paused once enough waits, so
- * that an agent costs a bounded amount of memory however fast it sends.
+ * acknowledgement each, after the transaction that it may share with other agents' batches. Events have no gap. While
+ * a batch is stored the socket is paused once enough waits, so that an agent costs a bounded amount of memory however
+ * fast it sends.
  */
 
 import type { WebSocket } from "@fastify/websocket";
@@ -42,6 +43,9 @@ interface Waiting {
   sizeBytes: number;
 }
 
+const isEvent = (message: AgentMessage): message is DurableEvent =>
+  "seq" in message && message.type !== "error";
+
 /** What became of a batch. */
 interface Stored {
   refused: { event: DurableEvent; error: AppError }[];
@@ -71,6 +75,8 @@ export class AgentSession {
   private readonly deps: SessionDeps;
   private readonly waiting: Waiting[] = [];
   private waitingBytes = 0;
+  /** The highest number of an event that came, committed or not. */
+  private arrivedSeq: number;
   private badFrames = 0;
   /** The loop that works through `waiting`, while there is one. */
   private working: Promise<void> | null = null;
@@ -87,6 +93,7 @@ export class AgentSession {
     this.machine = peer.machine;
     this.streamId = peer.streamId;
     this.ackedSeq = peer.ackedSeq;
+    this.arrivedSeq = peer.ackedSeq;
     this.lastFrameAt = deps.clock.now();
   }
 
@@ -124,6 +131,7 @@ export class AgentSession {
     }
     this.lastFrameAt = this.deps.clock.now();
     this.deps.onAlive(this.host.id, this.lastFrameAt);
+    if (isEvent(parsed.message) && !this.arrivesInTurn(parsed.message.seq)) return;
     // That was all it says: it need not wait in line, and most frames are heartbeats.
     if (parsed.message.type === "heartbeat") return;
     this.waiting.push({ message: parsed.message, sizeBytes: frame.length });
@@ -147,8 +155,27 @@ export class AgentSession {
     this.socket.resume();
   }
 
+  /**
+   * Events have no gaps. One that comes before its turn can't be stored: acknowledging it would tell the agent to
+   * forget those before it. After the next hello it sends everything again, in order.
+   */
+  private arrivesInTurn(seq: number): boolean {
+    if (seq > this.arrivedSeq + 1) {
+      this.deps.log.warn(
+        { hostId: this.host.id, seq, after: this.arrivedSeq },
+        "an agent's event is missing",
+      );
+      this.end(4410, "events out of order");
+      return false;
+    }
+    this.arrivedSeq = Math.max(this.arrivedSeq, seq);
+    return true;
+  }
+
   private answerBadFrame(bad: { code: string; message: string; type?: string; seq?: number }): void {
     this.badFrames++;
+    // An event of a newer agent, say: it is refused for good, and the next one is in its turn.
+    if (bad.seq === this.arrivedSeq + 1) this.arrivedSeq = bad.seq;
     this.deps.log.warn(
       { hostId: this.host.id, code: bad.code, type: bad.type },
       "an agent sent an unusable frame",
@@ -177,13 +204,13 @@ export class AgentSession {
     const events: DurableEvent[] = [];
     while (events.length < maxBatch) {
       const next = this.waiting[0];
-      if (!next || !("seq" in next.message) || next.message.type === "error") break;
+      if (!next || !isEvent(next.message)) break;
       events.push(next.message);
       this.take();
     }
     if (events.length > 0) await this.store(events);
     const other = this.waiting[0];
-    if (other && !("seq" in other.message && other.message.type !== "error")) {
+    if (other && !isEvent(other.message)) {
       this.take();
       await this.workVolatile(other.message);
     }
