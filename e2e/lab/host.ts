@@ -17,7 +17,12 @@ export interface JobJson {
   created_at: string;
   finished_at: string | null;
   progress: { bytes_done: number } | null;
-  summary: { snapshot_id: string | null; total_files: number; total_bytes: number } | null;
+  summary: {
+    snapshot_id: string | null;
+    total_files: number;
+    total_bytes: number;
+    duration_ms: number;
+  } | null;
   error: { code: string; message: string; last_lines: string[] } | null;
 }
 
@@ -33,6 +38,8 @@ export interface HostWishes {
   paths: string[];
   /** restic's location; a folder of the laboratory when left out. */
   repository?: string;
+  /** Of a repository that is there already; a new one when left out. */
+  password?: string;
   restUser?: { name: string; password: string };
   /** What the agent takes for restic; the real one when left out. */
   resticPath?: string;
@@ -44,7 +51,7 @@ const live = ["queued", "dispatched", "running"];
 
 export class LabHost {
   readonly name: string;
-  readonly password = createSecret("repo");
+  readonly password: string;
   readonly repository: string;
   readonly folder: string;
   id = "";
@@ -56,6 +63,7 @@ export class LabHost {
     this.lab = lab;
     this.wishes = wishes;
     this.name = wishes.name;
+    this.password = wishes.password ?? createSecret("repo");
     this.folder = join(lab.folder, `host-${wishes.name}`);
     this.repository = wishes.repository ?? join(lab.folder, `repository-${wishes.name}`);
   }
@@ -116,6 +124,10 @@ export class LabHost {
     this.agent = this.lab.keep(
       startChild(process.execPath, args, { env: plainEnvironment(), logFile: this.agentLog }),
     );
+    await this.untilOnline();
+  }
+
+  async untilOnline(): Promise<void> {
     await until("the agent's connection", 30_000, async () => {
       if (this.id === "") return true;
       const host = await this.lab.api.get<{ online: boolean }>(`/api/hosts/${this.id}`);

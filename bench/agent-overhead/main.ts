@@ -1,0 +1,189 @@
+/**
+ * What going through the agent costs: the wall-clock time of the same restic backup alone and as a job, from its
+ * creation to its reported end, in turns, with a fresh repository each; and the memory of an idle agent and server.
+ *
+ * `node bench/agent-overhead/main.ts [--quick]`: prints a table and one line of JSON. Ends with 1 when a ratio is
+ * above the limit. Needs a built tree; Linux only (/proc). `--quick` takes a tenth of the data, for trying it out.
+ */
+import { execFile } from "node:child_process";
+import { createCipheriv, randomBytes } from "node:crypto";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { LabHost } from "../../e2e/lab/host.ts";
+import { Lab, plainEnvironment } from "../../e2e/lab/lab.ts";
+
+const run = promisify(execFile);
+/** Issue 2 promises it. */
+const maxRatio = 1.05;
+const idleMs = 10_000;
+const scale = process.argv.includes("--quick") ? 0.1 : 1;
+const rounds = 3;
+
+interface FileSet {
+  name: string;
+  folder: string;
+  bytes: number;
+  files: number;
+}
+
+interface Timing {
+  set: string;
+  aloneMs: number[];
+  throughAgentMs: number[];
+  /** What of `throughAgentMs` was not restic's own run: dispatch, start, the list of snapshots, the report. */
+  outsideResticMs: number[];
+}
+
+const median = (values: number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
+/** Random bytes at the speed of a cipher, or text that compresses well. */
+function makeContent(sizeBytes: number, compressible: boolean): Buffer {
+  if (compressible) {
+    const line = Buffer.from(
+      `${randomBytes(12).toString("hex")} GET /index.html 200 some words that repeat\n`,
+    );
+    return Buffer.alloc(sizeBytes, line);
+  }
+  return createCipheriv("aes-256-ctr", randomBytes(32), Buffer.alloc(16)).update(Buffer.alloc(sizeBytes));
+}
+
+async function makeLargeFiles(lab: Lab): Promise<FileSet> {
+  const folder = await lab.makeFolder("large");
+  const [files, each] = [Math.round(88 * scale), 32 * 1024 * 1024];
+  for (let number = 0; number < files; number++)
+    await writeFile(join(folder, `file-${number}`), makeContent(each, number % 3 === 2));
+  return { name: "large files", folder, bytes: files * each, files };
+}
+
+async function makeSmallFiles(lab: Lab): Promise<FileSet> {
+  const folder = await lab.makeFolder("small");
+  const [files, each] = [Math.round(150_000 * scale), 4000];
+  for (let number = 0; number < files; number++) {
+    const part = join(folder, String(number % 200));
+    if (number < 200) await mkdir(part);
+    await writeFile(join(part, `file-${number}`), makeContent(each, number % 3 === 2));
+  }
+  return { name: "small files", folder, bytes: files * each, files };
+}
+
+/** The files were written a moment ago: the page cache is warm for both. The same command that the agent gives, output to nowhere. @returns milliseconds */
+async function backUpAlone(lab: Lab, set: FileSet, number: number): Promise<number> {
+  const repository = join(lab.folder, `alone-${set.folder.split("/").at(-1)}-${number}`);
+  const env = {
+    ...plainEnvironment(),
+    RESTIC_REPOSITORY: repository,
+    RESTIC_PASSWORD: "a password of the benchmark",
+    RESTIC_CACHE_DIR: await lab.makeFolder(`cache-${number}-${set.folder.split("/").at(-1)}`),
+    RESTIC_PROGRESS_FPS: "1",
+  };
+  await run(lab.resticPath, ["init", "--json", "--repository-version", "2"], { env });
+  await settleDisk();
+  const args = ["backup", "--json", "--host", "bench", "--tag", "default", "--retry-lock", "10m", set.folder];
+  const start = performance.now();
+  await run(lab.resticPath, args, { env, maxBuffer: 64 * 1024 * 1024 });
+  const tookMs = performance.now() - start;
+  await rm(repository, { recursive: true });
+  return tookMs;
+}
+
+/** A new host with its own repository; the time is what a person who pressed "Run now" waits. */
+async function backUpThroughAgent(lab: Lab, set: FileSet, number: number, timing: Timing): Promise<void> {
+  const name = `bench-${set.folder.split("/").at(-1)}-${number}`;
+  const host = await LabHost.add(lab, { name, paths: [set.folder] });
+  await settleDisk();
+  const job = await host.backUp(180_000);
+  if (job.status !== "succeeded" || !job.finished_at)
+    throw new Error(`the backup ${job.status}: ${job.error?.message}`);
+  await host.agent?.stop(6000);
+  await rm(host.repository, { recursive: true });
+  const tookMs = Date.parse(job.finished_at) - Date.parse(job.created_at);
+  timing.throughAgentMs.push(tookMs);
+  timing.outsideResticMs.push(tookMs - (job.summary?.duration_ms ?? 0));
+}
+
+/** Neither side shall pay for what the other one left to be written. */
+const settleDisk = (): Promise<unknown> => run("sync");
+
+async function measure(lab: Lab, set: FileSet): Promise<Timing> {
+  const timing: Timing = { set: set.name, aloneMs: [], throughAgentMs: [], outsideResticMs: [] };
+  const measures = [
+    async (number: number) => void timing.aloneMs.push(await backUpAlone(lab, set, number)),
+    (number: number) => backUpThroughAgent(lab, set, number, timing),
+  ];
+  for (let number = 1; number <= rounds; number++) {
+    const order = number % 2 === 0 ? measures.toReversed() : measures;
+    for (const one of order) await one(number);
+  }
+  return timing;
+}
+
+interface Memory {
+  rssMib: number;
+  pssMib: number;
+}
+
+async function memoryOf(pid: number): Promise<Memory> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, "utf8");
+  const mib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1]) / 1024;
+  return { rssMib: mib("Rss"), pssMib: mib("Pss") };
+}
+
+/** Of an agent that has connected and made its repository, and of its server. */
+async function measureIdle(lab: Lab): Promise<{ agent: Memory; server: Memory }> {
+  const host = await LabHost.add(lab, { name: "idle", paths: [lab.folder] });
+  await new Promise((resolve) => setTimeout(resolve, idleMs));
+  const agent = await memoryOf(host.agent?.pid ?? 0);
+  await host.agent?.stop(6000);
+  return { agent, server: await memoryOf(lab.server?.pid ?? 0) };
+}
+
+/** Runs of the same thing that differ by more say that the machine has other work: then no ratio means much. */
+const quietSpread = 1.15;
+
+function toRow({ set, aloneMs, throughAgentMs, outsideResticMs }: Timing) {
+  const [alone, agent] = [median(aloneMs), median(throughAgentMs)];
+  return {
+    set,
+    alone_ms: Math.round(alone),
+    agent_ms: Math.round(agent),
+    outside_restic_ms: Math.round(median(outsideResticMs)),
+    ratio: +(agent / alone).toFixed(3),
+    ratio_of_fastest: +(Math.min(...throughAgentMs) / Math.min(...aloneMs)).toFixed(3),
+    spread: +(Math.max(...aloneMs) / Math.min(...aloneMs)).toFixed(2),
+  };
+}
+
+function print(timings: Timing[], idle: { agent: Memory; server: Memory }): boolean {
+  const rows = timings.map(toRow);
+  console.table(rows);
+  console.table(
+    Object.entries(idle).map(([program, memory]) => ({
+      program,
+      rss_mib: +memory.rssMib.toFixed(1),
+      pss_mib: +memory.pssMib.toFixed(1),
+    })),
+  );
+  if (rows.some((row) => row.spread > quietSpread))
+    console.log(
+      "The machine is not quiet: restic alone took very different times. Measure again without other work.",
+    );
+  console.log(JSON.stringify({ bench: "agent-overhead", max_ratio: maxRatio, rows, timings, idle }));
+  return rows.every((row) => row.ratio <= maxRatio);
+}
+
+const lab = await Lab.create();
+try {
+  const sets = [await makeLargeFiles(lab), await makeSmallFiles(lab)];
+  for (const { name, files, bytes } of sets)
+    console.log(`${name}: ${files} files, ${Math.round(bytes / 2 ** 20)} MiB`);
+  await lab.startServer();
+  await lab.signUp();
+  const idle = await measureIdle(lab);
+  const timings: Timing[] = [];
+  for (const set of sets) timings.push(await measure(lab, set));
+  process.exitCode = print(timings, idle) ? 0 : 1;
+} finally {
+  await lab.close();
+}
