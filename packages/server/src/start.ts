@@ -67,6 +67,8 @@ import type { SecretBox } from "./platform/secrets.ts";
 
 /** How long in-flight requests may take to end once the server stops. */
 const stopWithinMs = 4000;
+/** How often it is looked whether they have. */
+const stopLookMs = 100;
 
 /** Together five seconds. */
 const listenTries = 25;
@@ -84,7 +86,10 @@ export interface RunningServer extends BuiltApp {
   url: string;
   /** Where the first administrator is made; null once one exists. */
   setupUrl: string | null;
-  /** Resolves when the last request has ended, the agents are told and the database is closed; within 5 s. */
+  /**
+   * Resolves when the last request has ended, the agents are told and the database is closed; within 5 s.
+   * Asked again, it is the same stop.
+   */
   stop(): Promise<void>;
 }
 
@@ -126,10 +131,15 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   for (const life of lives) life.start();
   const url = addressOf(config, built);
   const setupToken = await ensureSetupToken({ db, clock });
-  const stop = async () => {
+  let stopped: Promise<void> | null = null;
+  const stopOnce = async () => {
     stopping.abort();
     await stopWithin(clock, built, lives.toReversed());
     await db.destroy();
+  };
+  const stop = () => {
+    stopped ??= stopOnce();
+    return stopped;
   };
   return { ...built, url, setupUrl: setupToken && `${config.baseUrl ?? url}${setupPath(setupToken)}`, stop };
 }
@@ -255,16 +265,24 @@ async function lossesOf(
 /** The agents are told first; then requests may end, and whoever is still there after the deadline is cut. */
 async function stopWithin(clock: Clock, { app }: BuiltApp, lives: Life[]): Promise<void> {
   const ended = new AbortController();
-  const cut = clock.sleep(stopWithinMs, ended.signal).then(() => {
-    if (ended.signal.aborted) return;
-    app.server.closeAllConnections();
-    // Upgraded sockets are not among those; one whose peer never answers the close would hold us for 30 s.
-    for (const socket of app.websocketServer.clients) socket.terminate();
-  });
+  const cutting = cutLate(clock, app, ended.signal);
   for (const life of lives) await life.stop();
   await app.close();
   ended.abort();
-  await cut;
+  await cutting;
+}
+
+async function cutLate(clock: Clock, app: BuiltApp["app"], ended: AbortSignal): Promise<void> {
+  const deadline = clock.now() + stopWithinMs;
+  while (clock.now() < deadline) {
+    await clock.sleep(stopLookMs, ended);
+    if (ended.aborted) return;
+    // A browser keeps its connection after the last answer; nothing more is to come over it.
+    app.server.closeIdleConnections();
+  }
+  app.server.closeAllConnections();
+  // Upgraded sockets are not among those; one whose peer never answers the close would hold us for 30 s.
+  for (const socket of app.websocketServer.clients) socket.terminate();
 }
 
 /**
