@@ -1,4 +1,5 @@
 /** A job as JSON: the one place that maps names to snake_case. */
+import { backupSummary, jobError, progress } from "@restic-manager/protocol";
 import { z } from "zod";
 import { toInstant } from "../../platform/clock.ts";
 import type { Job } from "./job.ts";
@@ -17,9 +18,9 @@ export const wireJob = z.object({
   started_at: when,
   finished_at: when,
   cancel_requested_at: when,
-  progress: z.unknown(),
-  summary: z.unknown(),
-  error: z.unknown(),
+  progress: progress.nullable(),
+  summary: backupSummary.nullable(),
+  error: jobError.nullable(),
   exit_code: z.number().nullable(),
   log_lines: z.number().nullable(),
   log_pruned_at: when,
@@ -28,8 +29,8 @@ export type WireJob = z.infer<typeof wireJob>;
 
 const orNull = (at: number | null): string | null => (at === null ? null : toInstant(at));
 
-/** @param progress how far it is now, when it runs */
-export function toWireJob(job: Job, progress: Job["progress"]): WireJob {
+/** @param live how far it is now, when it runs */
+export function toWireJob(job: Job, live: Job["progress"]): WireJob {
   return {
     id: job.id,
     host_id: job.hostId,
@@ -42,7 +43,7 @@ export function toWireJob(job: Job, progress: Job["progress"]): WireJob {
     started_at: orNull(job.startedAt),
     finished_at: orNull(job.finishedAt),
     cancel_requested_at: orNull(job.cancelRequestedAt),
-    progress: progress ?? job.progress,
+    progress: live ?? job.progress,
     summary: job.summary,
     error: job.error,
     exit_code: job.exitCode,
