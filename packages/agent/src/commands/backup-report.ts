@@ -99,12 +99,25 @@ export function toWireSummary(summary: ResticSummary, durationMs: number): Backu
   };
 }
 
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+/** Bytes in IEC units, as the pages write them: `76.3 MiB`. */
+export function formatBytes(sizeBytes: number): string {
+  let size = sizeBytes;
+  let unit = 0;
+  while (size >= 1024 && unit < UNITS.length - 1) {
+    size /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? size : size.toFixed(1)} ${UNITS[unit]}`;
+}
+
 /** What the backup did, for the end of its log. */
 export function summaryLines(summary: BackupSummary): LineDraft[] {
   const files = `${summary.files_new} new, ${summary.files_changed} changed, ${summary.files_unmodified} unmodified`;
   const snapshot = (summary.snapshot_id ?? "").slice(0, 8);
   const texts = [
-    `Files: ${files}; ${summary.total_bytes} bytes looked at, ${summary.added_bytes} bytes added to the repository.`,
+    `Files: ${files}; ${formatBytes(summary.total_bytes)} in all, ${formatBytes(summary.added_bytes)} added to the repository.`,
     `Snapshot ${snapshot} saved in ${(summary.duration_ms / 1000).toFixed(1)} s.`,
   ];
   return texts.map((text) => ({ level: "info", stream: "agent", text }));

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { parseBackupLine } from "../restic/output.ts";
 import {
   allMissing,
+  formatBytes,
   missingSentence,
   notCovered,
   summaryLines,
@@ -14,12 +15,43 @@ import {
 } from "./backup-report.ts";
 import { visible } from "./job-context.ts";
 import { cutIntoParts, toWireSnapshot } from "./list-snapshots.ts";
+import { cancelledRun } from "./restic-access.ts";
 
 const JOB = "01KAQ2W4T9B3E6R8M1N5P7S0VX";
 
 describe("control characters", () => {
   test("are shown, not obeyed", () => {
     expect(visible('a\nb\tc\x1b[31m\x00\x7fd"é😀')).toBe('a\\nb\\tc\\x1b[31m\\x00\\x7fd"é😀');
+  });
+});
+
+describe("bytes", () => {
+  test.each([
+    [0, "0 B"],
+    [1023, "1023 B"],
+    [1024, "1.0 KiB"],
+    [80_000_000, "76.3 MiB"],
+    [3 * 1024 ** 4, "3.0 TiB"],
+  ])("%d are written as %s", (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+});
+
+describe("a cancelled run", () => {
+  const followed = {
+    outcome: { kind: "cancelled" as const },
+    exitCode: null,
+    durationMs: 1,
+    stderrTail: ["unable to remove lock"],
+    forced: false,
+  };
+
+  test("that ended by itself is cancelled and nothing more", () => {
+    expect(cancelledRun(followed)).toMatchObject({ status: "cancelled", error: null });
+  });
+
+  test("that had to be killed says that its lock may be left", () => {
+    const result = cancelledRun({ ...followed, forced: true });
+    expect(result).toMatchObject({ status: "cancelled", error: { code: "restic.stop_forced" } });
+    expect(result.closing[0]?.text).toContain("lock");
   });
 });
 
@@ -87,7 +119,7 @@ describe("restic's lines", () => {
     const summary = toWireSummary(parsed.summary, 1500);
     expect(summary).toMatchObject({ files_new: 3, added_bytes: 7, duration_ms: 1500 });
     expect(summaryLines(summary).map(({ text }) => text)).toEqual([
-      "Files: 3 new, 0 changed, 0 unmodified; 0 bytes looked at, 7 bytes added to the repository.",
+      "Files: 3 new, 0 changed, 0 unmodified; 0 B in all, 7 B added to the repository.",
       "Snapshot 01234567 saved in 1.5 s.",
     ]);
   });
