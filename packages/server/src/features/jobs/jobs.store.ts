@@ -265,7 +265,7 @@ export async function countJobs(db: Db, filter: JobFilter): Promise<number> {
   return Number(row.count);
 }
 
-/** For each host (and source group) its newest finished backup, and for each host what is live or queued. */
+/** For each host (and source group) its newest finished backup that nobody cancelled, and for each host what is live or queued. */
 export async function listLatestJobs(db: Db, hostId?: string): Promise<{ backups: Job[]; active: Job[] }> {
   const jobs = db.withTables<Tables>();
   let newest = jobs
@@ -273,6 +273,7 @@ export async function listLatestJobs(db: Db, hostId?: string): Promise<{ backups
     .select((e) => ["host_id", "source_group", e.fn.max("id").as("id")])
     .where("kind", "=", "backup")
     .where("finished_at", "is not", null)
+    .where("status", "!=", "cancelled")
     .groupBy(["host_id", "source_group"]);
   let active = jobs
     .selectFrom("jobs")

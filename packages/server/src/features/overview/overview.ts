@@ -80,7 +80,7 @@ function assemble(
   });
 }
 
-/** A cancelled backup says nothing about how the host stands unless it is all there is. */
+/** The newest of all groups. Cancelled ones are not among them: they say nothing about how the host stands. */
 export function lastBackupOf(overview: HostOverview): Job | null {
   const ended = overview.backups.toSorted((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0));
   return ended[0] ?? null;
