@@ -1,6 +1,6 @@
 /** Canned data for the gallery, awkward states on purpose: long names, hostile texts, nothing, too much. */
 import type { AuditRow } from "../../packages/server/src/features/audit/audit.views.tsx";
-import type { JobRow } from "../../packages/server/src/features/jobs/job-list.views.tsx";
+import type { JobRow } from "../../packages/server/src/features/jobs/job-table.views.tsx";
 import type { JobPageProps } from "../../packages/server/src/features/jobs/jobs.views.tsx";
 import type { HostHeader, HostPageProps } from "../../packages/server/src/features/overview/host.views.tsx";
 import type { HostRow } from "../../packages/server/src/features/overview/host-table.views.tsx";

@@ -11,7 +11,8 @@ export const eventAck = z.object({ type: z.literal("event.ack"), seq: count });
 /**
  * Either direction: a frame could not be used. `seq` names the event that was refused for good, if it was one:
  * the agent sets it aside instead of resending it for ever.
- * Codes: `protocol.not_json`, `protocol.unknown_type`, `protocol.invalid_message`, `protocol.rate_exceeded`.
+ * Codes: `protocol.not_json`, `protocol.unknown_type`, `protocol.invalid_message`, and those of the
+ * slices whose events are refused, such as `jobs.unknown`.
  */
 export const errorMessage = z.object({
   type: z.literal("error"),

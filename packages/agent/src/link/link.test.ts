@@ -307,7 +307,7 @@ describe("frames that can't be used", () => {
   });
 
   test("an error of the server is never answered with an error", async () => {
-    server.send({ type: "error", code: "protocol.rate_exceeded", message: "Slow down." });
+    server.send({ type: "error", code: "protocol.not_json", message: "The frame is not JSON." });
     server.sendRaw("{");
     await server.until(() => server.all("error").length > 0, "an answer");
     expect(server.all("error")).toHaveLength(1);

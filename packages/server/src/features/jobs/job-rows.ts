@@ -2,6 +2,7 @@
 import type { Progress as WireProgress } from "@restic-manager/protocol";
 import type { Progress } from "../../platform/html/progress.ts";
 import type { Job } from "./job.ts";
+import type { JobRow } from "./job-table.views.tsx";
 import type { LiveProgress } from "./jobs.progress.ts";
 import type { JobPageProps } from "./jobs.views.tsx";
 
@@ -28,17 +29,23 @@ export const viewActor = (job: Job): JobPageProps["actor"] => ({
   name: job.actor.name,
 });
 
-/** What every list of jobs shows. */
-export function rowOf(deps: { progress: LiveProgress }, job: Job) {
+/** A job as a row. @param host null when it was removed */
+export function rowOf(
+  deps: { progress: LiveProgress },
+  job: Job,
+  host: { id: string; name: string } | null,
+): JobRow {
   return {
     id: job.id,
     kind: job.kind,
     status: job.status,
+    host: host && { id: host.id, name: host.name },
     subject: job.sourceGroup,
     actor: viewActor(job),
     createdAt: job.createdAt,
     startedAt: job.startedAt,
     finishedAt: job.finishedAt,
     share: toViewProgress(deps.progress.find(job.id))?.share ?? null,
+    addedBytes: job.summary?.added_bytes ?? null,
   };
 }

@@ -3,16 +3,11 @@ import { z } from "zod";
 import { fromInstant } from "../../platform/clock.ts";
 import { AppError } from "../../platform/errors.ts";
 import { actorOf } from "../../platform/http/identity.ts";
-import type { PageOf } from "../../platform/http/page-context.ts";
+import { livePageRoutes, type PageOf } from "../../platform/http/page-context.ts";
 import { type App, pageRoute, requireIdentity } from "../../platform/http/route.ts";
 import { findHost, listHosts } from "../hosts/hosts.ts";
 import { cancelJob, getJob, isFinal, type Job, type JobStatus } from "./job.ts";
-import {
-  type JobListProps,
-  type JobRow,
-  renderJobListFragment,
-  renderJobListPage,
-} from "./job-list.views.tsx";
+import { type JobListProps, renderJobListFragment, renderJobListPage } from "./job-list.views.tsx";
 import { rowOf, toViewProgress, viewActor } from "./job-rows.ts";
 import { explainError } from "./jobs.explain.ts";
 import { describeWait, findWait } from "./jobs.lanes.ts";
@@ -99,14 +94,7 @@ async function listProps(deps: RunDeps, query: z.output<typeof listQuery>): Prom
     ...(query.host ? { hostId: wanted?.id ?? "" } : {}),
   };
   const jobs = await listJobs(deps.db, filter, { limit: pageSize, offset: (query.page - 1) * pageSize });
-  const rows = jobs.map((job): JobRow => {
-    const host = hosts.get(job.hostId);
-    return {
-      ...rowOf(deps, job),
-      host: host ? { id: host.id, name: host.name } : null,
-      addedBytes: job.summary?.added_bytes ?? null,
-    };
-  });
+  const rows = jobs.map((job) => rowOf(deps, job, hosts.get(job.hostId) ?? null));
   const page = { page: query.page, pageSize, total: await countJobs(deps.db, filter) };
   const { status, kind, host } = query;
   const shown = { ...(status ? { status } : {}), ...(kind ? { kind } : {}), ...(host ? { host } : {}) };
@@ -116,36 +104,25 @@ async function listProps(deps: RunDeps, query: z.output<typeof listQuery>): Prom
 const jobParams = z.object({ jobId: z.string().max(64) });
 
 export function registerJobPages(app: App, deps: RunDeps & { page: PageOf }): void {
-  pageRoute(app, {
-    method: "GET",
+  livePageRoutes(app, {
     url: "/jobs",
+    fragmentUrl: "/fragments/jobs",
     policy: "viewer",
     schema: { querystring: listQuery },
-    answer: async ({ query, request }) => renderJobListPage(deps.page(request), await listProps(deps, query)),
+    context: deps.page,
+    props: ({ query }) => listProps(deps, query),
+    page: renderJobListPage,
+    fragment: renderJobListFragment,
   });
-  pageRoute(app, {
-    method: "GET",
-    url: "/fragments/jobs",
-    policy: "viewer",
-    schema: { querystring: listQuery },
-    answer: async ({ query, request }) =>
-      renderJobListFragment(deps.page(request), await listProps(deps, query)),
-  });
-  pageRoute(app, {
-    method: "GET",
+  livePageRoutes(app, {
     url: "/jobs/:jobId",
+    fragmentUrl: "/fragments/jobs/:jobId",
     policy: "viewer",
     schema: { params: jobParams },
-    answer: async ({ params, request }) =>
-      renderJobPage(deps.page(request), await pageProps(deps, params.jobId)),
-  });
-  pageRoute(app, {
-    method: "GET",
-    url: "/fragments/jobs/:jobId",
-    policy: "viewer",
-    schema: { params: jobParams },
-    answer: async ({ params, request }) =>
-      renderJobFragment(deps.page(request), await pageProps(deps, params.jobId)),
+    context: deps.page,
+    props: ({ params }) => pageProps(deps, params.jobId),
+    page: renderJobPage,
+    fragment: renderJobFragment,
   });
   registerJobForms(app, deps);
 }

@@ -8,12 +8,14 @@ export {
   isFinal,
   type Job,
   type JobStatus,
+  jobChanged,
   jobStatuses,
   moveJob,
   queueFirstInit,
   transitions,
 } from "./job.ts";
 export { rowOf, toViewProgress } from "./job-rows.ts";
+export { type JobRow, JobTable } from "./job-table.views.tsx";
 export { JobDispatcher } from "./jobs.dispatch.ts";
 export { createJobEventHandlers } from "./jobs.events.ts";
 export { LiveProgress } from "./jobs.progress.ts";

@@ -133,7 +133,7 @@ async function jobsTab(
   page: number,
   at: { limit: number; offset: number },
 ): Promise<HostTab> {
-  const jobs = (await listJobs(deps.db, { hostId: host.id }, at)).map((job) => rowOf(deps, job));
+  const jobs = (await listJobs(deps.db, { hostId: host.id }, at)).map((job) => rowOf(deps, job, host));
   return {
     name: "jobs",
     jobs,

@@ -1,11 +1,12 @@
 /** The reading tabs of a host: snapshots, jobs and sources. Paths are untrusted and may be long. */
 import type { JSX } from "preact";
-import { formatBytes, formatCount, formatDuration, formatPercent } from "../../platform/html/format.ts";
+import { formatBytes, formatCount } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Empty, type PageInfo, Pagination, Panel, urlWith } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
-import { type JobStatus, State, wordOf } from "../../platform/html/state.tsx";
-import { Bytes, Elapsed, None, Time } from "../../platform/html/values.tsx";
+import { type JobStatus, State } from "../../platform/html/state.tsx";
+import { Bytes, None, Time } from "../../platform/html/values.tsx";
+import { type JobRow, JobTable } from "../jobs/jobs.ts";
 
 /** One snapshot. */
 export interface SnapshotRow {
@@ -25,22 +26,9 @@ export interface SnapshotsTabProps {
   page: PageInfo;
 }
 
-/** One job of this host. */
-export interface HostJobRow {
-  id: string;
-  kind: string;
-  status: JobStatus;
-  subject: string | null;
-  actor: { kind: "user" | "schedule" | "system"; name: string };
-  createdAt: number;
-  startedAt: number | null;
-  finishedAt: number | null;
-  share: number | null;
-}
-
 /** The jobs of a host, newest first. */
 export interface JobsTabProps {
-  jobs: readonly HostJobRow[];
+  jobs: readonly JobRow[];
   page: PageInfo;
 }
 
@@ -158,70 +146,10 @@ export function JobsTab(props: JobsTabProps & { hostId: string }): JSX.Element {
           Every backup and every repository operation of this host is listed here.
         </Empty>
       ) : (
-        <HostJobTable jobs={props.jobs} />
+        <JobTable jobs={props.jobs} of="host" />
       )}
       <Pagination info={props.page} noun="jobs" urlOf={(page) => urlWith(url, { tab: "jobs", page })} />
     </Panel>
-  );
-}
-
-function HostJobTable({ jobs }: { jobs: readonly HostJobRow[] }): JSX.Element {
-  return (
-    <table class="rows host-jobs">
-      <caption class="sr-only">Jobs of this host, newest first</caption>
-      <thead>
-        <tr>
-          <th scope="col" class="col-job">
-            Job
-          </th>
-          <th scope="col" class="col-state">
-            Status
-          </th>
-          <th scope="col" class="col-when">
-            Started
-          </th>
-          <th scope="col" class="num col-took mid-up">
-            Took
-          </th>
-          <th scope="col" class="col-by mid-up">
-            By
-          </th>
-        </tr>
-      </thead>
-      <tbody id="host-job-rows">
-        {jobs.map((job) => (
-          <HostJob key={job.id} job={job} />
-        ))}
-      </tbody>
-    </table>
-  );
-}
-
-function HostJob({ job }: { job: HostJobRow }): JSX.Element {
-  const share = job.status === "running" && job.share !== null ? ` ${formatPercent(job.share)}` : "";
-  const took =
-    job.startedAt === null ? null : job.finishedAt === null ? (
-      <Elapsed from={job.startedAt} />
-    ) : (
-      formatDuration(job.finishedAt - job.startedAt)
-    );
-  return (
-    <tr id={`job-${job.id}`} class="short">
-      <td>
-        <a class="row-link" href={`/jobs/${encodeURIComponent(job.id)}`}>
-          {job.kind}
-          {job.subject === null ? null : <span class="muted"> {job.subject}</span>}
-        </a>
-      </td>
-      <td>
-        <State state={job.status} word={`${wordOf(job.status)}${share}`} />
-      </td>
-      <td class="muted">
-        <Time at={job.startedAt ?? job.createdAt} />
-      </td>
-      <td class="num mid-up">{took ?? <None label="not started" />}</td>
-      <td class="muted clip mid-up">{job.actor.kind === "user" ? job.actor.name : job.actor.kind}</td>
-    </tr>
   );
 }
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { AppError, fieldProblems } from "../../platform/errors.ts";
 import { actorOf } from "../../platform/http/identity.ts";
-import type { PageOf } from "../../platform/http/page-context.ts";
+import { livePageRoutes, type PageOf } from "../../platform/http/page-context.ts";
 import { type App, type Call, pageRoute, requireIdentity } from "../../platform/http/route.ts";
 import { type DeleteHostDeps, deleteHost } from "../hosts/hosts.ts";
 import { type RunDeps, type RunRequest, runNow } from "../jobs/jobs.ts";
@@ -53,37 +53,25 @@ async function dashboardProps(
 }
 
 export function registerOverviewPages(app: App, deps: OverviewPageDeps): void {
-  pageRoute(app, {
-    method: "GET",
+  livePageRoutes(app, {
     url: "/",
+    fragmentUrl: "/fragments/dashboard",
     policy: "viewer",
     schema: { querystring: dashboardQuery },
-    answer: async ({ query, request }) =>
-      renderDashboardPage(deps.page(request), await dashboardProps(deps, query)),
+    context: deps.page,
+    props: ({ query }) => dashboardProps(deps, query),
+    page: renderDashboardPage,
+    fragment: renderDashboardFragment,
   });
-  pageRoute(app, {
-    method: "GET",
-    url: "/fragments/dashboard",
-    policy: "viewer",
-    schema: { querystring: dashboardQuery },
-    answer: async ({ query, request }) =>
-      renderDashboardFragment(deps.page(request), await dashboardProps(deps, query)),
-  });
-  pageRoute(app, {
-    method: "GET",
+  livePageRoutes(app, {
     url: "/hosts/:hostId",
+    fragmentUrl: "/fragments/hosts/:hostId",
     policy: "viewer",
     schema: { params: hostParams, querystring: hostQuery },
-    answer: async ({ params, query, request }) =>
-      renderHostPage(deps.page(request), await getHostPage(deps, params.hostId, query)),
-  });
-  pageRoute(app, {
-    method: "GET",
-    url: "/fragments/hosts/:hostId",
-    policy: "viewer",
-    schema: { params: hostParams, querystring: hostQuery },
-    answer: async ({ params, query, request }) =>
-      renderHostFragment(deps.page(request), await getHostPage(deps, params.hostId, query)),
+    context: deps.page,
+    props: ({ params, query }) => getHostPage(deps, params.hostId, query),
+    page: renderHostPage,
+    fragment: renderHostFragment,
   });
   registerRunForms(app, deps);
   registerCredentialsForm(app, deps);

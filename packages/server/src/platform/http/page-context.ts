@@ -6,7 +6,8 @@ import type { AssetManifest } from "../html/assets.ts";
 import type { PageContext, Theme } from "../html/scope.ts";
 import { serverVersion } from "../version.ts";
 import { safePath } from "./forms.ts";
-import { type App, pageRoute } from "./route.ts";
+import type { Policy } from "./identity.ts";
+import { type App, type Call, pageRoute, type Schemas } from "./route.ts";
 
 /** Pages receive this and hand its result to their views. */
 export type PageOf = (request: FastifyRequest) => PageContext;
@@ -33,6 +34,32 @@ export function createPageContext(deps: { assets: AssetManifest; clock: Clock; d
 
 /** Dark is the home theme; without a choice the system decides. */
 const themeOf = (request: FastifyRequest): Theme => themes.catch("auto").parse(request.cookies[themeCookie]);
+
+/** A page and the fragment with which it keeps itself up to date: one set of props, drawn whole or in part. */
+export interface LivePage<S extends Schemas, P> {
+  url: string;
+  fragmentUrl: string;
+  policy: Policy;
+  schema: S;
+  context: PageOf;
+  props(call: Call<S>): Promise<P>;
+  page(context: PageContext, props: P): string;
+  fragment(context: PageContext, props: P): string;
+}
+
+export function livePageRoutes<S extends Schemas, P>(app: App, live: LivePage<S, P>): void {
+  const { policy, schema } = live;
+  const draw = (url: string, render: LivePage<S, P>["page"]) =>
+    pageRoute(app, {
+      method: "GET",
+      url,
+      policy,
+      schema,
+      answer: async (call) => render(live.context(call.request), await live.props(call)),
+    });
+  draw(live.url, live.page);
+  draw(live.fragmentUrl, live.fragment);
+}
 
 /** `POST /preferences/theme`: works for visitors and without scripts. */
 export function addThemeRoute(app: App, deps: { cookieSecure: boolean }): void {

@@ -22,7 +22,8 @@ declare module "fastify" {
 
 export type App = FastifyInstance;
 
-interface Schemas {
+/** The schemas of a route's input and output. */
+export interface Schemas {
   params?: z.ZodObject;
   querystring?: z.ZodObject;
   body?: z.ZodType;
