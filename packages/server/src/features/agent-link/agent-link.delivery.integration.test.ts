@@ -12,6 +12,7 @@ import {
   type TestAgent,
   type TestServer,
 } from "@restic-manager/testkit";
+import fc from "fast-check";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
@@ -28,33 +29,32 @@ beforeEach(async () => {
 afterEach(() => server.stop());
 
 /** Everything that an agent keeps until it is acknowledged, for one job of 20 lines. */
-const wholeJob = (): DurableEvent[] => [
-  startedOf(run, 1),
-  logOf(run, 2, linesOf(1, 10)),
-  logOf(run, 3, linesOf(11, 20)),
+const wholeJob = (of = run): DurableEvent[] => [
+  startedOf(of, 1),
+  logOf(of, 2, linesOf(1, 10)),
+  logOf(of, 3, linesOf(11, 20)),
   reportOf(4, [snapshotOf("aaaaaaaa")], { part: 1, parts: 2, report_id: "01KAQ2XK3M5N7P9Q1R3S5T7V9W" }),
   reportOf(5, [snapshotOf("bbbbbbbb")], { part: 2, parts: 2, report_id: "01KAQ2XK3M5N7P9Q1R3S5T7V9W" }),
-  finishedOf(run, 6, { log_lines: 20 }),
+  finishedOf(of, 6, { log_lines: 20 }),
 ];
 
-const known = () => ({ jobs: [{ ...knownOf(run), state: "running" as const }] });
-const knownOf = ({ job_id, attempt }: typeof run) => ({ job_id, attempt });
+/** What an agent says in its hello about a job that it runs. */
+const known = ({ job_id, attempt } = run) => ({ jobs: [{ job_id, attempt, state: "running" as const }] });
 
-async function jobNow() {
-  return (await server.admin.get(`/api/jobs/${run.job_id}`)).body;
-}
+const jobNow = async (of = run) => (await server.admin.get(`/api/jobs/${of.job_id}`)).body;
 
-async function expectWholeJobOnce(): Promise<void> {
-  expect(await jobNow()).toMatchObject({ status: "succeeded", log_lines: 20 });
-  const log = (await server.admin.get(`/api/jobs/${run.job_id}/log.txt`)).text;
+async function expectWholeJobOnce(of = run, from = agent): Promise<void> {
+  expect(await jobNow(of)).toMatchObject({ status: "succeeded", log_lines: 20 });
+  const log = (await server.admin.get(`/api/jobs/${of.job_id}/log.txt`)).text;
   const lines = log.trimEnd().split("\n");
   expect(lines.map((line) => line.replace(/^.*line /, "line "))).toEqual(
     linesOf(1, 20).map((line) => line.text),
   );
-  const { total } = (await server.admin.get(`/api/hosts/${agent.hostId}/snapshots`)).body;
+  const { total } = (await server.admin.get(`/api/hosts/${from.hostId}/snapshots`)).body;
   expect(total).toBe(2);
-  const finishes = (await server.admin.get("/api/audit?action=job.finish")).body.entries;
-  expect(finishes).toHaveLength(1);
+  const { entries } = (await server.admin.get("/api/audit?action=job.finish")).body;
+  const own = (entries as unknown[]).filter((entry) => JSON.stringify(entry).includes(of.job_id));
+  expect(own).toHaveLength(1);
 }
 
 /** Sends what the server has not committed yet, as an outbox does after a welcome. */
@@ -98,6 +98,38 @@ describe("a connection that is cut", () => {
       expect((await agent.connect(known())).acked_seq).toBe(seq);
     }
     await expectWholeJobOnce();
+  });
+});
+
+describe("whatever happens to the link", () => {
+  const steps = ["send one", "send all", "send again", "cut", "restart", "replace"] as const;
+
+  it("a job arrives once and whole", async () => {
+    const script = fc.array(fc.constantFrom(...steps), { maxLength: 10 });
+    const arrivesOnce = fc.asyncProperty(script, async (taken) => {
+      const peer = await connectTestAgent(server);
+      await peer.hello();
+      const command = await peer.nextMessage("command.run");
+      const events = wholeJob(command);
+      let acked = 0;
+      let sent = 0;
+      const send = (upTo: number) => {
+        for (const event of events) if (event.seq > acked && event.seq <= upTo) peer.send(event);
+        sent = Math.max(sent, upTo);
+      };
+      for (const step of taken) {
+        if (step === "send one") send(Math.min(sent + 1, 6));
+        if (step === "send all") send(6);
+        if (step === "send again") send(sent);
+        if (step === "cut") await peer.drop();
+        if (step === "restart") await server.restart();
+        if (!step.startsWith("send")) acked = (await peer.connect(known(command))).acked_seq;
+      }
+      send(6);
+      if (acked < 6) await peer.acknowledged(6);
+      await expectWholeJobOnce(command, peer);
+    });
+    await fc.assert(arrivesOnce, { numRuns: 20 });
   });
 });
 
