@@ -1,10 +1,24 @@
 /** The hub alone, with real sockets and handlers that the test holds back: races, presence, slow peers. */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { encodeMessage, type Hello, maxFrameBytes, type ServerMessage } from "@restic-manager/protocol";
-import { countQueries, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import {
+  encodeMessage,
+  type Hello,
+  type LogStream,
+  maxFrameBytes,
+  type ServerMessage,
+} from "@restic-manager/protocol";
+import {
+  countQueries,
+  FakeClock,
+  linesOf,
+  logOf,
+  openTestDatabase,
+  type TestDatabase,
+} from "@restic-manager/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
+import type { Db } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
@@ -22,6 +36,8 @@ let sockets: WebSocketServer;
 let queries: string[];
 /** Replaced by tests that hold the greeting back. */
 let configurationOf: LinkHandlers["configurationOf"];
+/** What storing a piece of log does; replaced by tests that hold it back. */
+let storeLog: LinkHandlers["events"]["log.stream"];
 let clients: WebSocket[];
 
 beforeEach(async () => {
@@ -30,13 +46,14 @@ beforeEach(async () => {
   const log = createLog("silent");
   bus = new EventBus(log);
   configurationOf = async () => [config];
+  storeLog = async () => undefined;
   clients = [];
   const counted = countQueries(database.db);
   queries = counted.kinds;
   const refuse = () => Promise.reject(new Error("no event was expected"));
   const events = {
     "job.started": refuse,
-    "log.stream": refuse,
+    "log.stream": (tx: Db, host: Host, event: LogStream) => storeLog(tx, host, event),
     "snapshots.report": refuse,
     "job.finished": refuse,
   };
@@ -88,6 +105,8 @@ const hello = (streamId = newId(clock.now())): Hello => ({
 
 interface Dialled {
   client: WebSocket;
+  /** The server's end of it. */
+  socket: WebSocket;
   types: string[];
   /** The close code, once it is closed. */
   closed: Promise<number>;
@@ -104,7 +123,7 @@ async function dial(host: Host): Promise<Dialled> {
   client.on("message", (data) => types.push((JSON.parse(String(data)) as ServerMessage).type));
   const [[socket]] = await Promise.all([accepted, once(client, "open")]);
   hub.accept(socket as WebSocket, host);
-  return { client, types, closed };
+  return { client, socket: socket as WebSocket, types, closed };
 }
 
 /** One after the other, so that each client is matched with its own other end. */
@@ -186,6 +205,50 @@ describe("a greeting that takes its time", () => {
     const open = () => dialled.filter(({ client }) => client.readyState === WebSocket.OPEN);
     await until("one is left", () => open().length === 1);
     expect(hub.isConnected(host.id)).toBe(true);
+  });
+});
+
+describe("an agent", () => {
+  const run = { job_id: "01KAQ2XK3M5N7P9Q1R3S5T7V9W", attempt: 1 };
+  /** Nearly as large as a frame may be. */
+  const largeLines = linesOf(1, 60, () => "x".repeat(16_000));
+
+  it("that sends faster than we store is made to wait, and loses nothing", async () => {
+    const host = await addHost("flood");
+    const gate = Promise.withResolvers<void>();
+    const stored: number[] = [];
+    storeLog = async (_tx, _host, event) => {
+      await gate.promise;
+      stored.push(event.seq);
+      return undefined;
+    };
+    const { client, socket, types } = await dial(host);
+    client.send(encodeMessage(hello()));
+    await until("the agent is ready", () => hub.isConnected(host.id));
+    for (let seq = 1; seq <= 30; seq++) client.send(encodeMessage(logOf(run, seq, largeLines)));
+    await until("the socket is paused", () => socket.isPaused);
+    expect(types).not.toContain("event.ack");
+    gate.resolve();
+    await until("everything is stored", () => stored.length === 30);
+    expect(stored).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
+    await until("the socket is read again", () => !socket.isPaused);
+  });
+
+  it("that reads nothing is cut off before it costs much memory", async () => {
+    const host = await addHost("deaf");
+    const { client, socket } = await dial(host);
+    client.send(encodeMessage(hello()));
+    await until("the agent is ready", () => hub.isConnected(host.id));
+    client.pause();
+    const includes = Array.from({ length: 30 }, (_, i) => `/${i}${"x".repeat(30_000)}`);
+    const spec = { kind: "backup" as const, host_name: "h", source_group: "g", includes, excludes: [] };
+    const sent: boolean[] = [];
+    while (sent.at(-1) !== false && sent.length < 50) {
+      sent.push(hub.send(host.id, { type: "command.run", ...run, spec }));
+      expect(socket.bufferedAmount).toBeLessThan(10 * maxFrameBytes);
+    }
+    expect(sent.at(-1)).toBe(false);
+    await until("the hub forgot it", () => !hub.isConnected(host.id));
   });
 });
 

@@ -162,6 +162,7 @@ describe("a browser that never reads", () => {
     const stuck = await watchJob(server, run.job_id);
     const reader = await watchJob(server, run.job_id);
     stuck.socket.pause();
+    const since = server.clock.now();
     let most = 0;
     for (let chunk = 0; chunk < 100; chunk++) {
       await write(chunk * 500 + 1, chunk * 500 + 500, (n) => `${n} ${"x".repeat(200)}`);
@@ -178,6 +179,8 @@ describe("a browser that never reads", () => {
     const left = () =>
       [...server.server.app.websocketServer.clients].filter((socket) => socket.bufferedAmount > 0);
     await server.until("the stuck reader is let go", () => left().length === 0, 1000);
+    expect(server.clock.now() - since).toBeGreaterThanOrEqual(60_000);
+    expect(server.clock.now() - since).toBeLessThan(75_000);
   });
 
   it("stays within its bound when nothing but progress comes", async () => {
