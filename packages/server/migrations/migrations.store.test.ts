@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { engines, openEmptyDatabase, openTestDatabase } from "@restic-manager/testkit";
+import { engines, openEmptyDatabase, openTestDatabase, rowsOf } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { describe, expect, it } from "vitest";
+import type { Db, Engine } from "../src/platform/db/db.ts";
 import { migrate } from "../src/platform/db/migrate.ts";
 import { openSqlite } from "../src/platform/db/sqlite.ts";
 import { migrations } from "./index.ts";
@@ -17,6 +18,21 @@ describe.each(engines)("migrations on %s", (engine) => {
     expect(first.applied).toEqual(Object.keys(all));
     expect((await migrate({ db, engine, migrations: all })).applied).toEqual([]);
     await close();
+  });
+
+  it("keep every row of a database that is filled, whichever version it comes from", async () => {
+    const all = Object.entries(migrations(engine));
+    for (const [index, [newest]] of all.entries()) {
+      const { db, close } = await openEmptyDatabase(engine);
+      const before = Object.fromEntries(all.slice(0, index + 1));
+      await migrate({ db, engine, migrations: before });
+      for (const name of Object.keys(before)) await rowsOf[name]?.(db);
+      const counts = await countRows(db, engine);
+      expect(Object.values(counts), `${newest} leaves a table without a row`).not.toContain(0);
+      await migrate({ db, engine, migrations: Object.fromEntries(all) });
+      expect(await countRows(db, engine)).toMatchObject(counts);
+      await close();
+    }
   });
 
   it("refuse a database of a newer version with a sentence", async () => {
@@ -50,6 +66,21 @@ describe.each(engines)("migrations on %s", (engine) => {
     await close();
   });
 });
+
+/** Rows by table, Kysely's own tables and other tests' schemas left out. */
+async function countRows(db: Db, engine: Engine): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  const { rows: schemas } =
+    engine === "sqlite"
+      ? { rows: [] }
+      : await sql<{ name: string }>`SELECT current_schema() AS name`.execute(db);
+  for (const { name, schema } of await db.introspection.getTables()) {
+    if (schema !== schemas[0]?.name) continue;
+    const { rows } = await sql<{ n: number }>`SELECT count(*) AS n FROM ${sql.table(name)}`.execute(db);
+    counts[name] = Number(rows[0]?.n);
+  }
+  return counts;
+}
 
 describe("a SQLite file", () => {
   it("is copied before its first pending migration and keeps its rows", async () => {

@@ -2,6 +2,7 @@
 export * from "./app.ts";
 export * from "./clock.ts";
 export * from "./databases.ts";
+export * from "./filled-database.ts";
 export * from "./html.ts";
 export * from "./postgres-cluster.ts";
 export * from "./server-agent.ts";

@@ -1,0 +1,49 @@
+/** One row for every table, by the migration that made the table: what a filled database looks like at each step. */
+import { sql } from "kysely";
+import type { Db } from "../../server/src/platform/db/db.ts";
+
+const at = 1_795_424_000_000;
+const id = (n: number): string => `01KB0000000000000000000${String(n).padStart(3, "0")}`;
+
+/** Statements by migration; each adds the rows that its tables could hold when it was the newest. */
+export const rowsOf: Record<string, (db: Db) => Promise<void>> = {
+  "0001-users-and-audit": async (db) => {
+    await sql`INSERT INTO server_facts (name, value) VALUES ('key_check', 'v1.x.y')`.execute(db);
+    await sql`INSERT INTO users (id, username, password_hash, role, created_at)
+      VALUES (${id(1)}, 'admin', '$argon2id$', 'admin', ${at})`.execute(db);
+    await sql`INSERT INTO sessions (token_hash, user_id, created_at, expires_at)
+      VALUES ('hash', ${id(1)}, ${at}, ${at})`.execute(db);
+    await sql`INSERT INTO setup_tokens (token_hash, created_at) VALUES ('setup', ${at})`.execute(db);
+    await sql`INSERT INTO audit_entries (id, at, actor_kind, actor_name, action, payload)
+      VALUES (${id(2)}, ${at}, 'user', 'admin', 'auth.login', '{}')`.execute(db);
+  },
+  "0002-hosts-and-repositories": async (db) => {
+    await sql`INSERT INTO repositories (id, location, created_at) VALUES (${id(3)}, '/srv/repo', ${at})`.execute(
+      db,
+    );
+    await sql`INSERT INTO hosts (id, name, name_key, os, arch, tags, bearer_hash, repository_id, created_at)
+      VALUES (${id(4)}, 'Web-01', 'web-01', 'linux', 'x64', '[]', 'hash', ${id(3)}, ${at})`.execute(db);
+    await sql`INSERT INTO repository_credentials (host_id, slot, sealed, version, updated_at)
+      VALUES (${id(4)}, 'everyday', 'v1.x.y', 1, ${at})`.execute(db);
+    await sql`INSERT INTO enrolment_tokens
+      (id, token_hash, host_name, tags, initial_paths, created_by, created_at, expires_at, host_id)
+      VALUES (${id(5)}, 'hash', 'Web-01', '[]', '[]', 'admin', ${at}, ${at}, ${id(4)})`.execute(db);
+    await sql`INSERT INTO agent_streams (host_id, stream_id, acked_seq) VALUES (${id(4)}, ${id(6)}, 7)`.execute(
+      db,
+    );
+  },
+  "0003-jobs-and-snapshots": async (db) => {
+    await sql`INSERT INTO jobs (id, host_id, kind, status, attempt, spec, actor_kind, actor_name, created_at)
+      VALUES (${id(7)}, ${id(4)}, 'init', 'succeeded', 1, '{"kind":"init"}', 'system', 'system', ${at})`.execute(
+      db,
+    );
+    await sql`INSERT INTO job_log_chunks (job_id, first_line, last_line, lines)
+      VALUES (${id(7)}, 1, 2, ${Buffer.from("x")})`.execute(db);
+    await sql`INSERT INTO source_groups (id, host_id, name, includes, excludes, created_at)
+      VALUES (${id(8)}, ${id(4)}, 'default', '["/"]', '[]', ${at})`.execute(db);
+    await sql`INSERT INTO snapshot_reports (host_id, report_id, reported_at)
+      VALUES (${id(4)}, ${id(9)}, ${at})`.execute(db);
+    await sql`INSERT INTO snapshots (host_id, report_id, id, time, hostname, paths, tags)
+      VALUES (${id(4)}, ${id(9)}, 'abcdef12', ${at}, 'web-01', '["/"]', '["default"]')`.execute(db);
+  },
+};
