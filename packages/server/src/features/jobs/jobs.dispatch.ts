@@ -41,6 +41,11 @@ export class JobDispatcher {
   private readonly stopping = new AbortController();
   /** One chain of work for each host: two events about a host never race each other. */
   private readonly chains = new Map<string, Promise<void>>();
+  /**
+   * What an agent said in its hello, until it is compared with our rows. No command is sent before: a job that
+   * starts between the hello and the comparison would look lost.
+   */
+  private readonly unreconciled = new Map<string, KnownJob[]>();
   private readonly unsubscribe: (() => void)[] = [];
   private ticking: Promise<void> | null = null;
 
@@ -51,7 +56,10 @@ export class JobDispatcher {
   start(): void {
     const { bus } = this.deps;
     this.unsubscribe.push(
-      bus.on(agentConnected, ({ hostId, jobs }) => this.enqueue(hostId, () => this.reconcile(hostId, jobs))),
+      bus.on(agentConnected, ({ hostId, jobs }) => {
+        this.unreconciled.set(hostId, jobs);
+        this.enqueue(hostId, () => this.dispatchNext(hostId));
+      }),
       bus.on(jobChanged, ({ jobId, hostId, status }) => {
         if (status === "queued") this.enqueue(hostId, () => this.dispatchNext(hostId));
         else if (isFinal(status)) this.enqueue(hostId, () => this.dispatchAfter(hostId, jobId));
@@ -105,7 +113,7 @@ export class JobDispatcher {
   private enqueue(hostId: string, work: () => Promise<void>): void {
     if (this.stopping.signal.aborted) return;
     const chained = (this.chains.get(hostId) ?? Promise.resolve()).then(work).catch((error: unknown) => {
-      // The rows are as they were; the next tick or the next hello tries again.
+      // The rows are as they were; the next tick tries again.
       this.deps.log.error({ err: error, hostId }, "dispatching failed");
     });
     const last = chained.then(() => {
@@ -126,13 +134,19 @@ export class JobDispatcher {
     const { db, clock, hub } = this.deps;
     const now = clock.now();
     for (const job of await store.listUnacknowledged(db, now - acknowledgeWithinMs)) {
-      if (hub.isConnected(job.hostId)) this.sendRun(job);
+      if (hub.isConnected(job.hostId)) this.enqueue(job.hostId, () => this.redeliver(job.id));
       else if (now - (job.dispatchedAt ?? 0) > leaseMs) await this.moveAndTell(job, "queued");
     }
     for (const job of await store.listOverdue(db, now - expireQueuedMs)) await this.expire(job, now);
-    for (const hostId of await store.listHostsWithQueued(db)) {
+    for (const hostId of new Set([...(await store.listHostsWithQueued(db)), ...this.unreconciled.keys()])) {
       this.enqueue(hostId, () => this.dispatchNext(hostId));
     }
+  }
+
+  /** Read anew: a job that has ended since must not be sent to an agent that has already forgotten it. */
+  private async redeliver(jobId: string): Promise<void> {
+    const job = await store.findJob(this.deps.db, jobId);
+    if (job?.status === "dispatched" && job.acknowledgedAt === null) this.sendRun(job);
   }
 
   /** Gives up on a job whose host did not come back in time. Its end is still taken should it come later. */
@@ -155,37 +169,46 @@ export class JobDispatcher {
     if (moved) announce(this.deps.bus, moved);
   }
 
-  /** Compares what we hold for this host with what its agent just said it holds. */
-  private async reconcile(hostId: string, known: KnownJob[]): Promise<void> {
+  /**
+   * Compares what we hold for this host with what its agent said it holds; once for each connection. Commands come
+   * last, so that a comparison that fails half-way can be made again.
+   */
+  private async reconcile(hostId: string): Promise<void> {
+    const known = this.unreconciled.get(hostId);
+    if (!known) return;
     const byId = new Map(known.map((job) => [job.job_id, job]));
     // A dispatch whose acknowledgement got lost was taken back meanwhile, but the agent has the job after all.
     for (const job of await store.listRequeued(this.deps.db, hostId)) {
       if (byId.get(job.id)?.attempt === job.attempt) await this.moveAndTell(job, "dispatched");
     }
+    const unknown: Job[] = [];
     for (const job of await store.listLiveJobs(this.deps.db, hostId)) {
-      const held = byId.get(job.id);
-      if (held && held.attempt === job.attempt) await this.adopt(job);
-      else if (job.status === "dispatched") this.sendRun(job);
+      if (byId.get(job.id)?.attempt === job.attempt) await this.adopt(job);
+      else if (job.status === "dispatched") unknown.push(job);
       else await this.lose(job);
     }
-    for (const { job_id: jobId, state } of known)
-      if (state === "running") await this.stopUnwanted(hostId, jobId);
-    await this.dispatchNext(hostId);
+    const unwanted = await this.listUnwanted(hostId, known);
+    // The agent has connected again meanwhile; what it said then is compared next.
+    if (this.unreconciled.get(hostId) !== known) return;
+    this.unreconciled.delete(hostId);
+    for (const jobId of unwanted) this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
+    for (const job of unknown) this.sendRun(job);
   }
 
-  /** A job may be cancelled while its dispatch is taken back, though its agent has it after all. */
-  private async stopUnwanted(hostId: string, jobId: string): Promise<void> {
-    const job = await store.findJob(this.deps.db, jobId);
-    if (job?.hostId === hostId && job.status === "cancelled")
-      this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
+  /** What the agent runs although somebody cancelled it: also while its dispatch was taken back. */
+  private async listUnwanted(hostId: string, known: KnownJob[]): Promise<string[]> {
+    const unwanted: string[] = [];
+    for (const { job_id: jobId, state } of known) {
+      const job = state === "running" ? await store.findJob(this.deps.db, jobId) : null;
+      if (job?.hostId !== hostId) continue;
+      if (job.status === "cancelled" || job.cancelRequestedAt !== null) unwanted.push(jobId);
+    }
+    return unwanted;
   }
 
   private async adopt(job: Job): Promise<void> {
-    if (job.acknowledgedAt === null) {
-      await store.updateJob(this.deps.db, job, { status: job.status, acknowledgedAt: this.deps.clock.now() });
-    }
-    if (job.cancelRequestedAt !== null)
-      this.deps.hub.send(job.hostId, { type: "command.cancel", job_id: job.id });
+    if (job.acknowledgedAt !== null) return;
+    await store.updateJob(this.deps.db, job, { status: job.status, acknowledgedAt: this.deps.clock.now() });
   }
 
   private async lose(job: Job): Promise<void> {
@@ -211,6 +234,7 @@ export class JobDispatcher {
   /** Sends the next queued job when the host is here and does nothing else. */
   private async dispatchNext(hostId: string): Promise<void> {
     if (!this.deps.hub.isConnected(hostId)) return;
+    await this.reconcile(hostId);
     // Most hosts that connect have nothing waiting: no transaction for them.
     if (!(await store.findNextQueued(this.deps.db, hostId))) return;
     const job = await inTransaction(this.deps.db, async (tx) => {
@@ -229,6 +253,7 @@ export class JobDispatcher {
 
   /** May fail silently: an unacknowledged job is sent again by the tick or when the agent says hello. */
   private sendRun(job: Job): void {
+    if (this.unreconciled.has(job.hostId)) return;
     this.deps.hub.send(job.hostId, {
       type: "command.run",
       job_id: job.id,

@@ -1,0 +1,113 @@
+/** The dispatcher alone, with a link that answers in the worst moment: what is true is never judged by what was. */
+
+import type { ServerMessage } from "@restic-manager/protocol";
+import { FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { sql } from "kysely";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { EventBus } from "../../platform/events.ts";
+import { systemActor } from "../../platform/http/identity.ts";
+import { createLog } from "../../platform/log.ts";
+import { newId } from "../../platform/random.ts";
+import { agentConnected } from "../agent-link/agent-link.ts";
+import { createHost } from "../hosts/hosts.ts";
+import { createJobs, getJob, type Job, jobChanged, moveJob } from "./job.ts";
+import { JobDispatcher } from "./jobs.dispatch.ts";
+
+let database: TestDatabase;
+let dispatcher: JobDispatcher;
+let bus: EventBus;
+let clock: FakeClock;
+let sent: ServerMessage[];
+let hostId: string;
+/** What the agent does at once with a command. */
+let onRun: (jobId: string) => void;
+/** Runs whenever the dispatcher asks whether the host is here. */
+let onAsked: () => void;
+
+beforeEach(async () => {
+  database = await openTestDatabase("sqlite");
+  const log = createLog("silent");
+  clock = new FakeClock();
+  bus = new EventBus(log);
+  sent = [];
+  onRun = () => undefined;
+  onAsked = () => undefined;
+  const hub = {
+    isConnected: () => {
+      onAsked();
+      return true;
+    },
+    send: (_hostId: string, message: ServerMessage) => {
+      sent.push(message);
+      if (message.type === "command.run") onRun(message.job_id);
+      return true;
+    },
+  };
+  dispatcher = new JobDispatcher({ db: database.db, clock, bus, log, hub });
+  dispatcher.start();
+  const host = { id: newId(clock.now()), name: "h", os: "linux", arch: "x64", tags: [], repositoryId: null };
+  const versions = { agentVersion: null, resticVersion: null };
+  hostId = (await createHost(database.db, { ...host, ...versions, bearer: "b", at: clock.now() })).id;
+});
+afterEach(async () => {
+  await dispatcher.stop();
+  await database.close();
+});
+
+async function addJob(): Promise<Job> {
+  const silent = new EventBus(createLog("silent"));
+  const [job] = await createJobs({ db: database.db, clock, bus: silent }, [
+    { hostId, spec: { kind: "init" }, actor: systemActor },
+  ]);
+  return getJob(database.db, job?.id ?? "");
+}
+
+async function start(jobId: string): Promise<void> {
+  const job = await getJob(database.db, jobId);
+  await moveJob(database.db, job, "running", { startedAt: clock.now(), acknowledgedAt: clock.now() });
+}
+
+it("does not take a job for lost that was sent and began right after the hello that does not know it", async () => {
+  const job = await addJob();
+  let started: Promise<void> | undefined;
+  onRun = (jobId) => {
+    started ??= start(jobId);
+  };
+  // Asked for on the old connection, done on the new one.
+  bus.emit(jobChanged, { jobId: job.id, hostId, status: "queued" });
+  bus.emit(agentConnected, { hostId, jobs: [] });
+  await dispatcher.settled();
+  await started;
+  await dispatcher.settled();
+  expect((await getJob(database.db, job.id)).status).toBe("running");
+  expect(sent).toHaveLength(1);
+});
+
+it("adopts a job that the agent took up and told of in a new hello before the old one's dispatch was done", async () => {
+  bus.emit(agentConnected, { hostId, jobs: [] });
+  await dispatcher.settled();
+  const job = await addJob();
+  onRun = () =>
+    bus.emit(agentConnected, { hostId, jobs: [{ job_id: job.id, attempt: 1, state: "running" }] });
+  bus.emit(jobChanged, { jobId: job.id, hostId, status: "queued" });
+  await dispatcher.settled();
+  expect((await getJob(database.db, job.id)).acknowledgedAt).not.toBeNull();
+  expect(sent.map(({ type }) => type)).toEqual(["command.run"]);
+});
+
+it("does not send a job again that has ended while the tick worked through its list", async () => {
+  const job = await addJob();
+  bus.emit(agentConnected, { hostId, jobs: [] });
+  await dispatcher.settled();
+  expect(sent).toHaveLength(1);
+  // The tick has read its list of jobs that nobody acknowledged; right then this one ends.
+  let ended: Promise<unknown> | undefined;
+  onAsked = () => {
+    ended ??= sql`UPDATE jobs SET status = 'succeeded' WHERE id = ${job.id}`.execute(database.db);
+  };
+  await clock.advance(20_000);
+  await vi.waitUntil(() => ended !== undefined);
+  await ended;
+  await dispatcher.settled();
+  expect(sent).toHaveLength(1);
+});
