@@ -31,7 +31,7 @@ interface Credentials {
 interface HostJson {
   id: string;
   name: string;
-  online: boolean;
+  last_seen_at: string | null;
 }
 
 export interface JobJson {
@@ -49,7 +49,7 @@ export class Demo {
   readonly folder: string;
   api = new ApiClient("");
   credentials: Credentials = { url: "", username: "admin", password: "" };
-  host: HostJson = { id: "", name: "", online: false };
+  host: HostJson = { id: "", name: "", last_seen_at: null };
   private readonly settings: DemoSettings;
   private server: Child | null = null;
   private agent: Child | null = null;
@@ -176,6 +176,9 @@ export class Demo {
       () => false,
     );
     if (!enrolled) await this.enrolAgent(configFile);
+    else if (this.settings.paths.length > 0) {
+      this.settings.say("paths    PATHS= counts when the demo is made; remove .demo/ to begin anew");
+    }
     const { hosts } = await this.api.get<{ hosts: HostJson[] }>("/api/hosts");
     const [host] = hosts;
     if (!host)
@@ -205,11 +208,14 @@ export class Demo {
     const { root, say } = this.settings;
     const configFile = join(this.folder, "agent", "agent.yaml");
     const env = { PATH: process.env.PATH, HOME: process.env.HOME };
+    await this.pointAgent(configFile);
+    const startedAt = Date.now();
     const args = [join(root, "packages/agent/dist/main.js"), "run", "--config", configFile];
     this.agent = startChild(process.execPath, args, { env, logFile: join(this.folder, "agent.log") });
     await until("the agent's connection", 30_000, async () => {
       this.host = await this.api.get<HostJson>(`/api/hosts/${this.host.id}`);
-      return this.host.online;
+      // A host counts as online for 90 s: the demo that ended a moment ago must not answer for this one.
+      return Date.parse(this.host.last_seen_at ?? "") >= startedAt;
     });
     say(`agent    ${this.host.name} is online (process ${this.agent.pid}, log .demo/agent.log)`);
     const init = await until("the repository's initialisation", 60_000, async () => {
@@ -218,6 +224,13 @@ export class Demo {
     });
     if (init.status !== "succeeded")
       throw new Error(`the repository could not be made: ${init.error?.message}`);
+  }
+
+  /** The port may be another one than last time. */
+  private async pointAgent(configFile: string): Promise<void> {
+    const config = await readFile(configFile, "utf8");
+    const pointed = config.replace(/^server: .*$/m, `server: ${this.credentials.url}`);
+    await writeFile(configFile, pointed, { mode: 0o600 });
   }
 
   private async cancelJobs(): Promise<void> {
