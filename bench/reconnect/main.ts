@@ -10,7 +10,7 @@ import { BenchAgent } from "../agent.ts";
 import { runBareHub } from "../bare-hub.ts";
 import { countStoredLines, createFleet } from "../fleet.ts";
 import { atMost, printReport } from "../report.ts";
-import { freePort, type Program, sleep, startBareProgram, startServerProgram } from "../server-program.ts";
+import { cpuMs, freePort, type Program, sleep, startBareProgram, startServerProgram } from "../server-program.ts";
 
 /** Events of each agent that are sent right before the kill. */
 const eventsInFlight = 3;
@@ -28,6 +28,8 @@ interface Outcome {
   listeningMs: number;
   acknowledgedMs: number;
   unacknowledgedAtKill: number;
+  /** CPU time of the second start until everything is acknowledged. */
+  cpuSeconds: number;
 }
 
 async function measure(start: () => Promise<Program>, agents: BenchAgent[]): Promise<Outcome> {
@@ -50,9 +52,10 @@ async function measure(start: () => Promise<Program>, agents: BenchAgent[]): Pro
   const onlineMs = performance.now() - killed;
   await until(() => agents.every((agent) => agent.unacknowledged === 0), "everything is acknowledged");
   const acknowledgedMs = performance.now() - killed;
+  const cpuSeconds = cpuMs(again.pid) / 1000;
   for (const agent of agents) agent.stop();
   await again.stop();
-  return { firstOnlineMs, onlineMs, listeningMs, acknowledgedMs, unacknowledgedAtKill };
+  return { firstOnlineMs, onlineMs, listeningMs, acknowledgedMs, unacknowledgedAtKill, cpuSeconds };
 }
 
 function sendEvents(agent: BenchAgent): void {
@@ -90,8 +93,10 @@ async function main(count: number): Promise<void> {
       listening_again_s: ours.listeningMs / 1000,
       all_online_s: ours.onlineMs / 1000,
       all_acknowledged_s: ours.acknowledgedMs / 1000,
+      cpu_s: ours.cpuSeconds,
       bare_first_online_s: bare.firstOnlineMs / 1000,
       bare_all_online_s: bare.onlineMs / 1000,
+      bare_cpu_s: bare.cpuSeconds,
       lines_sent: agents.reduce((sum, agent) => sum + agent.lines, 0),
       lines_lost_or_doubled: lost,
     },

@@ -8,9 +8,12 @@ import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 
 /** A transaction takes nothing more after this long: on SQLite, readers wait for it. */
-const maxTransactionMs = 10;
+const maxTransactionMs = 25;
 /** And never more than this, should the clock stand still. */
 const maxGroup = 64;
+
+/** After a commit the next one waits for as long as that one took, but never so long that a person would notice. */
+const maxPauseMs = 5;
 
 interface Entry {
   /** Runs in the transaction. @returns what answers the waiter once that is committed */
@@ -24,6 +27,8 @@ interface Group {
   answers: (() => void)[];
   /** Whose work runs now; null before the first, and after the last. */
   current: Entry | null;
+  /** When the last work was done and the commit began. */
+  filledAt: number;
 }
 
 export class GroupCommit {
@@ -63,11 +68,14 @@ export class GroupCommit {
     while (this.waiting.length > 0) {
       // Every socket that has something is read first; otherwise each frame would begin a transaction of its own.
       await socketsRead();
-      const group: Group = { taken: [], answers: [], current: null };
+      const group: Group = { taken: [], answers: [], current: null, filledAt: 0 };
       try {
         await inTransaction(this.db, (tx) => this.fill(tx, group));
         this.failuresInRow = 0;
         for (const answer of group.answers) answer();
+        // The slower the disk, the more goes into one transaction.
+        const pauseMs = Math.min(this.clock.now() - group.filledAt, maxPauseMs);
+        if (pauseMs > 0) await this.clock.sleep(pauseMs);
       } catch (error) {
         this.fail(group, error);
       }
@@ -84,6 +92,7 @@ export class GroupCommit {
       if (group.taken.length >= maxGroup || this.clock.now() >= until) break;
     }
     group.current = null;
+    group.filledAt = this.clock.now();
   }
 
   private fail({ taken, current }: Group, error: unknown): void {

@@ -190,6 +190,8 @@ export class AgentSession {
 
   private async work(): Promise<void> {
     try {
+      // Frames that came in one packet become one batch.
+      await Promise.resolve();
       while (this.waiting.length > 0 && !this.closed) await this.workOnce();
     } catch (error) {
       // Nothing of the batch is stored and nothing was acknowledged: the agent dials again and sends it again.

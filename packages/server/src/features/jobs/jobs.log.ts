@@ -59,6 +59,14 @@ export async function readLog(db: Db, jobId: string, fromLine: number): Promise<
     .selectFrom("job_log_chunks")
     .select("lines")
     .where("job_id", "=", jobId)
+    // The chunk that holds the line, found along the primary key: the chunks before it are not looked at.
+    .where("first_line", ">=", (e) =>
+      e
+        .selectFrom("job_log_chunks as before")
+        .select((s) => s.fn.coalesce(s.fn.max("before.first_line"), s.lit(0)).as("line"))
+        .where("before.job_id", "=", jobId)
+        .where("before.first_line", "<=", fromLine),
+    )
     .where("last_line", ">=", fromLine)
     .orderBy("first_line")
     .limit(1)
