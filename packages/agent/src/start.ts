@@ -104,8 +104,8 @@ async function assemble(
     ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer, certPin: config.cert_pin },
     createHello: async () => createHello(deps, outbox, jobs, await search()),
     receiver: {
-      updateConfig: async (update) => {
-        const outcome = await serverConfig.update(update);
+      updateConfig: async (update, opens) => {
+        const outcome = await serverConfig.update(update, opens);
         if (outcome === "updated") log.info({ version: update.version }, "repository credentials received");
       },
       runCommand: (command) => jobs.accept(command),

@@ -66,8 +66,15 @@ export class Journal {
 
   /** Takes up a new job; it survives a power cut when this returns, and is unknown when this throws. */
   async add(entry: JournalEntry): Promise<void> {
-    await ensurePrivateDir(this.dirOf(entry.job_id));
-    await this.#write(entry);
+    const dir = this.dirOf(entry.job_id);
+    try {
+      await ensurePrivateDir(dir);
+      await this.#write(entry);
+    } catch (error) {
+      // What is refused now must not be found by the next agent and run after all.
+      await removeTree(dir).catch(() => undefined);
+      throw error;
+    }
     this.#entries.set(entry.job_id, entry);
   }
 

@@ -17,6 +17,8 @@ import type { JobProgress, Receiver } from "./session.ts";
 
 const JOB = "01KAQ2W4T9B3E6R8M1N5P7S0VX";
 const AT = "2026-11-23T04:12:10.000Z";
+/** Versions of the credentials that came first in their connection. */
+let openers: number[];
 const CONFIG: ConfigUpdate = { type: "config.update", version: 1, repository: null };
 const RUN = { type: "command.run", job_id: JOB, attempt: 1, spec: { kind: "init" } } as const;
 
@@ -36,6 +38,7 @@ beforeEach(async () => {
   links = [];
   logLines = [];
   calls = [];
+  openers = [];
 });
 afterEach(async () => {
   await server.stop();
@@ -50,7 +53,8 @@ const createHello = async (): Promise<Hello> => ({
 });
 
 const receiver: Receiver = {
-  updateConfig: async (update) => {
+  updateConfig: async (update, opens) => {
+    if (opens) openers.push(update.version);
     // Slower than what follows it: order must come from the session, not from luck.
     await systemClock().sleep(20);
     calls.push(`config ${update.version}`);
@@ -141,6 +145,12 @@ describe("the handshake", () => {
     createLink().start();
     await server.until(() => server.all("command.ack").length === 1, "the acknowledgement");
     expect(calls).toEqual(["config 1", "run"]);
+    server.send({ ...CONFIG, version: 2 });
+    await until(() => calls.includes("config 2"), "an edit");
+    server.config = { ...CONFIG, version: 1 };
+    server.dropAll();
+    await until(() => openers.length > 1, "the next connection");
+    expect(openers).toEqual([1, 1]);
   });
 
   test("a reject is logged and asked again only after a minute", async () => {

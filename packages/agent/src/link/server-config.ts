@@ -1,7 +1,7 @@
 /**
- * What the server told this host about its repository, sealed on disk. Invariants: a version that is not newer
- * changes nothing; what belongs to another enrolment does not count; the new value is on the disk before it
- * is used.
+ * What the server told this host about its repository, sealed on disk. Invariants: within a connection a version
+ * that is not newer changes nothing; what belongs to another enrolment does not count; the new value is on the disk
+ * before it is used.
  */
 import { type ConfigUpdate, configUpdate, type RepositoryAccess } from "@restic-manager/protocol";
 import { z } from "zod";
@@ -37,9 +37,14 @@ export class ServerConfig {
     return this.#redact(text);
   }
 
-  /** Stores a newer version; ignores any other. */
-  async update(update: ConfigUpdate): Promise<"updated" | "unchanged"> {
-    if (this.#current !== undefined && update.version <= this.#current.version) return "unchanged";
+  /**
+   * Stores a newer version; ignores any other. `opens`: it is the first of a connection, and so what the server
+   * knows now, whatever its number: a server whose database was set back to an older copy counts from there.
+   */
+  async update(update: ConfigUpdate, opens: boolean): Promise<"updated" | "unchanged"> {
+    const current = this.#current;
+    if (current !== undefined && !(opens ? differs(update, current) : update.version > current.version))
+      return "unchanged";
     await this.#secrets.put(SLOT, JSON.stringify({ host_id: this.#hostId, update }));
     this.#current = update;
     this.#redact = this.#createRedactor();
@@ -51,6 +56,11 @@ export class ServerConfig {
     const secrets = [...this.#lasting, repository?.password ?? "", repository?.rest_password ?? ""];
     return createRedactor(secrets.filter((secret) => secret !== ""));
   }
+}
+
+/** Both went through the same schema, so their fields stand in the same order. */
+function differs(a: ConfigUpdate, b: ConfigUpdate): boolean {
+  return JSON.stringify(a) !== JSON.stringify(b);
 }
 
 function readStored(text: string | undefined, hostId: string): ConfigUpdate | undefined {

@@ -24,8 +24,8 @@ export type JobProgress = Extract<AgentMessage, { type: "job.progress" }>;
 
 /** What the rest of the agent does with the server's messages. Each is awaited before the next one is read. */
 export type Receiver = {
-  /** MUST be idempotent and ignore a version that is not newer. */
-  updateConfig(update: ConfigUpdate): Promise<void>;
+  /** MUST be idempotent and ignore a version that is not newer, unless it `opens` the connection: then it counts. */
+  updateConfig(update: ConfigUpdate, opens: boolean): Promise<void>;
   /** MUST answer a command that is already known with the same acknowledgement and not run it twice. */
   runCommand(command: CommandRun): Promise<CommandAck>;
   /** MUST be idempotent; an unknown job is no error. */
@@ -69,6 +69,8 @@ export class AgentSession {
   #inbox: Promise<void> = Promise.resolve();
   #queued = 0;
   #welcomed = false;
+  /** The first credentials of this connection came. */
+  #configured = false;
   #pumping = false;
   #pumpAgain = false;
   #lastHeardMs: number;
@@ -184,8 +186,11 @@ export class AgentSession {
   async #receive(message: ServerMessage): Promise<void> {
     const { outbox, receiver, log } = this.#deps;
     switch (message.type) {
-      case "config.update":
-        return receiver.updateConfig(message);
+      case "config.update": {
+        const opens = !this.#configured;
+        this.#configured = true;
+        return receiver.updateConfig(message, opens);
+      }
       case "command.run":
         return this.#send(await receiver.runCommand(message));
       case "command.cancel":
