@@ -1,4 +1,4 @@
-/** Jobs through the whole server: order, redelivery, refusal, reconciliation, cancelling, run now. */
+/** Jobs through the whole server: order, redelivery, refusal, reconciliation, run now. */
 import {
   ackOf,
   connectTestAgent,
@@ -36,7 +36,6 @@ const statusOf = async (id = first.job_id) => (await job(id)).status;
 const becomes = (status: string, id = first.job_id) =>
   server.until(`the job is ${status}`, async () => (await statusOf(id)) === status);
 const runBackup = () => server.admin.post(`/api/hosts/${agent.hostId}/jobs`, { kind: "backup" });
-const cancel = async (id = first.job_id) => (await server.admin.post(`/api/jobs/${id}/cancel`)).body.outcome;
 
 /** A double, sent after everything else; its answer proves that the server has worked through what came before. */
 async function settle(): Promise<void> {
@@ -202,72 +201,6 @@ describe("events", () => {
     agent.send(finishedOf(first, 1, { status: "failed", exit_code: 12, error }));
     await agent.acknowledged(1);
     expect(await job()).toMatchObject({ status: "failed", exitCode: 12, error });
-  });
-});
-
-describe("cancelling", () => {
-  it("a queued job ends it at once", async () => {
-    await begin();
-    const id = String((await runBackup()).body.job_id);
-    expect(await cancel(id)).toBe("cancelled");
-    expect(await statusOf(id)).toBe("cancelled");
-    expect(await cancel(id)).toBe("already_finished");
-    agent.send(finishedOf(first, 2));
-    await agent.acknowledged(2);
-    await settle();
-    expect(agent.all("command.run")).toHaveLength(1);
-  });
-
-  it.each(["dispatched", "running"])("a %s job asks its agent, which has the last word", async (status) => {
-    if (status === "running") await begin();
-    expect(await cancel()).toBe("requested");
-    expect(await agent.nextMessage("command.cancel")).toMatchObject({ job_id: first.job_id });
-    expect(await statusOf()).toBe(status);
-    const seq = status === "running" ? 2 : 1;
-    agent.send(finishedOf(first, seq, { status: "cancelled", exit_code: 130 }));
-    await agent.acknowledged(seq);
-    expect(await statusOf()).toBe("cancelled");
-  });
-
-  it("a job whose agent is away reaches it when it is back, and disconnecting is no cancel", async () => {
-    await begin();
-    await agent.drop();
-    expect(await cancel()).toBe("requested");
-    expect(await cancel()).toBe("requested");
-    expect(await statusOf()).toBe("running");
-    await agent.connect({ jobs: [{ job_id: first.job_id, attempt: 1, state: "running" }] });
-    expect(await agent.nextMessage("command.cancel")).toMatchObject({ job_id: first.job_id });
-  });
-
-  it("a job that the agent never got sends the command with the cancel behind it", async () => {
-    await agent.drop();
-    await cancel();
-    await agent.connect();
-    await agent.nextMessage("command.cancel");
-    const types = agent.received.map((message) => message.type);
-    expect(types.slice(-2)).toEqual(["command.run", "command.cancel"]);
-  });
-
-  it("a job that a busy agent refuses ends it: nobody runs it", async () => {
-    await cancel();
-    agent.send(ackOf(first, { accepted: false, code: "agent.busy" }));
-    await becomes("cancelled");
-  });
-
-  it("a taken-back job that its agent runs after all stops it there", async () => {
-    await agent.drop();
-    await server.until("the dispatch is taken back", async () => (await statusOf()) === "queued", 5000);
-    expect(await cancel()).toBe("cancelled");
-    await agent.connect({ jobs: [{ job_id: first.job_id, attempt: 1, state: "running" }] });
-    expect(await agent.nextMessage("command.cancel")).toMatchObject({ job_id: first.job_id });
-  });
-
-  it("a finished job leaves it as it is, and an unknown one is not found", async () => {
-    agent.send(finishedOf(first, 1));
-    await agent.acknowledged(1);
-    expect(await cancel()).toBe("already_finished");
-    expect(await statusOf()).toBe("succeeded");
-    expect((await server.admin.post("/api/jobs/01KAQ2XK3M5N7P9Q1R3S5T7V9W/cancel")).status).toBe(404);
   });
 });
 
