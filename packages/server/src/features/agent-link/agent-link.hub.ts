@@ -142,11 +142,11 @@ export class AgentHub {
     socket.on("message", (data, isBinary) => {
       const frame = isBinary ? "" : data.toString();
       if (connection.session?.ready) connection.session.receive(frame);
-      else if (greeted.signal.aborted) connection.early.push(frame);
-      else {
+      else if (!greeted.signal.aborted) {
         greeted.abort();
         this.greetInTurn(connection, frame);
-      }
+      } else if (socket.isPaused) connection.early.push(frame);
+      // Nobody waits for what still comes after a refusal or the end, however long the other side goes on.
     });
     if (this.stopping.signal.aborted) goAway(socket);
     else void this.awaitHello(socket, greeted.signal);
