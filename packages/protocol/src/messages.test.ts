@@ -96,6 +96,14 @@ describe("frames that can't be used", () => {
 });
 
 // Hundreds of cases each: on a loaded machine more than the usual five seconds.
+describe("an error that belongs to no event", () => {
+  test("may say so by a null", () => {
+    const frame = { type: "error", code: "protocol.not_json", message: "The frame is not JSON.", seq: null };
+    expect(parseAgentFrame(JSON.stringify(frame)).ok).toBe(true);
+    expect(parseServerFrame(JSON.stringify(frame)).ok).toBe(true);
+  });
+});
+
 describe("whatever arrives", { timeout: 30_000 }, () => {
   test("any text never throws", () => {
     fc.assert(

@@ -66,7 +66,7 @@ export type ParsedFrame<M> =
     };
 
 /** The part that every message shares: enough to answer a frame that can't be used. */
-const envelope = z.object({ type: z.string().max(64), seq: z.int().min(0).optional() });
+const envelope = z.object({ type: z.string().max(64), seq: z.int().min(0).nullish() });
 
 function parseFrame<M>(union: z.ZodDiscriminatedUnion & z.ZodType<M>, frame: string): ParsedFrame<M> {
   let value: unknown;
@@ -79,7 +79,10 @@ function parseFrame<M>(union: z.ZodDiscriminatedUnion & z.ZodType<M>, frame: str
   if (!head.success) {
     return { ok: false, code: "protocol.invalid_message", message: "The frame has no usable type." };
   }
-  const known = { type: head.data.type, ...(head.data.seq === undefined ? {} : { seq: head.data.seq }) };
+  const known = {
+    type: head.data.type,
+    ...(typeof head.data.seq === "number" ? { seq: head.data.seq } : {}),
+  };
   const parsed = union.safeParse(value);
   if (parsed.success) return { ok: true, message: parsed.data };
   const issue = parsed.error.issues[0];
