@@ -46,4 +46,8 @@ export const rowsOf: Record<string, (db: Db) => Promise<void>> = {
     await sql`INSERT INTO snapshots (host_id, report_id, id, time, hostname, paths, tags)
       VALUES (${id(4)}, ${id(9)}, 'abcdef12', ${at}, 'web-01', '["/"]', '["default"]')`.execute(db);
   },
+  "0004-limits": async (db) => {
+    await sql`INSERT INTO snapshot_arrivals (host_id, report_id, size_bytes)
+      VALUES (${id(4)}, ${id(9)}, 1000)`.execute(db);
+  },
 };

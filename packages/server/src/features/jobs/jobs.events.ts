@@ -58,8 +58,9 @@ async function onStarted(
 
 async function onLog(deps: JobsDeps, tx: Db, host: Host, event: LogStream): Promise<AfterCommit> {
   const jobId = event.job_id;
-  requireOwn(await store.findJobOwner(tx, jobId), host, event);
-  const lines = await appendLog(tx, jobId, event.lines);
+  const job = requireOwn(await store.findJobOwner(tx, jobId), host, event);
+  // A log that was removed for its age stays removed: nobody would ever remove it again.
+  const lines = job.logPrunedAt === null ? await appendLog(tx, jobId, event.lines) : [];
   return () => deps.bus.emit(jobLogGrew, { jobId, lines });
 }
 

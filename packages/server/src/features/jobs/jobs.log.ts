@@ -6,9 +6,16 @@ import { promisify } from "node:util";
 import { deflateRaw, deflateRawSync, inflateRaw } from "node:zlib";
 import type { LogLine } from "@restic-manager/protocol";
 import type { Db } from "../../platform/db/db.ts";
+import { AppError } from "../../platform/errors.ts";
 
 type Tables = {
-  job_log_chunks: { job_id: string; first_line: number; last_line: number; lines: Uint8Array };
+  job_log_chunks: {
+    job_id: string;
+    first_line: number;
+    last_line: number;
+    lines: Uint8Array;
+    bytes_so_far: number;
+  };
 };
 
 const deflate = promisify(deflateRaw);
@@ -17,39 +24,83 @@ const inflate = promisify(inflateRaw);
 const deflateAtOnceChars = 16 * 1024;
 /** A frame of 1 MiB can't hold more; a damaged row must not inflate without bound. */
 const maxChunkBytes = 4 * 1024 * 1024;
+/** Deflated, so about a gigabyte of text: a host must not fill the server's disk. */
+const maxLogBytes = 64 * 1024 * 1024;
+/** Far beyond what fits, and far below where numbers lose their last digit. */
+const maxLineNumber = 1_000_000_000;
+
+const fullSentence = "This log is as large as a log may be: the lines that follow are left out.";
 
 /**
- * Adds lines in their order. Lines that are stored already are dropped: the agent numbers them without a gap.
- * @returns the lines that were added
+ * Adds lines in their order. Lines that are stored already are dropped, and so is what follows on a full log.
+ * @returns the lines that were added; the last one of a full log says so
+ * @throws AppError `jobs.log_disordered` for numbers that no agent gives
  */
-export async function appendLog(tx: Db, jobId: string, lines: LogLine[]): Promise<LogLine[]> {
-  const stored = await countLogLines(tx, jobId);
-  const fresh = lines.filter((line) => line.n > stored);
-  const first = fresh[0];
+export async function appendLog(
+  tx: Db,
+  jobId: string,
+  lines: LogLine[],
+  maxBytes = maxLogBytes,
+): Promise<LogLine[]> {
+  checkOrder(lines);
+  const end = await findEnd(tx, jobId);
+  const fresh = lines.filter((line) => line.n > end.line);
   const last = fresh.at(-1);
-  if (!first || !last) return [];
-  const text = fresh.map((line) => JSON.stringify(line)).join("\n");
-  const packed = text.length <= deflateAtOnceChars ? deflateRawSync(text) : await deflate(text);
+  if (!last || end.bytes >= maxBytes) return [];
+  const packed = await pack(fresh);
+  if (end.bytes + packed.length < maxBytes) {
+    await insertChunk(tx, jobId, fresh, packed, end.bytes);
+    return fresh;
+  }
+  const closing: LogLine = { ...last, n: last.n + 1, level: "warning", stream: "agent", text: fullSentence };
+  const closed = [...fresh, closing];
+  await insertChunk(tx, jobId, closed, await pack(closed), end.bytes);
+  return closed;
+}
+
+/** An agent numbers its lines one by one. Readers count on it: they go on after the last line of what they read. */
+function checkOrder(lines: LogLine[]): void {
+  const first = lines[0]?.n ?? 1;
+  if (lines.every((line, i) => line.n === first + i && line.n <= maxLineNumber)) return;
+  throw new AppError("invalid", "jobs.log_disordered", "The numbers of these lines are out of order.");
+}
+
+async function pack(lines: LogLine[]): Promise<Buffer> {
+  const text = lines.map((line) => JSON.stringify(line)).join("\n");
+  return text.length <= deflateAtOnceChars ? deflateRawSync(text) : deflate(text);
+}
+
+async function insertChunk(
+  tx: Db,
+  jobId: string,
+  lines: LogLine[],
+  packed: Buffer,
+  bytesBefore: number,
+): Promise<void> {
+  const numbers = { first_line: lines[0]?.n ?? 0, last_line: lines.at(-1)?.n ?? 0 };
   await tx
     .withTables<Tables>()
     .insertInto("job_log_chunks")
-    .values({ job_id: jobId, first_line: first.n, last_line: last.n, lines: packed })
+    .values({ job_id: jobId, ...numbers, lines: packed, bytes_so_far: bytesBefore + packed.length })
     .execute();
-  return fresh;
 }
 
 /** The number of the last stored line, which is how many there are. */
-export async function countLogLines(db: Db, jobId: string): Promise<number> {
+export const countLogLines = async (db: Db, jobId: string): Promise<number> =>
+  (await findEnd(db, jobId)).line;
+
+/** Where a log ends: its last line, and its bytes up to there. */
+async function findEnd(db: Db, jobId: string): Promise<{ line: number; bytes: number }> {
   const row = await db
     .withTables<Tables>()
     .selectFrom("job_log_chunks")
-    .select("last_line")
+    .select(["last_line", "bytes_so_far"])
     .where("job_id", "=", jobId)
     // Along the primary key: one step, however long the log is.
     .orderBy("first_line", "desc")
     .limit(1)
     .executeTakeFirst();
-  return row?.last_line ?? 0;
+  return { line: row?.last_line ?? 0, bytes: row?.bytes_so_far ?? 0 };
 }
 
 /** The next stored lines from `fromLine` on: those of one chunk, or none at the log's end. */

@@ -96,14 +96,17 @@ export async function findJob(db: Db, jobId: string): Promise<Job | null> {
 }
 
 /** Whose job it is, without the rest of the row: a backup's spec may name ten thousand paths. */
-export async function findJobOwner(db: Db, jobId: string): Promise<Pick<Job, "hostId" | "attempt"> | null> {
+export async function findJobOwner(
+  db: Db,
+  jobId: string,
+): Promise<Pick<Job, "hostId" | "attempt" | "logPrunedAt"> | null> {
   const row = await db
     .withTables<Tables>()
     .selectFrom("jobs")
-    .select(["host_id", "attempt"])
+    .select(["host_id", "attempt", "log_pruned_at"])
     .where("id", "=", jobId)
     .executeTakeFirst();
-  return row ? { hostId: row.host_id, attempt: row.attempt } : null;
+  return row ? { hostId: row.host_id, attempt: row.attempt, logPrunedAt: row.log_pruned_at } : null;
 }
 
 /** Compare-and-set on (status, attempt). @returns whether the row was still as `seen` */

@@ -163,8 +163,8 @@ class JobReader {
 
   private async isComplete(job: Job): Promise<boolean> {
     if (job.logPrunedAt !== null) return true;
-    const stored = await countLogLines(this.deps.db, job.id);
-    return this.nextLine > stored && (job.logLines === null || stored >= job.logLines);
+    // Its lines come before its end, so all that will ever come is here: fewer than the agent says when it was full.
+    return this.nextLine > (await countLogLines(this.deps.db, job.id));
   }
 
   private async sendJob(): Promise<void> {

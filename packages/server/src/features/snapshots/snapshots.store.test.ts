@@ -7,6 +7,7 @@ import {
   snapshotOf,
   type TestDatabase,
 } from "@restic-manager/testkit";
+import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
@@ -81,6 +82,41 @@ describe.each(engines)("snapshots on %s", (engine) => {
     if (orphan) await receive(orphan);
     await receive(reportOf(9, [snapshotOf("cccccccc")]));
     expect(await shown()).toEqual(["cccccccc"]);
+  });
+
+  const countRows = async () => {
+    const { rows } = await sql<{ count: number }>`SELECT count(*) AS count FROM snapshots`.execute(db);
+    return Number(rows[0]?.count);
+  };
+
+  it("of reports that never end cost the room of one", async () => {
+    for (let i = 0; i < 5; i++) {
+      const [first] = parts(newId(i), "aaaaaaaa", "bbbbbbbb");
+      if (first) await receive(first);
+    }
+    expect(await countRows()).toBe(1);
+  });
+
+  it("of one report that never ends are refused beyond its limit", async () => {
+    const report_id = newId(4);
+    const big = (i: number) =>
+      reportOf(i, [snapshotOf(String(i).padStart(8, "0"), { paths: Array(15).fill("/".repeat(30_000)) })], {
+        report_id,
+        part: 1,
+        parts: 2,
+      });
+    const flood = async () => {
+      for (let i = 1; i <= 200; i++) await receive(big(i));
+    };
+    await expect(flood()).rejects.toMatchObject({ code: "snapshots.report_too_large" });
+    expect(await countRows()).toBeLessThan(160);
+  });
+
+  it("of a report that is shown already do not grow any more", async () => {
+    const report_id = newId(5);
+    await receive(reportOf(1, [snapshotOf("aaaaaaaa")], { report_id }));
+    await receive(reportOf(2, [snapshotOf("bbbbbbbb")], { report_id }));
+    expect(await shown()).toEqual(["aaaaaaaa"]);
   });
 
   it("may all be gone: an empty report empties the list", async () => {

@@ -5,6 +5,7 @@ import type { Snapshot } from "./snapshots.ts";
 
 type Tables = {
   snapshot_reports: { host_id: string; report_id: string; reported_at: number };
+  snapshot_arrivals: { host_id: string; report_id: string; size_bytes: number };
   snapshots: {
     host_id: string;
     report_id: string;
@@ -22,6 +23,48 @@ type Tables = {
 
 /** Rows in one statement: eleven parameters each, far below both engines' limits. */
 const rowsAtOnce = 500;
+
+/** Whether this report has arrived whole and nothing newer took its place. */
+export async function isShown(db: Db, hostId: string, reportId: string): Promise<boolean> {
+  const row = await db
+    .withTables<Tables>()
+    .selectFrom("snapshot_reports")
+    .select("report_id")
+    .where("host_id", "=", hostId)
+    .executeTakeFirst();
+  return row?.report_id === reportId;
+}
+
+/**
+ * Counts what arrives for a report. The first part of another one drops what an unfinished one has left.
+ * @returns the report's bytes so far
+ */
+export async function countArrival(
+  tx: Db,
+  input: { hostId: string; reportId: string; sizeBytes: number },
+): Promise<number> {
+  const { hostId, reportId } = input;
+  const db = tx.withTables<Tables>();
+  const arrivals = db.selectFrom("snapshot_arrivals").selectAll().where("host_id", "=", hostId);
+  const known = await arrivals.executeTakeFirst();
+  const same = known?.report_id === reportId;
+  if (!same) {
+    await db
+      .deleteFrom("snapshots")
+      .where("host_id", "=", hostId)
+      .where("report_id", "not in", (e) =>
+        e.selectFrom("snapshot_reports").select("report_id").where("host_id", "=", hostId),
+      )
+      .execute();
+  }
+  const size = { report_id: reportId, size_bytes: (same ? known.size_bytes : 0) + input.sizeBytes };
+  await db
+    .insertInto("snapshot_arrivals")
+    .values({ host_id: hostId, ...size })
+    .onConflict((c) => c.column("host_id").doUpdateSet(size))
+    .execute();
+  return size.size_bytes;
+}
 
 export async function insertSnapshots(
   tx: Db,

@@ -5,10 +5,11 @@
 import type { SnapshotsReport, Snapshot as WireSnapshot } from "@restic-manager/protocol";
 import { type Clock, fromInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
+import { AppError } from "../../platform/errors.ts";
 import { type EventBus, topic } from "../../platform/events.ts";
 import type { AfterCommit } from "../agent-link/agent-link.ts";
 import type { Host } from "../hosts/hosts.ts";
-import { insertSnapshots, showReport } from "./snapshots.store.ts";
+import { countArrival, insertSnapshots, isShown, showReport } from "./snapshots.store.ts";
 
 export { countSnapshots, listSnapshots, type SnapshotTotals, sumSnapshots } from "./snapshots.store.ts";
 
@@ -43,19 +44,29 @@ const fromWire = (snapshot: WireSnapshot): Snapshot => ({
   addedBytes: snapshot.added_bytes,
 });
 
-/** Takes in one part of a report; the last part makes the new list the one that is shown. */
+/** A hundred thousand snapshots with some paths each: a host must not fill the server's disk. */
+const maxReportBytes = 64 * 1024 * 1024;
+
+/**
+ * Takes in one part of a report; the last part makes the new list the one that is shown. A part that comes again
+ * changes nothing.
+ * @throws AppError `snapshots.report_too_large`
+ */
 export async function onSnapshotsReport(
   deps: { clock: Clock; bus: EventBus },
   tx: Db,
   host: Host,
   event: SnapshotsReport,
 ): Promise<AfterCommit | undefined> {
-  await insertSnapshots(tx, {
-    hostId: host.id,
-    reportId: event.report_id,
-    snapshots: event.snapshots.map(fromWire),
-  });
+  const report = { hostId: host.id, reportId: event.report_id };
+  if (await isShown(tx, host.id, event.report_id)) return undefined;
+  const sizeBytes = JSON.stringify(event.snapshots).length;
+  if ((await countArrival(tx, { ...report, sizeBytes })) > maxReportBytes) {
+    const message = "This list of snapshots is larger than one may be; the list from before stays.";
+    throw new AppError("invalid", "snapshots.report_too_large", message);
+  }
+  await insertSnapshots(tx, { ...report, snapshots: event.snapshots.map(fromWire) });
   if (event.part !== event.parts) return undefined;
-  await showReport(tx, { hostId: host.id, reportId: event.report_id, at: deps.clock.now() });
+  await showReport(tx, { ...report, at: deps.clock.now() });
   return () => deps.bus.emit(snapshotsChanged, { hostId: host.id });
 }
