@@ -35,9 +35,25 @@ describe("a location", () => {
     ["swift:container:/path", "swift:container:/path"],
     ["rclone:remote:path/", "rclone:remote:path"],
     ["rclone:remote:", "rclone:remote:"],
+    ["rclone:My remote_2.b:a,b", "rclone:My remote_2.b:a,b"],
+    ["sftp://dom\\me@[::1]:2222//srv/restic", "sftp://dom\\me@[::1]:2222//srv/restic"],
   ])("%j is %j", (typed, location) => {
     expect(locationOf(typed)).toBe(location);
     expect(locationOf(location)).toBe(location);
+  });
+
+  it.each([
+    "sftp:-oproxycommand=touch x:/srv/restic",
+    "sftp://-oproxycommand=touch x/srv/restic",
+    "sftp:-oproxycommand=x@host:/srv/restic",
+    "sftp://-l@host//srv/restic",
+    "sftp:host name:/srv/restic",
+    "rclone:--password-command=id:path",
+    "rclone:remote,ssh=id:path",
+    'rclone:remote,ssh="sh -c id":path',
+    "rclone: -x:path",
+  ])("%j is refused: ssh or rclone would read a part of it as an option", (typed) => {
+    expect(readLocation(typed)).toHaveProperty("problem");
   });
 
   it("of a rest-server gives its user info away", () => {

@@ -77,7 +77,7 @@ const readers = new Map<string, Reader>([
   ["azure", readBucket("azure", "azure:container:/path")],
   ["gs", readBucket("gs", "gs:bucket:/path")],
   ["swift", readBucket("swift", "swift:container:/path")],
-  ["rclone", readBucket("rclone", "rclone:remote:path", true)],
+  ["rclone", readRclone],
 ]);
 
 function readLocal(rest: string): LocationReading {
@@ -117,6 +117,9 @@ function decode(text: string): string | null {
   }
 }
 
+/** restic hands user and host to ssh as arguments of their own: none may be read as an option. */
+const sshWords = /^(?:[^-\s][^\s]*@)?(?:[A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+\])$/;
+
 function readSftp(rest: string): LocationReading {
   const wrong = problem(
     "An SFTP location looks like sftp:user@host:/srv/restic or sftp://user@host:2222//srv/restic, without a password: the host signs in with its SSH key.",
@@ -127,6 +130,7 @@ function readSftp(rest: string): LocationReading {
   // `user:password@host:/path` would pass as a host called user.
   if (!found || (!asUrl && /^[^/]*@/.test(found.at(-1) ?? ""))) return wrong;
   const [, user, host = ""] = found;
+  if (!sshWords.test(`${user === undefined ? "" : `${user}@`}${host}`)) return wrong;
   const path = withoutTrailingSlash(found.at(-1) ?? "");
   const name = `${user === undefined ? "" : `${user}@`}${host.toLowerCase()}`;
   if (!asUrl) return plain(`sftp:${name}:${path}`);
@@ -151,13 +155,21 @@ function readS3(rest: string): LocationReading {
   return plain(`s3:${host.toLowerCase().replace(/:443$/, "")}/${withoutTrailingSlash(path)}`);
 }
 
+/**
+ * A remote of the host's own rclone configuration. Options after its name are refused, for some of them name a
+ * program to run (https://rclone.org/docs/#connection-strings).
+ */
+function readRclone(rest: string): LocationReading {
+  const [, name, path = ""] = /^([\p{L}\p{N}_][\p{L}\p{N}_. +@-]*):(.*)$/u.exec(rest) ?? [];
+  if (name === undefined) return problem("This location must look like rclone:remote:path.");
+  return plain(`rclone:${name}:${withoutTrailingSlash(path)}`);
+}
+
 /** `name` or `name:path`, as the object stores spell it. */
-function readBucket(scheme: string, form: string, needsColon = false): Reader {
+function readBucket(scheme: string, form: string): Reader {
   return (rest) => {
     const [, name, path] = /^([^:/\\@]+)(?::(.*))?$/.exec(rest) ?? [];
-    if (name === undefined || (needsColon && path === undefined)) {
-      return problem(`This location must look like ${form}.`);
-    }
+    if (name === undefined) return problem(`This location must look like ${form}.`);
     return plain(`${scheme}:${name}${path === undefined ? "" : `:${withoutTrailingSlash(path)}`}`);
   };
 }
