@@ -34,6 +34,8 @@ interface Timing {
   throughAgentMs: number[];
   /** What of `throughAgentMs` was not restic's own run: dispatch, start, the list of snapshots, the report. */
   outsideResticMs: number[];
+  /** Processor time of agent and server meanwhile; hardly disturbed by other work on the machine. */
+  ownCpuMs: number[];
 }
 
 const median = (values: number[]): number =>
@@ -99,7 +101,10 @@ async function backUpThroughAgent(lab: Lab, set: FileSet, number: number, timing
   const name = `bench-${set.name}-${number}`;
   const host = await LabHost.add(lab, { name, paths: [set.folder] });
   await settleDisk();
+  const cpuMs = async () => (await cpuMsOf(host.agent?.pid)) + (await cpuMsOf(lab.server?.pid));
+  const cpuBeforeMs = await cpuMs();
   const job = await host.backUp(180_000);
+  timing.ownCpuMs.push((await cpuMs()) - cpuBeforeMs);
   if (job.status !== "succeeded" || !job.finished_at)
     throw new Error(`the backup ${job.status}: ${job.error?.message}`);
   await host.agent?.stop(6000);
@@ -109,11 +114,23 @@ async function backUpThroughAgent(lab: Lab, set: FileSet, number: number, timing
   timing.outsideResticMs.push(tookMs - (job.summary?.duration_ms ?? 0));
 }
 
+/** Fields 14 and 15 of proc(5)'s stat, in hundredths of a second; the name before them may hold blanks. */
+async function cpuMsOf(pid = 0): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 /** Neither side shall pay for what the other one left to be written. */
 const settleDisk = (): Promise<unknown> => run("sync");
 
 async function measure(lab: Lab, set: FileSet): Promise<Timing> {
-  const timing: Timing = { set: set.name, aloneMs: [], throughAgentMs: [], outsideResticMs: [] };
+  const timing: Timing = {
+    set: set.name,
+    aloneMs: [],
+    throughAgentMs: [],
+    outsideResticMs: [],
+    ownCpuMs: [],
+  };
   const measures = [
     async (number: number) => void timing.aloneMs.push(await backUpAlone(lab, set.folder, number)),
     (number: number) => backUpThroughAgent(lab, set, number, timing),
@@ -151,7 +168,7 @@ async function measureIdle(lab: Lab): Promise<{ agent: Memory; server: Memory }>
 /** Runs of the same thing that differ by more say that the machine has other work: then no ratio means much. */
 const quietSpread = 1.15;
 
-function toRow({ set, aloneMs, throughAgentMs, outsideResticMs }: Timing) {
+function toRow({ set, aloneMs, throughAgentMs, outsideResticMs, ownCpuMs }: Timing) {
   const [alone, agent] = [median(aloneMs), median(throughAgentMs)];
   return {
     set,
@@ -159,6 +176,7 @@ function toRow({ set, aloneMs, throughAgentMs, outsideResticMs }: Timing) {
     alone_ms: Math.round(alone),
     agent_ms: Math.round(agent),
     outside_restic_ms: Math.round(median(outsideResticMs)),
+    own_cpu_ms: median(ownCpuMs),
     ratio: +(agent / alone).toFixed(3),
     ratio_of_fastest: +(Math.min(...throughAgentMs) / Math.min(...aloneMs)).toFixed(3),
     spread: +(Math.max(...aloneMs) / Math.min(...aloneMs)).toFixed(2),
