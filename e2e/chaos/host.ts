@@ -4,7 +4,7 @@
  * was started for, and with which exit code it ended. The agent is a program (that can be killed) or part of the
  * test (that dials again at once).
  */
-import { access, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadConfig } from "../../packages/agent/src/config.ts";
 import { systemClock } from "../../packages/agent/src/platform/clock.ts";
@@ -171,5 +171,13 @@ exec '${real}' "$@"`,
   async openJobs(): Promise<number> {
     const { jobs } = await this.where.api.get<{ jobs: { status: string }[] }>(`/api/hosts/${this.id}/jobs`);
     return jobs.filter(({ status }) => ["queued", "dispatched", "running"].includes(status)).length;
+  }
+
+  /** restic can't open a cache on a full disk; with its cache elsewhere it notices nothing. */
+  async moveCacheAway(): Promise<void> {
+    const [cache, elsewhere] = [join(this.dataFolder, "cache"), join(this.around, "cache")];
+    await rm(cache, { recursive: true, force: true });
+    await mkdir(elsewhere, { recursive: true });
+    await symlink(elsewhere, cache);
   }
 }

@@ -64,7 +64,7 @@ async function strike(what: string, longestPauseMs: number, blow: (chance: () =>
     if (kills >= leastKills && sized(1, 0) === 1) break;
   }
   const seconds = (): string => ((performance.now() - startedAt) / 1000).toFixed(1);
-  const jobs = await expectTruth(lab, hosts, testTimeout / 2);
+  const jobs = await expectTruth(lab, hosts, { limitMs: testTimeout / 2 });
   report(`${what}: ${kills} kills during ${hostCount * jobsEach} jobs, ${seconds()} s; ${jobs} jobs checked`);
   expect(lab.api.cookie).toBe(sessionCookie);
 }

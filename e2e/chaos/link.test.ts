@@ -133,7 +133,7 @@ describe("messages come", () => {
     }
     proxy.onMessage = asItCame;
     proxy.cutAll();
-    await expectTruth(lab, [host], testTimeout / 2);
+    await expectTruth(lab, [host], { limitMs: testTimeout / 2 });
     report(`${swapped.pairs} pairs of messages swapped during ${jobIds.length} jobs`);
     await host.stopInTest();
   });

@@ -73,7 +73,8 @@ async function runnerCommand(jobDir: string): Promise<number> {
   const { runRunner } = await import("./restic/runner.ts");
   const { systemClock } = await import("./platform/clock.ts");
   const ignoreSignal = (signal: NodeJS.Signals) => void process.on(signal, () => undefined);
-  return runRunner({ pid: process.pid, env: process.env, nowMs: systemClock().nowMs, ignoreSignal }, jobDir);
+  const { nowMs, sleep } = systemClock();
+  return runRunner({ pid: process.pid, env: process.env, nowMs, sleep, ignoreSignal }, jobDir);
 }
 
 async function systemDeps() {

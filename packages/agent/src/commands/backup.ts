@@ -7,7 +7,7 @@ import type { BackupSpec, Progress } from "@restic-manager/protocol";
 import { ProgressThrottle } from "../journal/progress-throttle.ts";
 import { backupArgs } from "../restic/args.ts";
 import { describeProblem } from "../restic/exit.ts";
-import { parseBackupLine, type BackupSummary as Summary } from "../restic/output.ts";
+import { parseBackupLine, type Snapshot, type BackupSummary as Summary } from "../restic/output.ts";
 import type { OutputLine } from "../restic/run.ts";
 import { missingSources, writeSourceFiles } from "../restic/sources.ts";
 import {
@@ -127,27 +127,42 @@ async function conclude(
   if (outcome.kind === "detached") return "detached";
   if (outcome.kind === "cancelled") return cancelledRun(followed);
   if (outcome.kind === "failed") return failedResult(toJobError(outcome.problem), exitCode);
+  const list = await listForServer(deps, job, access, ending.spec.host_name);
+  if (list === "detached") return "detached";
+  const said = heard.summary?.snapshotId === undefined ? findUnheard(list.read, ending) : heard.summary;
   // Exit 0 without a snapshot is no backup, whatever restic thinks of it.
-  if (heard.summary?.snapshotId === undefined)
+  if (said === undefined)
     return failedResult(
       toJobError(describeProblem("restic.bad_output", followed.stderrTail, exitCode)),
       exitCode,
     );
-  const list = await listForServer(deps, job, access, ending.spec.host_name);
-  if (list === "detached") return "detached";
   const missing = [...new Set([...ending.missing, ...heard.skipped])];
   const error = notCovered(outcome.kind === "warning" ? toJobError(outcome.problem) : null, missing);
-  const summary = toWireSummary(heard.summary, followed.durationMs ?? 0);
+  const { fromMs = 0, toMs = 0 } = followed.ran ?? {};
+  const summary = toWireSummary(said, Math.max(0, Math.round(toMs - fromMs)));
   return {
     status: error === null ? "succeeded" : "warning",
     error,
     exitCode,
     summary,
     closing: [
+      ...(said === heard.summary ? [] : [warning(UNHEARD)]),
       ...summaryLines(summary),
       ...(error === null ? [] : [warning(error.message)]),
       ...list.warnings,
     ],
     ...(list.snapshots === undefined ? {} : { snapshots: list.snapshots }),
   };
+}
+
+const UNHEARD =
+  "restic ended well, but its report could not be stored: the agent's disk was probably full. The snapshot was found in the repository; some of restic's lines may be missing in this log.";
+
+/** The snapshot that restic made while it ran for this job, when the disk was too full to keep what it said. */
+function findUnheard(snapshots: readonly Snapshot[], { spec, followed }: Ending): Summary | undefined {
+  const { ran } = followed;
+  if (ran === null) return undefined;
+  const isOurs = ({ timeMs, tags }: Snapshot): boolean =>
+    timeMs >= ran.fromMs && timeMs <= ran.toMs && tags.includes(spec.source_group);
+  return snapshots.findLast(isOurs)?.summary;
 }

@@ -39,7 +39,7 @@ describe("a cancelled run", () => {
   const followed = {
     outcome: { kind: "cancelled" as const },
     exitCode: null,
-    durationMs: 1,
+    ran: { fromMs: 1, toMs: 2 },
     stderrTail: ["unable to remove lock"],
     forced: false,
   };

@@ -18,8 +18,8 @@ const STOP_GRACE_MS = 30_000;
 export type FollowedOutcome = {
   outcome: ResticOutcome;
   exitCode: number | null;
-  /** Wall time of restic; null when it is not known. */
-  durationMs: number | null;
+  /** When restic ran, by this host's clock; null when it is not known. */
+  ran: { fromMs: number; toMs: number } | null;
   stderrTail: string[];
   /** We asked it to end, and it had to be killed. */
   forced: boolean;
@@ -61,7 +61,7 @@ export async function followRun(
   return {
     outcome: interpretExit(exit, tail.lines()),
     exitCode: known?.code ?? null,
-    durationMs: known === undefined ? null : Math.max(0, Math.round(known.endedAtMs - known.startedAtMs)),
+    ran: known === undefined ? null : { fromMs: known.startedAtMs, toMs: known.endedAtMs },
     stderrTail: tail.lines(),
     forced: known?.stopRequested === true && known.signal === "SIGKILL",
   };

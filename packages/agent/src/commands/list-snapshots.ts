@@ -9,7 +9,13 @@ const PART_SNAPSHOTS = 2_000;
 /** A quarter of a frame: together with the envelope a part can never be too large. */
 const PART_BYTES = 256 * 1024;
 
-export type ServerList = { snapshots?: Snapshot[]; warnings: LineDraft[] };
+export type ServerList = {
+  /** For the server; absent when the list could not be read. */
+  snapshots?: Snapshot[];
+  /** The same as restic told them. */
+  read: readonly ResticSnapshot[];
+  warnings: LineDraft[];
+};
 
 /** Reads the list; why it could not be read is a line for the log, since the backup itself is done. */
 export async function listForServer(
@@ -22,9 +28,12 @@ export async function listForServer(
   const list = await listSnapshots(deps, { resticPath, env, redact, hostName, signal: job.detached });
   if (list.kind === "aborted") return "detached";
   if (list.kind === "failed")
-    return { warnings: [warning(`The list of snapshots could not be read: ${list.problem.message}`)] };
+    return {
+      read: [],
+      warnings: [warning(`The list of snapshots could not be read: ${list.problem.message}`)],
+    };
   const unread = list.skipped === 0 ? [] : [warning(`${list.skipped} snapshots could not be understood.`)];
-  return { snapshots: list.snapshots.map(toWireSnapshot), warnings: unread };
+  return { snapshots: list.snapshots.map(toWireSnapshot), read: list.snapshots, warnings: unread };
 }
 
 /** Cuts a list into parts; an empty list is one empty part, which says that there is no snapshot. */

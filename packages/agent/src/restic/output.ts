@@ -188,6 +188,8 @@ export type Snapshot = {
   sizeBytes?: number;
   fileCount?: number;
   addedBytes?: number;
+  /** What the backup that made it said at its end; kept by restic 0.17 and later. */
+  summary?: BackupSummary;
 };
 
 export type SnapshotsOutcome =
@@ -206,7 +208,7 @@ const snapshot = z.object({
   username: z.string().optional().catch(undefined),
   program_version: z.string().optional().catch(undefined),
   summary: z
-    .object({ total_bytes_processed: size, total_files_processed: size, data_added: size })
+    .looseObject({ total_bytes_processed: size, total_files_processed: size, data_added: size })
     .optional()
     .catch(undefined),
 });
@@ -238,6 +240,9 @@ function toSnapshot(entry: unknown): Snapshot | undefined {
     ...(sums?.total_bytes_processed === undefined ? {} : { sizeBytes: sums.total_bytes_processed }),
     ...(sums?.total_files_processed === undefined ? {} : { fileCount: sums.total_files_processed }),
     ...(sums?.data_added === undefined ? {} : { addedBytes: sums.data_added }),
+    ...(sums === undefined
+      ? {}
+      : { summary: toSummary(summary.parse({ ...sums, message_type: "summary", snapshot_id: id })) }),
   };
 }
 

@@ -293,7 +293,7 @@ describe("the runner", () => {
   it("does nothing in a directory without a usable spec", async () => {
     const { runRunner } = await import("./runner.ts");
     await ensurePrivateDir(lab.jobDir("job"));
-    const deps = { pid: process.pid, env: {}, nowMs: () => 0, ignoreSignal: () => undefined };
+    const deps = { ...lab.runDeps.clock, pid: process.pid, env: {}, ignoreSignal: () => undefined };
     expect(await runRunner(deps, lab.jobDir("job"))).toBe(2);
     await writeFile(jobFiles(lab.jobDir("job")).spec, '{"argv":[5],"cwd":"/"}');
     expect(await runRunner(deps, lab.jobDir("job"))).toBe(2);

@@ -5,16 +5,20 @@
  * restic's environment. No zod and no logger here: it lives as long as restic and should weigh nothing.
  */
 import { type Child, identifyPid, type PidIdentity, spawnOwnSession } from "../platform/child.ts";
-import { fileSizeBytes, readTextIfExists, writeFileAtomic } from "../platform/files.ts";
+import { fileSizeBytes, hasErrorCode, readTextIfExists, writeFileAtomic } from "../platform/files.ts";
 import { type ExitRecord, type JobFiles, jobFiles, type RunnerRecord, type RunSpec } from "./job-dir.ts";
 
 export type RunnerDeps = {
   pid: number;
   env: Readonly<Record<string, string | undefined>>;
   nowMs: () => number;
+  sleep: (ms: number) => Promise<void>;
   /** Makes the runner deaf to a signal. */
   ignoreSignal: (signal: "SIGHUP" | "SIGINT" | "SIGTERM") => void;
 };
+
+/** How long a full disk is left alone before the next try. */
+const RETRY_MS = 1_000;
 
 /**
  * Runs one job directory to its end and returns the runner's own exit code: 0 when exit.json tells what
@@ -45,10 +49,35 @@ export async function runRunner(deps: RunnerDeps, jobDir: string): Promise<numbe
     await writeExit(files, { ...unstarted, ended_at: deps.nowMs(), spawn_error: child.message });
     return 0;
   }
-  await writeRecord(files, { runner, restic: identifyPid(child.pid) ?? unidentified(child) });
+  let works = true;
+  const started = { runner, restic: identifyPid(child.pid) ?? unidentified(child) };
+  const recorded = persist(
+    deps,
+    () => writeRecord(files, started),
+    () => works,
+  );
   const end = await child.ended;
-  await writeExit(files, { ...unstarted, ...end, ended_at: deps.nowMs() });
+  works = false;
+  await recorded;
+  const exit = { ...unstarted, ...end, ended_at: deps.nowMs() };
+  await persist(deps, () => writeExit(files, exit));
   return 0;
+}
+
+/** On a full disk it waits for space: nobody else will ever know. Given up when the directory is gone. */
+async function persist(
+  deps: RunnerDeps,
+  write: () => Promise<void>,
+  isNeeded: () => boolean = () => true,
+): Promise<void> {
+  while (isNeeded()) {
+    try {
+      return await write();
+    } catch (error) {
+      if (hasErrorCode(error, "ENOENT")) return;
+    }
+    await deps.sleep(RETRY_MS);
+  }
 }
 
 function unidentified(child: Child): PidIdentity {

@@ -19,6 +19,21 @@ describe("writeSourceFiles", () => {
     expect(await readFile(outcome.files.excludesPath ?? "", "utf8")).toBe("*.tmp\n/x y/\n");
   });
 
+  it.each([
+    { pattern: "/srv/$cache", line: "/srv/$$cache" },
+    { pattern: "/srv/${HOME}/$$", line: "/srv/$${HOME}/$$$$" },
+    { pattern: "#work", line: "[#]work" },
+    { pattern: "a#b", line: "a#b" },
+    { pattern: "!*.txt", line: "!*.txt" },
+    { pattern: "  two ", line: "[ ] two[ ]" },
+    { pattern: "end\\ ", line: "end[ ]" },
+    { pattern: " ", line: "[ ]" },
+  ])("writes the pattern $pattern so that restic reads it back as it is", async ({ pattern, line }) => {
+    const outcome = await writeSourceFiles(dir, ["/a"], [pattern]);
+    if (outcome.kind !== "written") throw new Error(outcome.message);
+    expect(await readFile(outcome.files.excludesPath ?? "", "utf8")).toBe(`${line}\n`);
+  });
+
   it("writes no exclude file when nothing is excluded", async () => {
     const outcome = await writeSourceFiles(dir, ["/a"], []);
     expect(outcome).toEqual({ kind: "written", files: { sourcesPath: join(dir, "sources.raw") } });

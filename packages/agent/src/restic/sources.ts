@@ -26,8 +26,20 @@ export async function writeSourceFiles(
   // restic wants every name ended by a NUL, the last one too.
   await writeFileAtomic(files.sources, paths.map((path) => `${path}\0`).join(""));
   if (excludes.length === 0) return { kind: "written", files: { sourcesPath: files.sources } };
-  await writeFileAtomic(files.excludes, excludes.map((pattern) => `${pattern}\n`).join(""));
+  await writeFileAtomic(files.excludes, excludes.map((pattern) => `${asLine(pattern)}\n`).join(""));
   return { kind: "written", files: { sourcesPath: files.sources, excludesPath: files.excludes } };
+}
+
+/**
+ * A pattern as a line of an exclude file. restic puts variables of its environment in place of `$name`: left as it
+ * is, `/srv/$cache` would exclude /srv and the backup would look good. It also trims blanks and skips comments.
+ */
+function asLine(pattern: string): string {
+  return pattern
+    .replaceAll("$", "$$$$")
+    .replace(/^#/, "[#]")
+    .replace(/^\s/, "[$&]")
+    .replace(/\\?(\s)$/, "[$1]");
 }
 
 function findProblem(paths: readonly string[], excludes: readonly string[]): string | undefined {

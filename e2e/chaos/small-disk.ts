@@ -1,0 +1,39 @@
+/** A disk of a few megabytes that a test can fill: a tmpfs, which only root can mount. */
+import { execFile } from "node:child_process";
+import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/**
+ * Mounts one over `folder`. @returns what takes it away again
+ * @throws Error with a sentence where nobody may mount anything: these tests must not be skipped in silence
+ */
+export async function mountSmallDisk(folder: string, sizeBytes: number): Promise<() => Promise<void>> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    await run("mount", ["-t", "tmpfs", "-o", `size=${sizeBytes},mode=0700`, "tmpfs", folder]);
+  } catch (cause) {
+    throw new Error(
+      "A full disk can't be tried here: mounting a tmpfs needs root and the right to mount. Run the tests as root, in a container with --cap-add SYS_ADMIN.",
+      { cause },
+    );
+  }
+  return async () => {
+    await run("umount", ["--lazy", folder]);
+  };
+}
+
+const filler = (folder: string): string => join(folder, "filler");
+
+/** Takes every free block; what is written from now on fails. */
+export async function fillDisk(folder: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  await writeFile(filler(folder), Buffer.alloc(bavail * bsize, 1));
+}
+
+/** Gives the space back. */
+export async function freeDisk(folder: string): Promise<void> {
+  await rm(filler(folder), { force: true });
+}
