@@ -198,6 +198,18 @@ export async function moveJob(tx: Db, job: Job, to: JobStatus, patch: JobPatch =
   return moved ? { ...job, ...patch, status: to } : null;
 }
 
+/** The end of a job in the audit trail; in the transaction that ends it. */
+export async function recordEnd(tx: Db, end: { job: Job; actor: Actor; at: number }): Promise<void> {
+  const { job, actor, at } = end;
+  await recordAudit(tx, {
+    at,
+    actor,
+    action: "job.finish",
+    target: { kind: "job", id: job.id, name: job.kind },
+    payload: { status: job.status, code: job.error?.code ?? null },
+  });
+}
+
 /** Tells listeners that a job's row changed; call it after the commit. */
 export function announce(bus: EventBus, job: Job): void {
   bus.emit(jobChanged, { jobId: job.id, hostId: job.hostId, status: job.status });

@@ -2,9 +2,10 @@
  * Sends jobs to their hosts: one at a time for each host, redelivered until acknowledged, and reconciled with
  * what the agent says it holds whenever it connects. A dropped connection never fails or cancels a job.
  */
-import type { CommandAck, KnownJob } from "@restic-manager/protocol";
+import type { CommandAck, JobError, KnownJob } from "@restic-manager/protocol";
 import type { Logger } from "pino";
 import { inTransaction } from "../../platform/db/db.ts";
+import { type Actor, systemActor } from "../../platform/http/identity.ts";
 import { type AgentHub, agentConnected } from "../agent-link/agent-link.ts";
 import { findHost, type Host } from "../hosts/hosts.ts";
 import {
@@ -17,6 +18,7 @@ import {
   jobCancelRequested,
   jobChanged,
   moveJob,
+  recordEnd,
 } from "./job.ts";
 import { findStartable } from "./jobs.lanes.ts";
 import * as store from "./jobs.store.ts";
@@ -90,11 +92,10 @@ export class JobDispatcher {
   async acknowledge(host: Host, ack: CommandAck): Promise<void> {
     const job = await store.findJob(this.deps.db, ack.job_id);
     if (!job || job.hostId !== host.id || job.attempt !== ack.attempt || job.status !== "dispatched") return;
-    const now = this.deps.clock.now();
     if (ack.accepted) {
       await store.updateJob(this.deps.db, job, {
         status: "dispatched",
-        acknowledgedAt: job.acknowledgedAt ?? now,
+        acknowledgedAt: job.acknowledgedAt ?? this.deps.clock.now(),
       });
       return;
     }
@@ -104,10 +105,26 @@ export class JobDispatcher {
       message: ack.message ?? "The agent refused the job.",
       last_lines: [],
     };
-    const patch = { failed: { finishedAt: now, error }, cancelled: { finishedAt: now }, queued: {} }[to];
-    const moved = await moveJob(this.deps.db, job, to, patch);
     // A busy agent is asked again by the next tick, not at once.
-    if (moved && to !== "queued") announce(this.deps.bus, moved);
+    if (to === "queued") await moveJob(this.deps.db, job, to);
+    else
+      await this.end(job, to, to === "failed" ? error : null, {
+        kind: "agent",
+        id: host.id,
+        name: host.name,
+      });
+  }
+
+  /** An end that no event of the agent told. */
+  private async end(job: Job, to: JobStatus, error: JobError | null, actor: Actor): Promise<void> {
+    const { db, clock, bus } = this.deps;
+    const finishedAt = clock.now();
+    const moved = await inTransaction(db, async (tx) => {
+      const ended = await moveJob(tx, job, to, { finishedAt, error });
+      if (ended) await recordEnd(tx, { job: ended, actor, at: finishedAt });
+      return ended;
+    });
+    if (moved) announce(bus, moved);
   }
 
   private enqueue(hostId: string, work: () => Promise<void>): void {
@@ -161,7 +178,7 @@ export class JobDispatcher {
         "The host did not come back in time. Start its agent, or remove the host if it is gone; then run the job again.",
       last_lines: [],
     };
-    await this.moveAndTell(job, "expired", { finishedAt: now, error });
+    await this.end(job, "expired", error, systemActor);
   }
 
   private async moveAndTell(job: Job, to: JobStatus, patch: JobPatch = {}): Promise<void> {
@@ -218,7 +235,7 @@ export class JobDispatcher {
         "The agent came back without knowing this job: its disk was replaced, or its state was deleted. What restic had saved until then is in the repository. Run the job again.",
       last_lines: [],
     };
-    await this.moveAndTell(job, "lost", { finishedAt: this.deps.clock.now(), error });
+    await this.end(job, "lost", error, systemActor);
   }
 
   /** A job ended: the next of its host may start, and those of other hosts that waited for the repository. */

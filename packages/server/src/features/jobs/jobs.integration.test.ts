@@ -50,6 +50,12 @@ async function begin(run = first): Promise<void> {
   await agent.acknowledged(1);
 }
 
+/** Every end of a job is a change that somebody may ask about, also one that no agent reported. */
+async function endsInAudit(id = first.job_id): Promise<unknown[]> {
+  const { entries } = (await server.admin.get(`/api/audit?action=job.finish&target=${id}`)).body;
+  return (entries as { payload: unknown }[]).map(({ payload }) => payload);
+}
+
 /** As if something else than a person had ordered it, written while the server looks elsewhere. */
 async function queue(kind: "user" | "schedule" | "system"): Promise<string> {
   const deps = { db: server.db, clock: server.clock, bus: new EventBus(createLog("silent")) };
@@ -121,6 +127,7 @@ describe("a command", () => {
     agent.send(ackOf(first, { accepted: false, ...why }));
     await becomes("failed");
     expect(await job()).toMatchObject({ error: { ...why, last_lines: [] }, finishedAt: server.clock.now() });
+    expect(await endsInAudit()).toEqual([{ status: "failed", code: "restic.missing" }]);
   });
 
   it("acknowledged for another attempt, another host or too late changes nothing", async () => {
@@ -161,6 +168,7 @@ describe("after a reconnect", () => {
     expect(next.job_id).not.toBe(first.job_id);
     const message = expect.stringContaining("Run the job again");
     expect(await job()).toMatchObject({ status: "lost", error: { code: "jobs.lost", message } });
+    expect(await endsInAudit()).toEqual([{ status: "lost", code: "jobs.lost" }]);
   });
 
   it("a job lives on through a restart of the server", async () => {

@@ -1,6 +1,7 @@
 /** Turns whatever a handler threw into one AppError, one log line and one answer, JSON or page. */
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
+import { explainDatabaseFailure } from "../db/failures.ts";
 import { AppError, httpStatusOf, invalidFields } from "../errors.ts";
 
 /** Draws an error as a page; handed in because this file knows no HTML. */
@@ -12,6 +13,8 @@ export type ErrorPage = (
 /** An error of ours, of a schema or of Fastify → AppError. Anything else becomes "Internal error". */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
+  const unavailable = explainDatabaseFailure(error);
+  if (unavailable) return unavailable;
   if (hasZodFastifySchemaValidationErrors(error)) {
     const problems = error.validation.map((issue) => ({
       path: issue.instancePath.split("/").filter(Boolean).join("."),
