@@ -2,6 +2,7 @@
 
 import { sql } from "kysely";
 import { expect, it } from "vitest";
+import { inTransaction } from "./db.ts";
 import { explainDatabaseFailure } from "./failures.ts";
 import { openSqlite } from "./sqlite.ts";
 
@@ -16,6 +17,19 @@ it("names a full disk, as SQLite reports it", async () => {
     code: "database.full",
     cause: error,
   });
+  await db.destroy();
+});
+
+it("names a full disk that SQLite has already rolled a transaction back for", async () => {
+  const db = openSqlite(":memory:");
+  await sql`CREATE TABLE t (big)`.execute(db);
+  await sql`PRAGMA max_page_count = 3`.execute(db);
+  const write = inTransaction(db, async (tx) => {
+    await sql`INSERT INTO t VALUES (randomblob(100000))`.execute(tx);
+  });
+  const error = await write.catch((e: unknown) => e);
+  expect(explainDatabaseFailure(error)).toMatchObject({ code: "database.full" });
+  expect((await sql`SELECT count(*) AS rows FROM t`.execute(db)).rows).toEqual([{ rows: 0 }]);
   await db.destroy();
 });
 

@@ -49,8 +49,9 @@ export class SqliteDriver implements Driver {
     await connection.executeQuery(CompiledQuery.raw("commit"));
   }
 
+  /** On a full disk SQLite has rolled back by itself; a second rollback would fail and hide the reason. */
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw("rollback"));
+    if (this.connection.isInTransaction) await connection.executeQuery(CompiledQuery.raw("rollback"));
   }
 
   async destroy(): Promise<void> {
@@ -70,6 +71,10 @@ class SqliteConnection implements DatabaseConnection {
 
   constructor(sqlite: DatabaseSync) {
     this.sqlite = sqlite;
+  }
+
+  get isInTransaction(): boolean {
+    return this.sqlite.isTransaction;
   }
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
