@@ -31,6 +31,8 @@ export function registerAgentLink(app: App, deps: { db: Db; hub: AgentHub }): vo
       reply.code(426).send({ code: "link.upgrade_required", message: "Connect with WebSocket." }),
     wsHandler: (socket, request) => {
       const host = hosts.get(request);
+      // The plugin's listener would keep request and reply for as long as the agent is connected; the hub has its own.
+      socket.removeAllListeners("error");
       if (host) deps.hub.accept(socket, host);
       else socket.close(1011);
     },

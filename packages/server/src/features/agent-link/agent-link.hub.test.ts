@@ -253,12 +253,12 @@ describe("an agent", () => {
 });
 
 describe("presence", () => {
-  it("of many hosts costs one write a second, and none without heartbeats", async () => {
+  it("of many hosts costs one write every five seconds, and none without heartbeats", async () => {
     const hosts = await Promise.all(Array.from({ length: 30 }, (_, i) => addHost(`h${i}`)));
     const dialled = await dialAll(hosts);
     for (const { client } of dialled) client.send(encodeMessage(hello()));
     await until("all are connected", () => hosts.every((host) => hub.isConnected(host.id)));
-    await clock.advance(1000);
+    await clock.advance(5000);
     const beat = encodeMessage({ type: "heartbeat", sent_at: new Date(clock.now()).toISOString() });
     for (const { client } of dialled) {
       for (let times = 0; times < 3; times++) client.send(beat);
@@ -266,14 +266,14 @@ describe("presence", () => {
     }
     await until("all beats are in", () => dialled.every(({ types }) => types.includes("error")));
     queries.length = 0;
-    await clock.advance(1000);
+    await clock.advance(5000);
     expect(queries).toEqual(["RawNode"]);
     await clock.advance(10_000);
     expect(queries).toEqual(["RawNode"]);
     const seen = await Promise.all(
       hosts.map(async (host) => (await getHost(database.db, host.id)).lastSeenAt),
     );
-    expect(new Set(seen)).toEqual(new Set([clock.now() - 11_000]));
+    expect(new Set(seen)).toEqual(new Set([clock.now() - 15_000]));
   });
 });
 

@@ -1,6 +1,6 @@
 /**
  * All connected agents of this server: at most one session for each host, and who was alive when.
- * Presence is written for the whole fleet at once, at most once a second.
+ * Presence is written for the whole fleet at once, every few seconds.
  */
 
 import type { WebSocket } from "@fastify/websocket";
@@ -44,10 +44,12 @@ import { findAckedSeq } from "./agent-link.store.ts";
 export const heartbeatIntervalMs = 25_000;
 /** How long a dialled connection may take to say hello. */
 const helloTimeoutMs = 10_000;
+/** Why a wait for a hello is over. Without a reason each connection would keep an error with its stack. */
+const over = "over";
 /** How long the connected machine may take to show that it lives, when another one wants its place. */
 const twinPingMs = 5000;
-/** How often the times of the last heartbeats are written. */
-const presenceIntervalMs = 1000;
+/** How often the times of the last heartbeats are written; little beside the 90 s after which a host is offline. */
+const presenceIntervalMs = 5000;
 
 export interface AgentHubDeps {
   db: Db;
@@ -132,18 +134,19 @@ export class AgentHub {
   accept(socket: WebSocket, host: Host): void {
     const connection: Connection = { socket, host, early: [], session: null };
     const greeted = new AbortController();
-    socket.on("error", (error) =>
-      this.deps.log.info({ hostId: host.id, err: error }, "an agent's connection failed"),
-    );
+    socket.on("error", (error) => {
+      this.deps.log.info({ hostId: host.id, err: error }, "an agent's connection failed");
+      socket.terminate();
+    });
     socket.on("close", () => {
-      greeted.abort();
+      greeted.abort(over);
       this.forget(connection.session);
     });
     socket.on("message", (data, isBinary) => {
       const frame = isBinary ? "" : data.toString();
       if (connection.session?.ready) connection.session.receive(frame);
       else if (!greeted.signal.aborted) {
-        greeted.abort();
+        greeted.abort(over);
         this.greetInTurn(connection, frame);
       } else if (socket.isPaused) connection.early.push(frame);
       // Nobody waits for what still comes after a refusal or the end, however long the other side goes on.
@@ -283,7 +286,7 @@ export class AgentHub {
     try {
       await touchHosts(this.deps.db, seen);
     } catch (error) {
-      // The next second writes the same times again; a database that stays away is reported by /readyz.
+      // The next time writes the same times again; a database that stays away is reported by /readyz.
       this.deps.log.error({ err: error }, "heartbeats could not be written");
       return;
     }
