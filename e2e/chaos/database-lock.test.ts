@@ -36,7 +36,7 @@ test("a database that is locked for 10 s fails no job, loses no event and refuse
   timeout: testTimeout,
 }, async () => {
   const before = await Promise.all(hosts.map((host) => host.startBackup()));
-  const other = new DatabaseSync(join(lab.dataFolder, "restic-manager.db"));
+  const other = new DatabaseSync(join(lab.dataFolder, "restic-manager.db"), { timeout: 5000 });
   other.exec("BEGIN IMMEDIATE");
   const lockedAt = performance.now();
   const waiting = hosts.map((host) => host.startBackup());
