@@ -21,7 +21,7 @@ describe("writeSourceFiles", () => {
 
   it.each([
     { pattern: "/srv/$cache", line: "/srv/$$cache" },
-    { pattern: "/srv/${HOME}/$$", line: "/srv/$${HOME}/$$$$" },
+    { pattern: "/srv/$HOME/$$", line: "/srv/$$HOME/$$$$" },
     { pattern: "#work", line: "[#]work" },
     { pattern: "a#b", line: "a#b" },
     { pattern: "!*.txt", line: "!*.txt" },

@@ -31,6 +31,11 @@ describe("a payload", () => {
     });
   });
 
+  it.each(["a", "a://b:", "//b:", "a://"])("full of %j is written in no time", (text) => {
+    const long = text.repeat(400_000 / text.length);
+    expect(withoutSecrets({ path: long })).toEqual({ path: long });
+  });
+
   it("never keeps a secret under its name, wherever it stands", () => {
     const names = fc.constantFrom(
       "password",

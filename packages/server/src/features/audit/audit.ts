@@ -111,7 +111,8 @@ function parseCursor(text: string): AuditCursor {
 
 const secretName =
   /pass(word|phrase)|secret|token|bearer|credential|authorization|cookie|csrf|private|api_?key/i;
-const passwordInUrl = /([a-z][a-z0-9+.-]*:\/\/[^\s/:@]*):[^\s/@]*@/gi;
+// No class holds a slash, so the search stays linear however long and odd a path is.
+const passwordInUrl = /(\/\/[^\s/:@]*):[^\s/@]*@/g;
 
 /**
  * A second line of defence, for callers must not hand in secrets: values under a telling name are cut out, and so

@@ -113,6 +113,14 @@ describe("the form", () => {
     expect(value(answer, "initial_paths")?.split(/\r?\n/)).toEqual(typed.initial_paths.split("\r\n"));
   });
 
+  it("answers in no time whatever was typed as a location", async () => {
+    for (const text of ["//:", "@//:", "//a:1"]) {
+      const typed = text.repeat(300_000 / text.length);
+      const answer = await send({ ...wanted, repo_url: typed });
+      expect(errorOf(answer, "repo_url")).toContain("at most");
+    }
+  });
+
   it("never sends a password back, and says that it must be typed again", async () => {
     const secrets = {
       repo_password: "Typed-Password-1",

@@ -131,8 +131,11 @@ function typedAgain(body: Form, refusal: Refusal) {
 }
 
 /** A URL is shown again without the password that it may carry; digits up to a slash are a port, not one. */
-const withoutPassword = (typedUrl: string): string =>
-  typedUrl.replace(/(\/\/[^/@:]*):(?!\d+(?:\/|$)).*@/s, "$1@");
+function withoutPassword(typedUrl: string): string {
+  // Cut behind the last @ first: the search would otherwise run to the end from everywhere that a URL may begin.
+  const end = typedUrl.lastIndexOf("@") + 1;
+  return typedUrl.slice(0, end).replace(/(\/\/[^/@:]*):(?!\d+\/).*@$/s, "$1@") + typedUrl.slice(end);
+}
 
 function showResult(deps: EnrolmentPageDeps, request: FastifyRequest, created: CreatedEnrolment): string {
   const { id, hostName, expiresAt, tags, initialPaths } = created;
