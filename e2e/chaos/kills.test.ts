@@ -90,3 +90,21 @@ describe("killed at random moments while jobs run", () => {
     });
   });
 });
+
+describe("a cancel that was accepted is kept, though right after it", () => {
+  test.each([
+    ["the server is killed", () => restartServer()],
+    ["the agent is killed", (host: ChaosHost) => restartAgent(host)],
+    ["both are", (host: ChaosHost) => Promise.all([restartServer(), restartAgent(host)])],
+  ])("%s", { timeout: testTimeout }, async (_what, blow) => {
+    const host = anyHost(() => 0);
+    await host.hold();
+    const jobId = await host.startBackup();
+    await host.untilHeld();
+    expect(await lab.api.post(`/api/jobs/${jobId}/cancel`)).toMatchObject({ outcome: "requested" });
+    await blow(host);
+    expect(await host.finished(jobId)).toMatchObject({ status: "cancelled" });
+    await host.release();
+    await expectTruth(lab, [host]);
+  });
+});
