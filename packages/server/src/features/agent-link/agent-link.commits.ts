@@ -75,7 +75,7 @@ export class GroupCommit {
         for (const answer of group.answers) answer();
         // The slower the disk, the more goes into one transaction.
         const pauseMs = Math.min(this.clock.now() - group.filledAt, maxPauseMs);
-        if (pauseMs > 0) await this.clock.sleep(pauseMs);
+        if (pauseMs > 1) await this.clock.sleep(pauseMs);
       } catch (error) {
         this.fail(group, error);
       }
