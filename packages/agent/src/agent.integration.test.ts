@@ -18,6 +18,7 @@ import {
   createLab,
   createRepository,
   fillSource,
+  getResticPath,
   LAB_PASSWORD,
   type Lab,
   until,
@@ -146,6 +147,45 @@ describe("a backup that does not cover everything", () => {
       restic_version: null,
       restic_problem: { code: "restic.missing" },
     });
+  });
+});
+
+describe("a restic whose report is lost, as on a full disk", () => {
+  /** Exits 0 and says nothing; `does` is what its backup does before. */
+  async function createSilentRestic(does: string): Promise<string> {
+    const path = join(lab.dir, "silent-restic");
+    const script = `#!/bin/sh\nif [ "$1" = backup ]; then ${does}; exit 0; fi\nexec ${getResticPath()} "$@"\n`;
+    await writeFile(path, script);
+    await chmod(path, 0o755);
+    return path;
+  }
+
+  async function backUpSilently(does: string): Promise<void> {
+    await copyRepository();
+    await fillSource(lab, 2);
+    lab.server.commands = [run(backupOf(lab.source))];
+    await startInProgram(lab, { ...lab.config, restic_path: await createSilentRestic(does) });
+    await untilFinished();
+    expectCompleteLog();
+  }
+
+  test("has made a backup when its snapshot is there", async () => {
+    await backUpSilently(`${getResticPath()} "$@" >/dev/null 2>&1`);
+    const [snapshot] = lab.server.all("snapshots.report")[0]?.snapshots ?? [];
+    expect(finished()[0]).toMatchObject({
+      ...{ status: "succeeded", exit_code: 0, error: null },
+      summary: { snapshot_id: snapshot?.id, files_new: 2, total_bytes: 2 * 1024 * 1024 },
+    });
+    expect(
+      loggedLines()
+        .map(({ text }) => text)
+        .join(),
+    ).toContain("found in the repository");
+  });
+
+  test("has made none when no snapshot is there, whatever its exit code says", async () => {
+    await backUpSilently("true");
+    expect(finished()[0]).toMatchObject({ status: "failed", error: { code: "restic.bad_output" } });
   });
 });
 
