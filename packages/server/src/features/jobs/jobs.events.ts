@@ -4,9 +4,8 @@ import { fromInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { AfterCommit } from "../agent-link/agent-link.ts";
-import { recordAudit } from "../audit/audit.ts";
 import type { Host } from "../hosts/hosts.ts";
-import { announce, isFinal, type Job, type JobsDeps, jobLogGrew, moveJob } from "./job.ts";
+import { announce, isFinal, type Job, type JobsDeps, jobLogGrew, moveJob, recordEnd } from "./job.ts";
 import { appendLog } from "./jobs.log.ts";
 import type { LiveProgress } from "./jobs.progress.ts";
 import * as store from "./jobs.store.ts";
@@ -83,12 +82,10 @@ async function onFinished(
     progress: deps.progress.find(job.id),
   });
   if (!moved) return undefined;
-  await recordAudit(tx, {
-    at: deps.clock.now(),
+  await recordEnd(tx, {
+    job: moved,
     actor: { kind: "agent", id: host.id, name: host.name },
-    action: "job.finish",
-    target: { kind: "job", id: job.id, name: job.kind },
-    payload: { status: event.status, code: event.error?.code ?? null },
+    at: deps.clock.now(),
   });
   return () => announce(deps.bus, moved);
 }
