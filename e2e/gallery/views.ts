@@ -108,6 +108,11 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
     }),
   "job-failed": (page) => renderJobPage(page, data.FAILED_JOB),
   "job-warning": (page) => renderJobPage(page, data.DONE_JOB),
+  "job-log-removed": (page) =>
+    renderJobPage(page, {
+      ...data.DONE_JOB,
+      log: { lineCount: 0, preview: [], removed: { at: NOW - 86_400_000, afterMs: 90 * 86_400_000 } },
+    }),
   jobs: (page) =>
     renderJobListPage(page, { jobs: data.JOBS, page: PAGES, filter: {}, kinds: ["backup", "init", "check"] }),
   "jobs-empty": (page) =>

@@ -11,6 +11,10 @@ export function startControls(signal: AbortSignal): void {
   document.addEventListener("click", (event) => onClick(event), { signal });
   document.addEventListener("submit", (event) => onSubmit(event), { signal });
   startKeys(signal);
+  // On a phone tabs and filters scroll sideways: where one is must be in sight.
+  for (const current of document.querySelectorAll(".tabs [aria-current], .chips [aria-current]")) {
+    current.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
 }
 
 function onClick(event: MouseEvent): void {

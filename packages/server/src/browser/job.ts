@@ -3,6 +3,7 @@
  * the server, so that its words are written in one place.
  */
 import { PROGRESS_CELLS, type Progress, progressCells } from "../platform/html/progress.ts";
+import { showConnection } from "./connection.ts";
 import { JobLog, note } from "./job-log.ts";
 import { startStream } from "./job-stream.ts";
 import { applyFragment, loadFragment } from "./live.ts";
@@ -15,8 +16,10 @@ function startJobPage(signal: AbortSignal): void {
   log.start(signal);
   let status = head.dataset.jobStatus ?? "";
   const refreshHead = async (): Promise<void> => {
-    const html = await loadFragment(head.dataset.jobSrc ?? "", signal);
-    if (html !== null) applyFragment(head, html);
+    const look = await loadFragment(head.dataset.jobSrc ?? "", signal);
+    if (look.outcome === "ok") applyFragment(head, look.html);
+    // That the server does not answer is said above the log, with the promise that no line will be missing.
+    showConnection(look.outcome === "unreachable" ? "ok" : look.outcome);
   };
   startStream(
     box.dataset.logSrc ?? "",
@@ -35,8 +38,11 @@ function startJobPage(signal: AbortSignal): void {
         log.end();
         if ("live" in box.dataset) void refreshHead();
       },
-      onConnection: (connected) =>
-        note(connected ? "" : "Connection lost. Trying again; no line will be missing."),
+      onConnection: (connected) => {
+        note(connected ? "" : "Connection lost. Trying again; no line will be missing.");
+        // A WebSocket does not say why it was refused; the head's answer does.
+        if (!connected) void refreshHead();
+      },
     },
     signal,
   );

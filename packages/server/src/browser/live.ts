@@ -2,10 +2,12 @@
  * Live parts: an element with `data-live-src` is made equal to that fragment every `data-live-ms` while the
  * page is visible. A search form with `data-live-filter` changes what its part shows, and the page's URL.
  */
+import { type Outcome, showConnection } from "./connection.ts";
 import { morphChildren } from "./morph.ts";
 
 const FILTER_DELAY_MS = 180;
-/** After failures the next look comes later, up to this. */
+/** After a failure one look comes soon, the others ever later, up to the slowest. */
+const FIRST_RETRY_MS = 3000;
 const SLOWEST_MS = 60_000;
 
 /** Starts every live part of the page; ends with the signal. */
@@ -17,11 +19,17 @@ export function startLive(signal: AbortSignal): void {
 function keepLive(part: HTMLElement, signal: AbortSignal): void {
   const intervalMs = Number(part.dataset.liveMs ?? 5000);
   let waitMs = intervalMs;
+  let failures = 0;
   let timer = 0;
   const look = async (): Promise<void> => {
     clearTimeout(timer);
-    if (!document.hidden)
-      waitMs = (await refreshPart(part, signal)) ? intervalMs : Math.min(SLOWEST_MS, waitMs * 2);
+    if (!document.hidden) {
+      const outcome = await refreshPart(part, signal);
+      failures = outcome === "unreachable" ? failures + 1 : 0;
+      waitMs = waitAfter(outcome, intervalMs, failures);
+      // One failed look is a page being left or a blink of the network: not worth a word.
+      if (failures !== 1) showConnection(outcome);
+    }
     if (signal.aborted || part.querySelector("[data-live-end]") !== null) return;
     timer = window.setTimeout(() => void look(), waitMs);
   };
@@ -30,28 +38,43 @@ function keepLive(part: HTMLElement, signal: AbortSignal): void {
   signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
 }
 
-/** Loads the part's fragment and applies it. False when there was no good answer; the page then stays as it is. */
-export async function refreshPart(part: HTMLElement, signal: AbortSignal): Promise<boolean> {
-  const source = part.dataset.liveSrc ?? "";
-  const html = await loadFragment(source, signal);
-  // The reader may have changed the filter meanwhile: an answer to the old question is dropped.
-  if (html === null || part.dataset.liveSrc !== source) return html !== null;
-  applyFragment(part, html);
-  return true;
+/** How long until the next look. Signed out or gone stays so until the reader acts, perhaps in another tab. */
+export function waitAfter(outcome: Outcome, intervalMs: number, failures: number): number {
+  if (outcome === "ok") return intervalMs;
+  if (outcome !== "unreachable") return SLOWEST_MS;
+  return Math.min(SLOWEST_MS, FIRST_RETRY_MS * 2 ** Math.max(0, failures - 1));
 }
 
-/** The fragment's text; null when the server did not give it (signed out, restarting, gone). */
-export async function loadFragment(source: string, signal: AbortSignal): Promise<string | null> {
+/** Loads the part's fragment and applies it. Without a good answer the part stays as it is. */
+export async function refreshPart(part: HTMLElement, signal: AbortSignal): Promise<Outcome> {
+  const source = part.dataset.liveSrc ?? "";
+  const look = await loadFragment(source, signal);
+  // The reader may have changed the filter meanwhile: an answer to the old question is dropped.
+  if (look.outcome === "ok" && part.dataset.liveSrc === source) applyFragment(part, look.html);
+  return look.outcome;
+}
+
+/** What the server gave for a fragment. */
+export type Look = { outcome: "ok"; html: string } | { outcome: Exclude<Outcome, "ok"> };
+
+/** The fragment's text, or why there is none. */
+export async function loadFragment(source: string, signal: AbortSignal): Promise<Look> {
   try {
+    // A redirect is the way to the sign-in page, which must not land inside of this one.
     const response = await fetch(source, {
       headers: { accept: "text/html" },
       credentials: "same-origin",
+      redirect: "manual",
       signal,
     });
-    return response.status === 200 && !response.redirected ? await response.text() : null;
+    if (response.type === "opaqueredirect" || response.status === 401) return { outcome: "signed_out" };
+    if (response.status === 404) return { outcome: "gone" };
+    return response.status === 200
+      ? { outcome: "ok", html: await response.text() }
+      : { outcome: "unreachable" };
   } catch {
-    // Offline or leaving the page: the next look tries again.
-    return null;
+    // Offline, restarting or leaving the page: the next look tries again.
+    return { outcome: "unreachable" };
   }
 }
 
@@ -68,7 +91,7 @@ function startFilters(signal: AbortSignal): void {
     const path = (part.dataset.liveSrc ?? "").split("?")[0] ?? "";
     part.dataset.liveSrc = `${path}${query}`;
     history.replaceState(null, "", `${location.pathname}${query}`);
-    void refreshPart(part, signal);
+    void refreshPart(part, signal).then(showConnection);
   };
   document.addEventListener(
     "input",

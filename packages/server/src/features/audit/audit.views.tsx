@@ -122,11 +122,11 @@ function Filters(props: AuditPageProps & { filtered: boolean }): JSX.Element {
         />
       </label>
       <label class="filter">
-        <span>From</span>
+        <span>From (UTC)</span>
         <input class="input" type="date" name="from" value={filter.from ?? ""} />
       </label>
       <label class="filter">
-        <span>To</span>
+        <span>To (UTC)</span>
         <input class="input" type="date" name="to" value={filter.to ?? ""} />
       </label>
       <div class="filter-actions">

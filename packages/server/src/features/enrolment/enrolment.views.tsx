@@ -222,7 +222,10 @@ function Result(props: AddHostResultProps): JSX.Element {
           <div class="panel-body stack">
             <CopyBlock id="install-command" text={props.installCommand} label="install command" />
             <p class="hint">
-              The token in it works once. The agent dials out to this server and needs no open port.
+              The token in it works once. The agent dials out to this server and needs no open port. There is
+              no package of the agent yet: in a built source tree on the host,{" "}
+              <code>restic-manager-agent</code> is <code>node packages/agent/dist/main.js</code>. Start it
+              with <code>run</code> afterwards.
             </p>
           </div>
         </Panel>
@@ -235,7 +238,9 @@ function Result(props: AddHostResultProps): JSX.Element {
             <div>
               <dt>Paths</dt>
               <dd class="mono break">
-                {props.initialPaths.length === 0 ? "none yet" : props.initialPaths.join("\n")}
+                {props.initialPaths.length === 0
+                  ? "the whole machine but temporary files"
+                  : props.initialPaths.join("\n")}
               </dd>
             </div>
             {props.tags.length === 0 ? null : (

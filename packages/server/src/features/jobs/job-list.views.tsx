@@ -53,7 +53,7 @@ function JobList(props: JobListProps): JSX.Element {
     <section class="panel" aria-label="Jobs" id="jobs">
       <header>
         <h2>
-          All hosts <span class="note">{formatNoun(props.page.total, "job")}</span>
+          {props.filter.host ?? "All hosts"} <span class="note">{formatNoun(props.page.total, "job")}</span>
         </h2>
         <JobFilters {...props} />
       </header>
@@ -95,7 +95,7 @@ function JobFilters(props: JobListProps): JSX.Element {
     <div class="tools">
       <nav class="chips" aria-label="Filter by status">
         {chip(null, "All")}
-        {chip("live", "Running")}
+        {chip("live", "Active")}
         {chip("failed", "Failed")}
         {chip("warning", "Warnings")}
         {chip("succeeded", "Succeeded")}

@@ -5,7 +5,8 @@
 import type { JSX } from "preact";
 import { formatClock, formatCount, formatNoun } from "../../platform/html/format.ts";
 import { Icon } from "../../platform/html/icons.tsx";
-import { Panel } from "../../platform/html/parts.tsx";
+import { Empty, Panel } from "../../platform/html/parts.tsx";
+import { Time } from "../../platform/html/values.tsx";
 
 /** One stored line, for the reader without scripts. */
 export interface LogPreviewLine {
@@ -13,6 +14,12 @@ export interface LogPreviewLine {
   at: number;
   level: "info" | "warning" | "error";
   text: string;
+}
+
+/** A log that is gone. */
+export interface RemovedLogProps {
+  at: number;
+  afterMs: number;
 }
 
 /** The log's frame. */
@@ -23,10 +30,15 @@ export interface LogPanelProps {
   lineCount: number;
   /** The last stored lines. */
   preview: readonly LogPreviewLine[];
+  /** When the log was removed for its age, and how long after the job's end; absent while it is kept. */
+  removed?: RemovedLogProps | null;
 }
+
+const DAY_MS = 24 * 60 * 60_000;
 
 /** Title, tools and the lines. */
 export function LogPanel(props: LogPanelProps): JSX.Element {
+  if (props.removed) return <RemovedLog {...props.removed} />;
   const api = `/api/jobs/${encodeURIComponent(props.jobId)}`;
   return (
     <Panel
@@ -50,6 +62,20 @@ export function LogPanel(props: LogPanelProps): JSX.Element {
       >
         <Preview {...props} />
       </div>
+    </Panel>
+  );
+}
+
+/** No tools and no stream: there is nothing to read or to take along. */
+function RemovedLog({ at, afterMs }: RemovedLogProps): JSX.Element {
+  const days = Math.floor(afterMs / DAY_MS);
+  return (
+    <Panel title="Log" id="log-panel">
+      <Empty title="The log of this job was removed">
+        Logs are kept for a time and then removed to save room: this one <Time at={at} />,{" "}
+        {formatNoun(days, "day")} after the job ended. What the job did is kept above. The setting{" "}
+        <code>RM_JOB_LOG_DAYS</code> says how long.
+      </Empty>
     </Panel>
   );
 }

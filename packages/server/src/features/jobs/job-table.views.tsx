@@ -68,14 +68,26 @@ function JobTableRow({ job, showsHost }: { job: JobRow; showsHost: boolean }): J
   return (
     <tr id={`job-${job.id}`} class="short">
       <td>
-        <a class="row-link" href={`/jobs/${encodeURIComponent(job.id)}`}>
+        <a
+          class="row-link"
+          href={`/jobs/${encodeURIComponent(job.id)}`}
+          title={job.subject === null ? undefined : `${job.kind} ${job.subject}`}
+        >
           {job.kind}
           {job.subject === null ? null : <span class="muted"> {job.subject}</span>}
         </a>
       </td>
-      {showsHost ? <td class="mono clip">{job.host?.name ?? <span class="faint">deleted</span>}</td> : null}
+      {showsHost ? (
+        <td class="mono clip" title={job.host?.name}>
+          {job.host?.name ?? <span class="faint">deleted</span>}
+        </td>
+      ) : null}
       <td>
         <State state={job.status} word={`${wordOf(job.status)}${share}`} />
+        {/* On a phone the columns of times are gone, but when it ran is half of what one looks for. */}
+        <small class="phone-only faint">
+          <Time at={job.startedAt ?? job.createdAt} />
+        </small>
       </td>
       <td class="muted mid-up">
         <Time at={job.startedAt ?? job.createdAt} />

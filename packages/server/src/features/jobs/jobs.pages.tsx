@@ -8,6 +8,7 @@ import { type App, pageRoute, requireIdentity } from "../../platform/http/route.
 import { findHost, listHosts } from "../hosts/hosts.ts";
 import { cancelJob, getJob, isFinal, type Job, type JobStatus } from "./job.ts";
 import { type JobListProps, renderJobListFragment, renderJobListPage } from "./job-list.views.tsx";
+import type { RemovedLogProps } from "./job-log.views.tsx";
 import { rowOf, toViewProgress, viewActor } from "./job-rows.ts";
 import { explainError } from "./jobs.explain.ts";
 import { describeWait, findWait } from "./jobs.lanes.ts";
@@ -47,7 +48,7 @@ async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
     },
     failure: job.error && explainError(job.error, job.exitCode),
     repeatable: isFinal(job.status),
-    log: await logPreview(deps, job.id),
+    log: { ...(await logPreview(deps, job.id)), removed: logRemoval(job) },
   };
 }
 
@@ -56,9 +57,16 @@ async function waitsFor(deps: RunDeps, job: Job): Promise<string | null> {
   return wait && describeWait(deps.db, wait);
 }
 
-async function logPreview(deps: RunDeps, jobId: string): Promise<JobPageProps["log"]> {
+function logRemoval({ logPrunedAt, finishedAt }: Job): RemovedLogProps | null {
+  if (logPrunedAt === null) return null;
+  return { at: logPrunedAt, afterMs: logPrunedAt - (finishedAt ?? logPrunedAt) };
+}
+
+type Preview = Omit<JobPageProps["log"], "removed">;
+
+async function logPreview(deps: RunDeps, jobId: string): Promise<Preview> {
   const lineCount = await countLogLines(deps.db, jobId);
-  const preview: JobPageProps["log"]["preview"][number][] = [];
+  const preview: Preview["preview"][number][] = [];
   let next = Math.max(1, lineCount - previewLines + 1);
   while (next <= lineCount) {
     const lines = await readLog(deps.db, jobId, next);

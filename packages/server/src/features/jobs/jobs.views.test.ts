@@ -126,6 +126,16 @@ describe("a job that ended", () => {
   });
 });
 
+describe("a log that was removed for its age", () => {
+  it("is no empty log: the page says when it went and offers nothing to read", () => {
+    const day = 86_400_000;
+    const removed = { at: PAGE_NOW - 2 * day, afterMs: 90 * day + 5 };
+    const root = render({ status: "succeeded", log: { lineCount: 0, preview: [], removed } });
+    expect(textOf(find(root, "#log-panel"))).toContain("this one 2d ago, 90 days after the job ended");
+    expect(root.querySelector("#log, a[download]")).toBeNull();
+  });
+});
+
 describe("the list of jobs", () => {
   const list = (overrides: Partial<JobListProps> = {}) =>
     parseHtml(

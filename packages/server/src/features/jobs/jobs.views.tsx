@@ -13,7 +13,7 @@ import { PROGRESS_CELLS, type Progress, progressCells } from "../../platform/htm
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import { isLive, type JobStatus, Pill, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
 import { Elapsed, Time } from "../../platform/html/values.tsx";
-import { LogPanel, type LogPreviewLine } from "./job-log.views.tsx";
+import { LogPanel, type LogPanelProps } from "./job-log.views.tsx";
 
 /** The kinds of jobs. */
 export type JobKind =
@@ -70,7 +70,7 @@ export interface JobPageProps {
   /** Whether this kind can be run again from here. */
   repeatable: boolean;
   /** How many log lines are stored, and the last of them for a reader without scripts. */
-  log: { lineCount: number; preview: readonly LogPreviewLine[] };
+  log: Pick<LogPanelProps, "lineCount" | "preview" | "removed">;
   notice?: { tone: Tone; text: string } | undefined;
 }
 

@@ -1,6 +1,7 @@
 /** The fleet in a row of figures, at the head of the dashboard. */
 import type { ComponentChildren, JSX } from "preact";
 import { formatCount, formatNoun, splitBytes } from "../../platform/html/format.ts";
+import { urlWith } from "../../platform/html/parts.tsx";
 import { type JobStatus, type Tone, wordOf } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
 
@@ -45,13 +46,25 @@ export function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
         id="tile-online"
         label="Hosts online"
         value={<Figure value={formatCount(figures.online)} unit={`/ ${formatCount(figures.total)}`} />}
-        note={away === 0 ? "all connected" : `${formatCount(away)} not connected`}
+        note={
+          away === 0 ? (
+            "all connected"
+          ) : (
+            <a href={urlWith("/", { state: "offline" })}>{formatCount(away)} not connected</a>
+          )
+        }
       />
       <Tile
         id="tile-attention"
         label="Need attention"
         value={formatCount(figures.attention)}
-        note={figures.attentionSummary === "" ? "nothing to do" : figures.attentionSummary}
+        note={
+          figures.attentionSummary === "" ? (
+            "nothing to do"
+          ) : (
+            <a href={urlWith("/", { state: "attention" })}>{figures.attentionSummary}</a>
+          )
+        }
         {...(figures.attention > 0 ? { tone: "fail" as const } : {})}
       />
       <Tile

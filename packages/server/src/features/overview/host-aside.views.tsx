@@ -7,6 +7,7 @@ import { useMayOperate } from "../../platform/html/scope.ts";
 import { toneOf, wordOf } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
 import type { HostPageProps } from "./host.views.tsx";
+import { RunButton, whyNotRun } from "./run-button.views.tsx";
 
 type AsideProps = Pick<HostPageProps, "host" | "activeJob" | "sourceGroups">;
 
@@ -30,16 +31,7 @@ export function HostAside(props: AsideProps): JSX.Element {
               )
             }
           />
-          <Pair
-            term="restic"
-            value={
-              host.resticVersion === null ? (
-                <span class="word fail">not found</span>
-              ) : (
-                <span class="mono">{host.resticVersion}</span>
-              )
-            }
-          />
+          <Pair term="restic" value={<ResticVersion host={host} />} />
           <Pair term="Clock" value={clockWords(host.clockSkewMs)} />
           <Pair term="Added" value={<Time at={host.createdAt} />} />
           <Pair term="Id" value={<span class="mono break">{host.id}</span>} />
@@ -49,10 +41,16 @@ export function HostAside(props: AsideProps): JSX.Element {
   );
 }
 
+/** Nothing is known before the agent's first word; after it, no version means no restic. */
+function ResticVersion({ host }: Pick<AsideProps, "host">): JSX.Element {
+  if (host.resticVersion !== null) return <span class="mono">{host.resticVersion}</span>;
+  return host.agentVersion === null ? <None label="unknown" /> : <span class="word fail">not found</span>;
+}
+
 /** A second is what a network and two clocks differ anyway. */
 function clockWords(skewMs: number | null): ComponentChildren {
   if (skewMs === null) return <None label="unknown" />;
-  if (Math.abs(skewMs) < 1000) return "right";
+  if (Math.abs(skewMs) < 1000) return "correct";
   return `${formatDuration(Math.abs(skewMs))} ${skewMs > 0 ? "ahead" : "behind"}`;
 }
 
@@ -79,7 +77,7 @@ function ActiveJob({ job }: { job: NonNullable<AsideProps["activeJob"]> }): JSX.
         </span>
         {job.status === "running" ? <ProgressBar share={job.share} label={`${job.kind} progress`} /> : null}
         <small class="faint">
-          {job.status === "queued" ? "waiting since " : "started "}
+          {job.status === "queued" ? "queued " : "started "}
           <Time at={job.at} />
         </small>
       </a>
@@ -88,6 +86,7 @@ function ActiveJob({ job }: { job: NonNullable<AsideProps["activeJob"]> }): JSX.
 }
 
 function RunGroups(props: AsideProps): JSX.Element {
+  const reason = whyNotRun(props.host);
   return (
     <Panel title="Run now" id="host-run">
       <ul class="run-list">
@@ -99,18 +98,14 @@ function RunGroups(props: AsideProps): JSX.Element {
             <PostForm
               action={`/hosts/${encodeURIComponent(props.host.id)}/sources/${encodeURIComponent(group.id)}/run`}
             >
-              <button
-                type="submit"
-                class="btn small"
-                aria-label={`Run ${group.name}`}
-                disabled={props.host.lastSeenAt === null}
-              >
+              <RunButton host={props.host} class="btn small" label={`Run ${group.name}`}>
                 Run
-              </button>
+              </RunButton>
             </PostForm>
           </li>
         ))}
       </ul>
+      {reason === undefined ? null : <p class="hint run-hint">{reason}</p>}
     </Panel>
   );
 }

@@ -7,6 +7,7 @@ import { Field, FormMessage, type FormState, PostForm } from "../../platform/htm
 import { Panel } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
 import { None, Time } from "../../platform/html/values.tsx";
+import { type Reachable, RunButton } from "./run-button.views.tsx";
 
 /** The repository as it may be shown. */
 export interface RepositoryTabProps {
@@ -26,7 +27,7 @@ export interface DangerZoneProps {
 }
 
 /** Connection and its form; posts to /hosts/{id}/repository. An empty password keeps the stored one. */
-export function RepositoryTab(props: RepositoryTabProps & { hostId: string }): JSX.Element {
+export function RepositoryTab(props: RepositoryTabProps & { host: Reachable & { id: string } }): JSX.Element {
   const mayOperate = useMayOperate();
   return (
     <>
@@ -54,8 +55,27 @@ export function RepositoryTab(props: RepositoryTabProps & { hostId: string }): J
           </div>
         </dl>
       </Panel>
-      {mayOperate ? <RepositoryForm {...props} /> : null}
+      {mayOperate ? <CheckPanel host={props.host} /> : null}
+      {mayOperate ? <RepositoryForm {...props} hostId={props.host.id} /> : null}
     </>
+  );
+}
+
+function CheckPanel({ host }: { host: Reachable & { id: string } }): JSX.Element {
+  return (
+    <Panel title="Check">
+      <div class="panel-body offer">
+        <p class="muted">
+          Reads the repository’s structure, not the files in it, and reports what is damaged. It needs the
+          repository alone: other jobs on it wait until it is done.
+        </p>
+        <PostForm action={`/hosts/${encodeURIComponent(host.id)}/check`}>
+          <RunButton host={host} class="btn" label="Check the repository">
+            Check
+          </RunButton>
+        </PostForm>
+      </div>
+    </Panel>
   );
 }
 

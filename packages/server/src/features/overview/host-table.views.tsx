@@ -8,6 +8,7 @@ import { urlWith } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
 import { Dot, type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
 import { Bytes, None, Time } from "../../platform/html/values.tsx";
+import { RunButton } from "./run-button.views.tsx";
 
 /** How a host stands, worst thing first; decides dot, accent and filter. */
 export type HostCondition = "ok" | "warning" | "failed" | "running" | "offline" | "waiting" | "new";
@@ -58,7 +59,12 @@ export function HostTable(props: { hosts: readonly HostRow[]; filter: HostFilter
             Tags
           </th>
           <SortHeader filter={props.filter} column="backup" label="Last backup" class="col-backup" />
-          <SortHeader filter={props.filter} column="size" label="Protected" class="num col-size mid-up" />
+          <SortHeader
+            filter={props.filter}
+            column="size"
+            label="Data protected"
+            class="num col-size mid-up"
+          />
           <SortHeader
             filter={props.filter}
             column="snapshots"
@@ -174,25 +180,44 @@ function BackupCell({ host }: { host: HostRow }): JSX.Element {
           {share}
         </span>
         <small>
-          {activeJob.status === "queued" ? "since " : "started "}
+          {activeJob.status === "queued" ? "" : "started "}
           <Time at={activeJob.at} />
+          {lastBackup === null || isGood(lastBackup.status) ? null : (
+            <span class={`word ${toneOf(lastBackup.status)}`}> · last {wordOf(lastBackup.status)}</span>
+          )}
         </small>
       </span>
     );
   }
-  const away = host.online ? "" : host.lastSeenAt === null ? "never connected" : "offline";
-  if (lastBackup === null) {
-    return (
-      <span class={away === "offline" ? "word fail" : "muted"}>{away === "" ? "no backup yet" : away}</span>
-    );
-  }
+  if (!host.online) return <AwayCell host={host} />;
+  if (lastBackup === null) return <span class="muted">no backup yet</span>;
   return (
     <span class="two">
-      <span class={`word ${toneOf(lastBackup.status)}`}>
-        {away === "" ? wordOf(lastBackup.status) : `${away} · last ${wordOf(lastBackup.status)}`}
-      </span>
+      <span class={`word ${toneOf(lastBackup.status)}`}>{wordOf(lastBackup.status)}</span>
       <small>
         <Time at={lastBackup.finishedAt} />
+      </small>
+    </span>
+  );
+}
+
+const isGood = (status: JobStatus): boolean => status === "succeeded";
+
+/** Away comes first: it is what can be mended. How the last backup went stands below. */
+function AwayCell({ host }: { host: HostRow }): JSX.Element {
+  const { lastBackup } = host;
+  if (host.lastSeenAt === null) return <span class="muted">never connected</span>;
+  return (
+    <span class="two">
+      <span class="word fail">offline</span>
+      <small>
+        {lastBackup === null ? (
+          "no backup yet"
+        ) : (
+          <span class={isGood(lastBackup.status) ? undefined : `word ${toneOf(lastBackup.status)}`}>
+            {wordOf(lastBackup.status)} <Time at={lastBackup.finishedAt} />
+          </span>
+        )}
       </small>
     </span>
   );
@@ -207,15 +232,14 @@ function RowAction({ host }: { host: HostRow }): JSX.Element {
     );
   }
   return (
-    <button
-      type="submit"
+    <RunButton
+      host={host}
       class="btn small above"
       form="run"
       formaction={`/hosts/${encodeURIComponent(host.id)}/run`}
-      aria-label={`Run now: ${host.name}`}
-      disabled={host.lastSeenAt === null}
+      label={`Run now: ${host.name}`}
     >
       Run now
-    </button>
+    </RunButton>
   );
 }

@@ -7,6 +7,7 @@ import { useMayOperate } from "../../platform/html/scope.ts";
 import { type JobStatus, State } from "../../platform/html/state.tsx";
 import { Bytes, None, Time } from "../../platform/html/values.tsx";
 import { type JobRow, JobTable } from "../jobs/jobs.ts";
+import { type Reachable, RunButton, whyNotRun } from "./run-button.views.tsx";
 
 /** One snapshot. */
 export interface SnapshotRow {
@@ -47,13 +48,14 @@ export interface SourcesTabProps {
 }
 
 /** Snapshots as rows. */
-export function SnapshotsTab(props: SnapshotsTabProps & { hostId: string }): JSX.Element {
-  const url = `/hosts/${encodeURIComponent(props.hostId)}`;
+export function SnapshotsTab(props: SnapshotsTabProps & { host: Reachable & { id: string } }): JSX.Element {
+  const url = `/hosts/${encodeURIComponent(props.host.id)}`;
+  const reason = whyNotRun(props.host);
   return (
     <Panel title="Snapshots" note={formatCount(props.page.total)}>
       {props.snapshots.length === 0 ? (
         <Empty title="No snapshot yet">
-          The first backup makes one. Run it now, at the top of this page.
+          The first backup makes one. {reason ?? "Run it now, at the top of this page."}
         </Empty>
       ) : (
         <SnapshotTable snapshots={props.snapshots} />
@@ -154,7 +156,7 @@ export function JobsTab(props: JobsTabProps & { hostId: string }): JSX.Element {
 }
 
 /** Source groups with what they cover. */
-export function SourcesTab(props: SourcesTabProps & { hostId: string }): JSX.Element {
+export function SourcesTab(props: SourcesTabProps & { host: Reachable & { id: string } }): JSX.Element {
   return (
     <Panel title="Source groups" note="what is backed up">
       {props.groups.length === 0 ? (
@@ -162,7 +164,7 @@ export function SourcesTab(props: SourcesTabProps & { hostId: string }): JSX.Ele
       ) : (
         <ul class="groups" id="source-rows">
           {props.groups.map((group) => (
-            <SourceGroup key={group.id} hostId={props.hostId} group={group} />
+            <SourceGroup key={group.id} host={props.host} group={group} />
           ))}
         </ul>
       )}
@@ -170,7 +172,8 @@ export function SourcesTab(props: SourcesTabProps & { hostId: string }): JSX.Ele
   );
 }
 
-function SourceGroup({ hostId, group }: { hostId: string; group: SourceRow }): JSX.Element {
+function SourceGroup(props: { host: Reachable & { id: string }; group: SourceRow }): JSX.Element {
+  const { host, group } = props;
   const mayOperate = useMayOperate();
   return (
     <li class="group" id={`source-${group.id}`}>
@@ -202,10 +205,12 @@ function SourceGroup({ hostId, group }: { hostId: string; group: SourceRow }): J
         )}
       </p>
       {mayOperate ? (
-        <PostForm action={`/hosts/${encodeURIComponent(hostId)}/sources/${encodeURIComponent(group.id)}/run`}>
-          <button type="submit" class="btn small" aria-label={`Run now: ${group.name}`}>
+        <PostForm
+          action={`/hosts/${encodeURIComponent(host.id)}/sources/${encodeURIComponent(group.id)}/run`}
+        >
+          <RunButton host={host} class="btn small" label={`Run now: ${group.name}`}>
             Run now
-          </button>
+          </RunButton>
         </PostForm>
       ) : null}
     </li>

@@ -92,6 +92,22 @@ describe("a host's page", () => {
     expect(find(root, 'form[action="/hosts/H1/run"] button').text).toContain("Run now");
   });
 
+  it("starts nothing on a host that is away, and says why", () => {
+    const away = { ...props(snapshots).host, online: false };
+    for (const tab of [snapshots, repository()]) {
+      const root = render(tab, "admin", { host: away });
+      const buttons = root.querySelectorAll('form[action^="/hosts/H1/"] button').filter((button) => {
+        const action = button.closest("form")?.getAttribute("action") ?? "";
+        return /\/(run|check)$/.test(action);
+      });
+      expect(buttons.length).toBeGreaterThan(1);
+      for (const button of buttons) {
+        expect(button.hasAttribute("disabled")).toBe(true);
+        expect(button.getAttribute("title")).toBe("Offline: start its agent first.");
+      }
+    }
+  });
+
   it("shows the running job instead of running another", () => {
     const activeJob = {
       id: "J1",
@@ -130,6 +146,13 @@ describe("the repository tab", () => {
     expect(find(root, "#field-repo_url").getAttribute("value")).toBe("nonsense");
     expect(textOf(find(root, "#field-repo_url-error"))).toBe("No scheme.");
     expect(root.toString()).not.toContain("hunter2");
+  });
+
+  it("offers a check and says what it needs", () => {
+    const root = render(repository());
+    expect(textOf(find(root, 'form[action="/hosts/H1/check"] button'))).toBe("Check");
+    expect(textOf(root)).toContain("It needs the repository alone");
+    expect(render(repository(), "viewer").querySelector('form[action="/hosts/H1/check"]')).toBeNull();
   });
 
   it("has no form for a viewer", () => {

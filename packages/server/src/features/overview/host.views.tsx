@@ -27,6 +27,7 @@ import {
   SourcesTab,
   type SourcesTabProps,
 } from "./host-tabs.views.tsx";
+import { RunButton } from "./run-button.views.tsx";
 
 /** Who the host is. */
 export interface HostHeader {
@@ -153,7 +154,7 @@ function HostContent(props: HostPageProps): JSX.Element {
       </nav>
       <div class="with-aside">
         <div class="aside-main">
-          <TabContent hostId={props.host.id} hostName={props.host.name} tab={props.tab} />
+          <TabContent host={props.host} tab={props.tab} />
         </div>
         <HostAside {...props} />
       </div>
@@ -161,26 +162,18 @@ function HostContent(props: HostPageProps): JSX.Element {
   );
 }
 
-function TabContent({
-  hostId,
-  hostName,
-  tab,
-}: {
-  hostId: string;
-  hostName: string;
-  tab: HostTab;
-}): JSX.Element {
+function TabContent({ host, tab }: { host: HostHeader; tab: HostTab }): JSX.Element {
   switch (tab.name) {
     case "snapshots":
-      return <SnapshotsTab hostId={hostId} {...tab} />;
+      return <SnapshotsTab host={host} {...tab} />;
     case "jobs":
-      return <JobsTab hostId={hostId} {...tab} />;
+      return <JobsTab hostId={host.id} {...tab} />;
     case "sources":
-      return <SourcesTab hostId={hostId} {...tab} />;
+      return <SourcesTab host={host} {...tab} />;
     case "repository":
-      return <RepositoryTab hostId={hostId} {...tab} />;
+      return <RepositoryTab host={host} {...tab} />;
     case "settings":
-      return <DangerZone hostId={hostId} hostName={hostName} {...tab} />;
+      return <DangerZone hostId={host.id} hostName={host.name} {...tab} />;
   }
 }
 
@@ -208,31 +201,25 @@ function HostHead({ host, activeJob }: HostPageProps): JSX.Element {
           <Tags tags={host.tags} />
         </p>
       </div>
-      {mayOperate ? (
-        <HeadAction hostId={host.id} activeJob={activeJob} connected={host.lastSeenAt !== null} />
-      ) : null}
+      {mayOperate ? <HeadAction host={host} activeJob={activeJob} /> : null}
     </div>
   );
 }
 
-function HeadAction(props: {
-  hostId: string;
-  activeJob: HostPageProps["activeJob"];
-  connected: boolean;
-}): JSX.Element {
-  if (props.activeJob !== null) {
+function HeadAction({ host, activeJob }: Pick<HostPageProps, "host" | "activeJob">): JSX.Element {
+  if (activeJob !== null) {
     return (
-      <a class="btn" href={`/jobs/${encodeURIComponent(props.activeJob.id)}`}>
+      <a class="btn" href={`/jobs/${encodeURIComponent(activeJob.id)}`}>
         Open job
       </a>
     );
   }
   return (
-    <PostForm action={`/hosts/${encodeURIComponent(props.hostId)}/run`}>
-      <button type="submit" class="btn primary" disabled={!props.connected}>
+    <PostForm action={`/hosts/${encodeURIComponent(host.id)}/run`}>
+      <RunButton host={host} class="btn primary">
         <Icon name="play" />
         Run now
-      </button>
+      </RunButton>
     </PostForm>
   );
 }

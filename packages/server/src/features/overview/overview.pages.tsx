@@ -79,13 +79,17 @@ export function registerOverviewPages(app: App, deps: OverviewPageDeps): void {
 }
 
 function registerRunForms(app: App, deps: OverviewPageDeps): void {
-  const run = async (call: Call<{ params: typeof hostParams }>, request: RunRequest) => {
+  const run = async (
+    call: Call<{ params: typeof hostParams }>,
+    request: RunRequest,
+    tab: HostPageQuery["tab"] = "snapshots",
+  ) => {
     const { hostId } = call.params;
     const outcome = await asOutcome(
       runNow(deps, { hostId, request, actor: actorOf(requireIdentity(call.identity)) }),
     );
     if (outcome instanceof AppError) {
-      return answerRefused(deps, call, { tab: "snapshots", page: 1 }, outcome, () => ({
+      return answerRefused(deps, call, { tab, page: 1 }, outcome, () => ({
         notice: { tone: "fail", text: outcome.message },
       }));
     }
@@ -99,6 +103,13 @@ function registerRunForms(app: App, deps: OverviewPageDeps): void {
     policy: "operator",
     schema: { params: hostParams },
     answer: (call) => run(call, { kind: "backup" }),
+  });
+  pageRoute(app, {
+    method: "POST",
+    url: "/hosts/:hostId/check",
+    policy: "operator",
+    schema: { params: hostParams },
+    answer: (call) => run(call, { kind: "check" }, "repository"),
   });
   pageRoute(app, {
     method: "POST",
@@ -137,8 +148,11 @@ function registerCredentialsForm(app: App, deps: OverviewPageDeps): void {
       if (!(outcome instanceof AppError))
         return reply.redirect(`/hosts/${params.hostId}?tab=repository`, 303);
       const values = { repo_url: typed.repo_url, repo_username: typed.repo_username };
+      const errors = fieldProblems(outcome);
+      // A sentence that stands beside its field is not said twice.
+      const message = Object.keys(errors).length > 0 ? "Nothing was saved. See below." : outcome.message;
       return answerRefused(deps, call, { tab: "repository", page: 1 }, outcome, (props) => ({
-        tab: { ...props.tab, form: { values, errors: fieldProblems(outcome), message: outcome.message } },
+        tab: { ...props.tab, form: { values, errors, message } },
       }));
     },
   });

@@ -106,7 +106,7 @@ describe.each(engines)("the overview on %s", (engine) => {
     (await getOverview(deps, await getHost(db, hostId))).condition;
 
   it.each<{ name: string; jobs: JobStatus[]; condition: string }>([
-    { name: "nothing yet", jobs: [], condition: "ok" },
+    { name: "nothing yet", jobs: [], condition: "new" },
     { name: "a good backup", jobs: ["succeeded"], condition: "ok" },
     { name: "a failed backup", jobs: ["failed"], condition: "failed" },
     { name: "a lost backup", jobs: ["lost"], condition: "failed" },
@@ -139,10 +139,12 @@ describe.each(engines)("the overview on %s", (engine) => {
     expect(await conditionOf(id)).toBe("failed");
   });
 
-  it("a host is new until it connects, and offline from 90 s after its last word", async () => {
+  it("a host is new until its first backup, and offline from 90 s after its last word", async () => {
     const id = await addHost("h");
     expect(await conditionOf(id)).toBe("new");
     await connect(id);
+    expect(await conditionOf(id)).toBe("new");
+    await addJob(id, "succeeded");
     await touchHosts(db, new Map([[id, clock.now()]]));
     await clock.advance(89_999);
     expect(await conditionOf(id)).toBe("ok");

@@ -41,6 +41,8 @@ function conditionOf(host: Host, now: number, backups: Job[], active: Job[]): Ho
   if (backups.some((job) => failedStatuses.includes(job.status)) || broken) return "failed";
   if (!online) return "offline";
   if (active.length > 0) return "waiting";
+  // Connected and never backed up is not healthy.
+  if (backups.length === 0) return "new";
   return backups.some((job) => job.status === "warning") ? "warning" : "ok";
 }
 
@@ -163,7 +165,7 @@ export function sumFleet(all: HostOverview[]): FleetFigures {
   const reasons: [HostCondition, string][] = [
     ["failed", "failed"],
     ["offline", "offline"],
-    ["warning", "with warnings"],
+    ["warning", "warnings"],
   ];
   const newest = Math.max(0, ...all.map((overview) => overview.totals.newestAt));
   return {

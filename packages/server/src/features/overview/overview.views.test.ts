@@ -101,6 +101,23 @@ describe("the dashboard", () => {
     expect(findControl(render({ hosts: [fresh] }), "Run now: web-01").hasAttribute("disabled")).toBe(true);
   });
 
+  it("does not offer to run what is offline, and says why", () => {
+    const root = render({ hosts: [host({ condition: "offline", online: false })] });
+    const button = findControl(root, "Run now: web-01");
+    expect(button.hasAttribute("disabled")).toBe(true);
+    expect(button.getAttribute("title")).toBe("Offline: start its agent first.");
+    expect(textOf(find(root, "#host-H1"))).toContain("offlinesucceeded 12m ago");
+  });
+
+  it("says of a waiting job that the one before it failed", () => {
+    const queued = host({
+      condition: "failed",
+      lastBackup: { status: "failed", finishedAt: PAGE_NOW - 3_600_000 },
+      activeJob: { id: "J1", status: "queued", share: null, at: PAGE_NOW - 240_000 },
+    });
+    expect(textOf(find(render({ hosts: [queued] }), "#host-H1"))).toContain("queued4m ago · last failed");
+  });
+
   it("marks rows that need attention", () => {
     expect(find(render({ hosts: [host({ condition: "failed" })] }), "#host-H1").getAttribute("class")).toBe(
       "fail",
@@ -130,7 +147,7 @@ describe("search, filters and order", () => {
   it("are in the links, each keeping the others", () => {
     const root = render({ filter });
     expect(find(root, '.chip[aria-current="true"]').text).toContain("Attention");
-    const size = root.querySelectorAll("a.sort").find((link) => textOf(link) === "Protected");
+    const size = root.querySelectorAll("a.sort").find((link) => textOf(link) === "Data protected");
     expect(size?.getAttribute("href")).toBe(
       "/?search=we%26b&tag=db&state=attention&sort=size&direction=desc",
     );

@@ -113,7 +113,7 @@ function DashboardLive(props: DashboardProps): JSX.Element {
         </header>
         {props.hosts.length === 0 ? (
           <Empty
-            title="No host matches"
+            title={props.filter.search ? `No host matches “${props.filter.search}”` : "No host matches"}
             action={
               <a class="btn" href="/">
                 Show all {formatCount(props.figures.total)}

@@ -24,7 +24,7 @@ const TITLES: Readonly<Record<number, { title: string; advice: string }>> = {
   },
   404: {
     title: "There is nothing at this address",
-    advice: "It may have been deleted, or the link is mistyped.",
+    advice: "Check the address, or find the page from the dashboard.",
   },
   409: {
     title: "This does not fit the present state",
@@ -38,6 +38,21 @@ const TITLES: Readonly<Record<number, { title: string; advice: string }>> = {
   },
 };
 
+/** Refusals that their status alone would explain wrongly. */
+const BY_CODE: Readonly<Record<string, { title: string; advice: string }>> = {
+  "request.form_expired": {
+    title: "This form was too old to be sent",
+    advice: "Nothing was changed. You signed in anew since the page was opened: go back and load it again.",
+  },
+  "request.cross_site": {
+    title: "This request was refused",
+    advice:
+      "Nothing was changed. Open the page here and send it again; behind a proxy, RM_BASE_URL must be the address you see in the browser.",
+  },
+};
+
+const wordsOf = ({ status, code }: ErrorPageProps) => BY_CODE[code] ?? TITLES[status] ?? INTERNAL;
+
 const INTERNAL = {
   title: "Something broke on our side",
   advice: "Nothing you did. Try again; when it stays, search the server's log for the request id below.",
@@ -45,13 +60,13 @@ const INTERNAL = {
 
 /** The document for a failed request. */
 export function renderErrorPage(page: PageContext, props: ErrorPageProps): string {
-  const { title } = TITLES[props.status] ?? INTERNAL;
+  const { title } = wordsOf(props);
   return renderPage(page, { title, content: <ErrorCard {...props} /> });
 }
 
 function ErrorCard(props: ErrorPageProps): JSX.Element {
   const page = usePage();
-  const { title, advice } = TITLES[props.status] ?? INTERNAL;
+  const { title, advice } = wordsOf(props);
   return (
     <div class="error-page">
       <p class="error-status mono">{props.status}</p>

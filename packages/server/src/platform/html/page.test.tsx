@@ -63,6 +63,13 @@ describe("an error page", () => {
     expect(root.querySelectorAll("main dd").map(textOf)).toEqual(["hosts.not_found", "req-1"]);
   });
 
+  it("explains a refused form by what happened, not by the reader's role", () => {
+    const props = { status: 403, code: "request.form_expired", message: "Old.", requestId: "req-1" };
+    const root = parseHtml(renderErrorPage(viewPage(), props));
+    expect(textOf(find(root, "h1"))).toBe("This form was too old to be sent");
+    expect(textOf(root)).not.toContain("administrator");
+  });
+
   it("sends a reader who is not signed in to the sign-in page", () => {
     const root = parseHtml(
       renderErrorPage(viewPage({ user: undefined }), { status: 500, code: "internal", requestId: "r" }),

@@ -47,6 +47,7 @@ export function Shell(props: {
         {props.crumbs && props.crumbs.length > 0 ? <Crumbs crumbs={props.crumbs} /> : null}
         {props.children}
       </main>
+      <ConnectionBar />
       <Shortcuts />
     </div>
   );
@@ -72,8 +73,7 @@ function Rail(props: { nav: Section | undefined; counts: Partial<Record<Section,
       <div class="rail-foot">
         <a class="who" href="/settings/account">
           <Icon name="user" />
-          <span class="who-name">{page.user?.name}</span>
-          <span class="faint">{page.user?.role}</span>
+          <span class="who-name">{page.user?.name}</span> <span class="faint">{page.user?.role}</span>
         </a>
         <div class="rail-line">
           <ThemeSwitch />
@@ -127,6 +127,30 @@ function Crumbs({ crumbs }: { crumbs: readonly Crumb[] }): JSX.Element {
         ))}
       </ol>
     </nav>
+  );
+}
+
+/** What browser/connection.ts says when live parts stand still. All hidden until then. */
+function ConnectionBar(): JSX.Element {
+  const page = usePage();
+  return (
+    <div id="connection" class="connection" role="status" hidden>
+      <p data-connection="signed_out" hidden>
+        You are signed out, so this page stands still.{" "}
+        <a class="btn small primary" href={`/login?next=${encodeURIComponent(page.path)}`}>
+          Sign in
+        </a>
+      </p>
+      <p data-connection="gone" hidden>
+        What this page shows was deleted meanwhile.{" "}
+        <a class="btn small" href="/">
+          Go to the dashboard
+        </a>
+      </p>
+      <p data-connection="unreachable" hidden>
+        The server does not answer: this page is not up to date. Trying again by itself.
+      </p>
+    </div>
   );
 }
 

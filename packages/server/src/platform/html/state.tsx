@@ -16,7 +16,7 @@ const STATES = {
   failed: { tone: "fail", word: "failed" },
   cancelled: { tone: "idle", word: "cancelled" },
   lost: { tone: "fail", word: "lost" },
-  expired: { tone: "warn", word: "expired" },
+  expired: { tone: "fail", word: "expired" },
   ok: { tone: "ok", word: "healthy" },
   offline: { tone: "fail", word: "offline" },
   waiting: { tone: "idle", word: "waiting for the agent" },
