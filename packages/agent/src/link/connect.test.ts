@@ -53,6 +53,12 @@ describe("a pinned certificate", () => {
 });
 
 describe("a connection that does not come about", () => {
+  test("because a certificate is pinned and the address has none sends no bearer", async () => {
+    await server.start();
+    expect(await connect(pin)).toMatchObject({ kind: "failed", reason: expect.stringContaining("https") });
+    expect(server.bearers).toEqual([]);
+  });
+
   test("because nobody listens names the reason", async () => {
     await server.start();
     await server.stop();

@@ -36,11 +36,13 @@ export function agentSocketUrl(server: string): URL {
 /** Never rejects: why there is no connection is an outcome. */
 export async function connectToServer(options: ConnectOptions): Promise<ConnectOutcome> {
   const url = agentSocketUrl(options.server);
+  if (options.certPin !== null && url.protocol !== "wss:") {
+    const reason = "cert_pin is set, but the server's address is not https; correct agent.yaml";
+    return { kind: "failed", reason };
+  }
   try {
     const pinned =
-      options.certPin !== null && url.protocol === "wss:"
-        ? await connectPinned(url, options.certPin, options.signal)
-        : undefined;
+      options.certPin === null ? undefined : await connectPinned(url, options.certPin, options.signal);
     return await upgrade(url, options, pinned);
   } catch (error) {
     return { kind: "failed", reason: reasonOf(error) };

@@ -27,6 +27,14 @@ async function throwing(thrown: () => unknown, deps: Partial<AppDeps> = {}): Pro
   return app;
 }
 
+describe("a connection", () => {
+  it("that sends its request byte by byte is not waited for without end", async () => {
+    const { server } = await appFor(null);
+    expect(server.requestTimeout).toBeGreaterThan(0);
+    expect(server.headersTimeout).toBeGreaterThan(0);
+  });
+});
+
 describe("a policy", () => {
   const visitors: (Role | null)[] = [...roles, null];
   const policies: Policy[] = ["anonymous", "viewer", "operator", "admin", "agent"];

@@ -40,6 +40,8 @@ export interface DeclaredRoute {
 const requestsPerMinute = 1200;
 /** A form or an API call with 10,000 paths fits; backup bytes never come here. */
 const maxBodyBytes = 2 * 1024 * 1024;
+/** For a request to arrive as a whole, on a slow line too; Fastify would wait for ever. */
+const requestTimeoutMs = 60_000;
 
 export interface BuiltApp {
   app: App;
@@ -52,6 +54,7 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
     loggerInstance: deps.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: maxBodyBytes,
+    requestTimeout: requestTimeoutMs,
     trustProxy: deps.trustedProxies.length > 0 ? deps.trustedProxies : false,
     genReqId: deps.newRequestId,
     forceCloseConnections: "idle",
