@@ -4,7 +4,7 @@
  * was started for, and with which exit code it ended. The agent is a program (that can be killed) or part of the
  * test (that dials again at once).
  */
-import { access, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadConfig } from "../../packages/agent/src/config.ts";
 import { systemClock } from "../../packages/agent/src/platform/clock.ts";
@@ -179,5 +179,10 @@ exec '${real}' "$@"`,
     await rm(cache, { recursive: true, force: true });
     await mkdir(elsewhere, { recursive: true });
     await symlink(elsewhere, cache);
+  }
+
+  /** The agent knows that the server has the ends of all its jobs. */
+  async remembersNothing(): Promise<boolean> {
+    return (await readdir(join(this.dataFolder, "jobs"))).length === 0;
   }
 }

@@ -3,7 +3,6 @@
  * the test, so that it dials again at once; the server is the built program.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { until } from "../../tools/demo/children.ts";
 import { Lab } from "../lab/lab.ts";
 import { createChance, pause, report, sized, testTimeout, untilSoon } from "./faults.ts";
 import { ChaosHost } from "./host.ts";
@@ -43,7 +42,7 @@ async function backUpCutAfter(host: ChaosHost, proxy: LinkProxy, cutAt: number):
   await host.startInTest();
   await host.finished(jobId);
   // The acknowledgement of the end is a message too.
-  await until("rest", 10_000, async () => host.agentLines.some((line) => line.includes(jobId)));
+  await untilSoon("the agent forgets the job", 10_000, () => host.remembersNothing());
   return proxy.count;
 }
 
