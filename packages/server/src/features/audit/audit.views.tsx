@@ -213,13 +213,27 @@ function Entry({ entry }: { entry: AuditRow }): JSX.Element {
           <None label="no details" />
         ) : (
           <details>
-            <summary>Payload</summary>
+            <summary>{gistOf(entry.payload)}</summary>
             <pre class="mono">{JSON.stringify(entry.payload, null, 2)}</pre>
           </details>
         )}
       </td>
     </tr>
   );
+}
+
+/** More is read by opening it. */
+const GIST_CHARACTERS = 44;
+
+/** The payload in a line: what is simple in it, as much as fits. */
+function gistOf(payload: unknown): string {
+  if (typeof payload !== "object" || payload === null) return "Payload";
+  const simple = Object.entries(payload).filter(([, value]) =>
+    ["string", "number", "boolean"].includes(typeof value),
+  );
+  const gist = simple.map(([name, value]) => `${name}: ${value}`).join(", ");
+  if (gist === "") return "Payload";
+  return gist.length > GIST_CHARACTERS ? `${gist.slice(0, GIST_CHARACTERS - 1)}…` : gist;
 }
 
 function Target({ entry }: { entry: AuditRow }): JSX.Element {

@@ -71,7 +71,8 @@ function ErrorCard(props: ErrorPageProps): JSX.Element {
     <div class="error-page">
       <p class="error-status mono">{props.status}</p>
       <h1>{title}</h1>
-      {props.message ? <p class="error-message">{props.message}</p> : null}
+      {/* Of our own mistakes the advice says all there is to say. */}
+      {props.message && props.code !== "internal" ? <p class="error-message">{props.message}</p> : null}
       <p class="muted">{advice}</p>
       <dl class="error-facts">
         <div>
