@@ -8,7 +8,6 @@ export {
   isFinal,
   type Job,
   type JobStatus,
-  jobChanged,
   jobStatuses,
   moveJob,
   queueFirstInit,
