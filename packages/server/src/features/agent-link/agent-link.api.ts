@@ -13,8 +13,27 @@ const refused = (): AppError =>
     "This server does not know the agent's bearer. Enrol the host again.",
   );
 
+/**
+ * One is enough for an agent; a bad line may leave some half-open. Each may hold a frame, so a bearer that dials
+ * without end must not be let in without end.
+ */
+const maxConnectionsOfHost = 32;
+
+const tooMany = (): AppError =>
+  new AppError(
+    "rate_limited",
+    "link.too_many_connections",
+    "This host has too many connections open. Look for a second agent that uses its bearer.",
+  );
+
 export function registerAgentLink(app: App, deps: { db: Db; hub: AgentHub }): void {
   const hosts = new WeakMap<FastifyRequest, Host>();
+  const open = new Map<string, number>();
+  const count = (hostId: string, change: 1 | -1): void => {
+    const now = (open.get(hostId) ?? 0) + change;
+    if (now === 0) open.delete(hostId);
+    else open.set(hostId, now);
+  };
   app.route({
     method: "GET",
     url: "/ws/agent",
@@ -25,6 +44,7 @@ export function registerAgentLink(app: App, deps: { db: Db; hub: AgentHub }): vo
       const bearer = /^Bearer ([\w.~+/-]{1,256})$/.exec(request.headers.authorization ?? "")?.[1];
       const host = bearer === undefined ? null : await findHostByBearer(deps.db, bearer);
       if (!host) throw refused();
+      if ((open.get(host.id) ?? 0) >= maxConnectionsOfHost) throw tooMany();
       hosts.set(request, host);
     },
     handler: (_request, reply) =>
@@ -33,8 +53,13 @@ export function registerAgentLink(app: App, deps: { db: Db; hub: AgentHub }): vo
       const host = hosts.get(request);
       // The plugin's listener would keep request and reply for as long as the agent is connected; the hub has its own.
       socket.removeAllListeners("error");
-      if (host) deps.hub.accept(socket, host);
-      else socket.close(1011);
+      if (!host) {
+        socket.close(1011);
+        return;
+      }
+      count(host.id, 1);
+      socket.on("close", () => count(host.id, -1));
+      deps.hub.accept(socket, host);
     },
   });
 }
