@@ -112,6 +112,16 @@ describe("running now from a page", () => {
     expect((await server.admin.form(`${host()}/sources/unknown/run`)).status).toBe(404);
   });
 
+  it("a check of the repository leads to its live job", async () => {
+    const answer = await server.admin.form(`${host()}/check`);
+    expect(answer.headers.get("location")).toMatch(/^\/jobs\//);
+    expect(await wordsOf(answer.headers.get("location") ?? "")).toContain("check");
+    const away = await enrolTestAgent(server, { name: "away-02" });
+    const refused = await server.admin.form(`/hosts/${away.hostId}/check`);
+    expect(refused.status).toBe(409);
+    expect(find(parseHtml(refused.text), ".tabs a[aria-current]").text).toBe("Repository");
+  });
+
   it("on a host that is offline says so on its page and queues nothing", async () => {
     const away = await enrolTestAgent(server, { name: "away-01" });
     const answer = await server.admin.form(`/hosts/${away.hostId}/run`);
@@ -128,6 +138,7 @@ describe("the form of the credentials", () => {
     const before = await agent.nextMessage("config.update");
     const answer = await server.admin.form(`${host()}/repository`, { ...edit, rest_password: "of the user" });
     expect(answer.status).toBe(303);
+    expect(await wordsOf(answer.headers.get("location") ?? "")).toContain("Saved. A connected agent");
     const { repository, version } = await agent.nextMessage("config.update");
     expect(repository).toMatchObject({
       location: expect.stringContaining("rest:https://backup.example/db-01"),

@@ -34,7 +34,13 @@ const dashboardQuery = z.object({
 const hostQuery = z.object({
   tab: z.enum(hostTabs).catch("snapshots"),
   page: z.coerce.number().int().min(1).max(100_000).catch(1),
+  /** Set by the redirect after a form was stored. */
+  saved: z.literal("1").optional().catch(undefined),
 });
+const savedNotice: HostPageProps["notice"] = {
+  tone: "ok",
+  text: "Saved. A connected agent gets it at once.",
+};
 const hostParams = z.object({ hostId: z.string().max(64) });
 const groupParams = hostParams.extend({ groupId: z.string().max(64) });
 
@@ -69,7 +75,10 @@ export function registerOverviewPages(app: App, deps: OverviewPageDeps): void {
     policy: "viewer",
     schema: { params: hostParams, querystring: hostQuery },
     context: deps.page,
-    props: ({ params, query }) => getHostPage(deps, params.hostId, query),
+    props: async ({ params, query }) => {
+      const props = await getHostPage(deps, params.hostId, query);
+      return query.saved ? { ...props, notice: savedNotice } : props;
+    },
     page: renderHostPage,
     fragment: renderHostFragment,
   });
@@ -146,7 +155,7 @@ function registerCredentialsForm(app: App, deps: OverviewPageDeps): void {
       });
       const outcome = await asOutcome(edit);
       if (!(outcome instanceof AppError))
-        return reply.redirect(`/hosts/${params.hostId}?tab=repository`, 303);
+        return reply.redirect(`/hosts/${params.hostId}?tab=repository&saved=1`, 303);
       const values = { repo_url: typed.repo_url, repo_username: typed.repo_username };
       const errors = fieldProblems(outcome);
       // A sentence that stands beside its field is not said twice.
