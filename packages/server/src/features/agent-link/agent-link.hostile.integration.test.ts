@@ -88,7 +88,8 @@ describe("an agent that goes on sending after its connection was ended", () => {
     for (const text of opening(agent)) socket.write(frameOf(text));
     const before = usedBytes();
     await flood(socket, 200);
-    expect(usedBytes() - before).toBeLessThan(50 * mebibyte);
+    // Some are still on their way; what is kept by mistake is kept for the 30 s that a close may take.
+    await expect.poll(() => usedBytes() - before, { timeout: 10_000 }).toBeLessThan(50 * mebibyte);
     socket.destroy();
   });
 });
