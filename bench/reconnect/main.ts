@@ -10,7 +10,14 @@ import { BenchAgent } from "../agent.ts";
 import { runBareHub } from "../bare-hub.ts";
 import { countStoredLines, createFleet } from "../fleet.ts";
 import { atMost, printReport } from "../report.ts";
-import { cpuMs, freePort, type Program, sleep, startBareProgram, startServerProgram } from "../server-program.ts";
+import {
+  cpuMs,
+  freePort,
+  type Program,
+  sleep,
+  startBareProgram,
+  startServerProgram,
+} from "../server-program.ts";
 
 /** Events of each agent that are sent right before the kill. */
 const eventsInFlight = 3;

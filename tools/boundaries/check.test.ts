@@ -120,7 +120,7 @@ describe("boundaries", () => {
 
     expect(checkTree(root).violations).toEqual(
       ["repositories has rank none here, 3 in the house", "weather has rank 3 here, none in the house"].map(
-        (message) => ({ path: "docs/false.md", line: 18, rule: "rank-table", message }),
+        (message) => ({ path: "docs/false.md", line: 16, rule: "rank-table", message }),
       ),
     );
   });
