@@ -193,23 +193,28 @@ describe("a log of 100,000 lines", () => {
   test("is searched in whole", async () => {
     await first.page.fill("#log-find", "file-77777.bin");
     await until("the hit", 20_000, async () => (await first.page.textContent("#log-hits")) === "1/1");
-    expect((await drawn(first.page)).map((row) => row.n)).toContain(77_777);
+    await until("the line", 20_000, async () => (await drawn(first.page)).some((row) => row.n === 77_777));
     await first.page.fill("#log-find", "");
   });
 
   test("is filtered by level", async () => {
     expect(await first.page.textContent("#log-errors")).toBe("19");
     await first.page.click('[data-log-level="error"]');
+    // The page draws in its next frame.
+    await until("the errors alone", 20_000, async () => (await drawn(first.page)).length === 19);
     const rows = await drawn(first.page);
     expect(rows.map((row) => row.n)).toEqual(Array.from({ length: 19 }, (_, index) => (index + 1) * 5000));
     await first.page.click('[data-log-level="error"]');
+    await until("all lines again", 20_000, async () => (await drawn(first.page)).length > 19);
   });
 
   test("shows markup as text and runs none of it", async () => {
     await first.page.fill("#log-find", "50007 <img");
     await until("the hit", 20_000, async () => (await first.page.textContent("#log-hits")) === "1/1");
-    const row = (await drawn(first.page)).find((line) => line.n === 50_007);
-    expect(row?.text).toContain(
+    const row = await until("the line", 20_000, async () =>
+      (await drawn(first.page)).find((line) => line.n === 50_007),
+    );
+    expect(row.text).toContain(
       "<img src=x onerror=window.pwned=1><script>window.pwned=2</script> 'single' \"double\"",
     );
     expect(await first.page.$$("#log img, #log script")).toEqual([]);
