@@ -70,6 +70,8 @@ const stopWithinMs = 4000;
 /** How often it is looked whether they have. */
 const stopLookMs = 100;
 
+/** Connections that may wait to be accepted: a fleet that comes back at once; more wait for their next SYN, 1 s later. */
+const listenBacklog = 4096;
 /** Together five seconds. */
 const listenTries = 25;
 const listenPauseMs = 200;
@@ -296,6 +298,7 @@ async function listen({ app }: BuiltApp, config: Config, clock: Clock): Promise<
       await app.listen({
         host: config.listenHost,
         port: config.listenPort,
+        backlog: listenBacklog,
         listenTextResolver: () => "accepting",
       });
       return;
