@@ -63,7 +63,7 @@ export class LogBuffer {
     if (to < this.next) return "known";
     if (from > this.next) return "gap";
     const at = this.lines.at(-1)?.at ?? new Date(0).toISOString();
-    const text = `Lines ${this.next} to ${to} are not shown: this browser was too slow for them. Download the log to read them.`;
+    const text = `Lines ${this.next} to ${to} are not shown here, because they came too fast or are missing. The download has what there is.`;
     this.lines.push({ n: this.next, at, level: "warning", stream: "agent", text });
     this.warningCount += 1;
     this.next = to + 1;

@@ -39,11 +39,9 @@ export const factsOf = (hello: Hello, now: number): HelloFacts => ({
   at: now,
 });
 
-/** What one side could not tell is no difference. */
-export function differ(a: Machine, b: Machine): boolean {
-  const unlike = (x: string | null, y: string | null) => x !== null && y !== null && x !== y;
-  return unlike(a.machineId, b.machineId) || unlike(a.bootId, b.bootId);
-}
+/** A machine that could tell its ids still can: who does not is another one. */
+export const differ = (a: Machine, b: Machine): boolean =>
+  a.machineId !== b.machineId || a.bootId !== b.bootId;
 
 export const explainTwin = (host: Host): string =>
   `Another machine is connected as ${host.name}, so one is a copy of the other. On the copy, delete the agent's state and enrol it as a host of its own.`;

@@ -56,6 +56,11 @@ describe("a copy of a connected machine", () => {
     expect(twinOf(host, server.clock.now() + 16 * 60_000)).toBeNull();
   });
 
+  it("does not get in by keeping its ids to itself", async () => {
+    const copy = await dialCopy();
+    expect(await copy.tryHello({ machine_id: null, boot_id: null })).toMatchObject({ code: "link.twin" });
+  });
+
   it("is recognised by its machine id as well", async () => {
     const copy = await dialCopy();
     expect(await copy.tryHello({ machine_id: "another", boot_id: "boot of the original" })).toMatchObject({

@@ -217,6 +217,17 @@ describe("a browser that is too slow", () => {
   });
 });
 
+describe("a log with a hole", () => {
+  it("is told as such and goes on behind it, instead of leaving the reader waiting", async () => {
+    await write(1, 3);
+    await write(11, 12);
+    const browser = await watchJob(server, run.job_id);
+    await server.until("the lines came", () => browser.lineNumbers.length === 5);
+    expect(browser.lineNumbers).toEqual([1, 2, 3, 11, 12]);
+    expect(browser.received.find((message) => message.type === "lagged")).toMatchObject({ from: 4, to: 10 });
+  });
+});
+
 describe("a log of 100,000 lines", () => {
   it("is stored and downloaded piece by piece, as text and as NDJSON", async () => {
     for (let chunk = 0; chunk < 100; chunk++) {

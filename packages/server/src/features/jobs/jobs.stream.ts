@@ -186,6 +186,8 @@ class JobReader {
       const first = lines[0];
       const last = lines.at(-1);
       if (!first || !last) return;
+      // Lines that the server never got, as after a restore of its database: a reader that waits for them waits for ever.
+      if (first.n > this.nextLine) this.send({ type: "lagged", from: this.nextLine, to: first.n - 1 });
       this.send({ type: "log", first: first.n, lines });
       this.nextLine = last.n + 1;
     }
