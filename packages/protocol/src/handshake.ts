@@ -33,6 +33,10 @@ export const hello = z.object({
   /** Names the outbox: a new one (fresh disk) starts counting from 1 again. */
   stream_id: id,
   jobs: z.array(knownJob).max(1000),
+  /** The version of the set of schedules that is in force; absent from agents that keep no schedules. */
+  schedule_version: count.nullish(),
+  /** False: this host refuses hooks, by `allow_hooks` in its agent.yaml. */
+  hooks_allowed: z.boolean().nullish(),
 });
 
 export const welcome = z.object({

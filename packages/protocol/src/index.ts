@@ -1,9 +1,13 @@
 /** The protocol's public face: what server, agent and CLI may use of it. */
 export * from "./config.ts";
+export * from "./cron.ts";
 export * from "./enrolment.ts";
+export * from "./files.ts";
 export * from "./handshake.ts";
 export * from "./jobs.ts";
 export * from "./link.ts";
 export * from "./messages.ts";
 export { groupName, hostName, snapshotId } from "./primitives.ts";
+export * from "./runs.ts";
+export * from "./schedules.ts";
 export * from "./snapshots.ts";

@@ -1,26 +1,62 @@
 /**
- * Jobs on the wire. Order of events of one job: job.started, log.stream…, snapshots.report, job.finished.
+ * Jobs on the wire. Order of events of one job: (schedule.ran,) job.started, log.stream…, snapshots.added or
+ * snapshots.report, job.finished.
  * Commands are idempotent by (job_id, attempt); a redelivered one is acknowledged again and not run twice.
  */
 import { z } from "zod";
 import { code, count, groupName, hostName, id, instant, path, snapshotId, text } from "./primitives.ts";
+
+/** A TiB a second: far beyond any line, and exact in every program between here and restic. */
+const maxKib = 1_073_741_824;
+
+/** KiB a second for one run of restic; null or absent is unlimited. */
+export const bandwidth = z.object({
+  upload_kib: count.min(1).max(maxKib).nullish(),
+  download_kib: count.min(1).max(maxKib).nullish(),
+});
+export type Bandwidth = z.infer<typeof bandwidth>;
+
+/** The longest script of a hook, in characters. */
+export const maxHookChars = 65_536;
+
+/** A script around a backup: `/bin/sh` on Unix, `cmd.exe` on Windows. Secret: it may carry passwords. */
+export const hook = z.object({
+  script: text(maxHookChars).min(1),
+  /** Then the whole tree that it started is killed. */
+  timeout_seconds: count.min(1).max(86_400),
+});
+export type Hook = z.infer<typeof hook>;
+
+/** A backup of one source group. Fields that came later are optional: an agent of before ignores them. */
+export const backupSpec = z.object({
+  kind: z.literal("backup"),
+  host_name: hostName,
+  source_group: groupName,
+  includes: z.array(path).min(1).max(10_000),
+  excludes: z.array(text(4096).min(1)).max(10_000),
+  /** Folders that hold a file of such a name (or `name:first bytes`) are left out. */
+  exclude_if_present: z.array(text(512).min(1)).max(20).nullish(),
+  exclude_larger_than_bytes: count.min(1).nullish(),
+  /** Leaves out what other tools marked as cache (CACHEDIR.TAG). */
+  exclude_caches: z.boolean().nullish(),
+  one_file_system: z.boolean().nullish(),
+  /** A snapshot smaller than this is a warning: a moved or unmounted source makes a good-looking empty one. */
+  min_size_bytes: count.min(1).nullish(),
+  pre_hook: hook.nullish(),
+  post_hook: hook.nullish(),
+  limits: bandwidth.nullish(),
+});
+export type BackupSpec = z.infer<typeof backupSpec>;
 
 /** What the agent shall do: one member for every kind of job that an agent of this protocol can run. */
 export const jobSpec = z.discriminatedUnion("kind", [
   /** With the host's name the agent also tells which snapshots are there already. */
   z.object({ kind: z.literal("init"), host_name: hostName.nullish() }),
   /** The repository's structure: every index, pack and tree; not every byte of data. */
-  z.object({ kind: z.literal("check") }),
-  z.object({
-    kind: z.literal("backup"),
-    host_name: hostName,
-    source_group: groupName,
-    includes: z.array(path).min(1).max(10_000),
-    excludes: z.array(text(4096).min(1)).max(10_000),
-  }),
+  z.object({ kind: z.literal("check"), limits: bandwidth.nullish() }),
+  backupSpec,
 ]);
 export type JobSpec = z.infer<typeof jobSpec>;
-export type BackupSpec = Extract<JobSpec, { kind: "backup" }>;
 
 /** Server → agent: run this job. Redelivered until acknowledged. */
 export const commandRun = z.object({

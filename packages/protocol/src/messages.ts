@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { configUpdate } from "./config.ts";
+import { fsEntries, fsList } from "./files.ts";
 import { hello, reject, welcome } from "./handshake.ts";
 import {
   commandAck,
@@ -15,7 +16,8 @@ import {
   logStream,
 } from "./jobs.ts";
 import { errorMessage, eventAck, goodbye, heartbeat } from "./link.ts";
-import { snapshotsReport } from "./snapshots.ts";
+import { scheduleAck, scheduleFire, scheduleFired, scheduleRan, scheduleSet } from "./schedules.ts";
+import { snapshotsAdded, snapshotsReport } from "./snapshots.ts";
 
 /** The largest frame in bytes; `ws` closes a connection with 1009 beyond it. */
 export const maxFrameBytes = 1024 * 1024;
@@ -25,6 +27,8 @@ export const durableEvent = z.discriminatedUnion("type", [
   jobStarted,
   logStream,
   snapshotsReport,
+  snapshotsAdded,
+  scheduleRan,
   jobFinished,
 ]);
 
@@ -34,6 +38,9 @@ export const agentMessage = z.discriminatedUnion("type", [
   heartbeat,
   commandAck,
   jobProgress,
+  scheduleAck,
+  scheduleFire,
+  fsEntries,
   ...durableEvent.options,
   errorMessage,
 ]);
@@ -45,6 +52,9 @@ export const serverMessage = z.discriminatedUnion("type", [
   configUpdate,
   commandRun,
   commandCancel,
+  scheduleSet,
+  scheduleFired,
+  fsList,
   eventAck,
   goodbye,
   errorMessage,

@@ -30,3 +30,15 @@ export const snapshotsReport = z.object({
   snapshots: z.array(snapshot).max(2000),
 });
 export type SnapshotsReport = z.infer<typeof snapshotsReport>;
+
+/**
+ * Agent → server, durable, before the `job.finished` of the backup that made it: the new snapshot, added to the list
+ * that is shown. The full list follows after the job's end, so that no backup waits for it.
+ */
+export const snapshotsAdded = z.object({
+  type: z.literal("snapshots.added"),
+  seq: count,
+  job_id: id,
+  snapshot,
+});
+export type SnapshotsAdded = z.infer<typeof snapshotsAdded>;

@@ -8,10 +8,12 @@ import * as users from "./0001-users-and-audit.ts";
 import * as hosts from "./0002-hosts-and-repositories.ts";
 import * as jobs from "./0003-jobs-and-snapshots.ts";
 import * as limits from "./0004-limits.ts";
+import * as schedules from "./0005-schedules.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
   "0002-hosts-and-repositories": hosts,
   "0003-jobs-and-snapshots": { up: (db) => jobs.up(db, engine) },
   "0004-limits": limits,
+  "0005-schedules": schedules,
 });

@@ -21,6 +21,7 @@ import {
   getHost,
   type Host,
   hostRemoved,
+  recordAppliedVersion,
   setHostRepository,
 } from "./features/hosts/hosts.ts";
 import { registerJobRoutes } from "./features/jobs/jobs.api.ts";
@@ -28,6 +29,7 @@ import { registerJobPages } from "./features/jobs/jobs.pages.tsx";
 import { registerJobStream } from "./features/jobs/jobs.stream.ts";
 import {
   createJobEventHandlers,
+  type Job,
   JobDispatcher,
   LiveProgress,
   LogRetention,
@@ -43,7 +45,7 @@ import {
   type RepositoriesDeps,
 } from "./features/repositories/repositories.ts";
 import { registerSnapshotRoutes } from "./features/snapshots/snapshots.api.ts";
-import { onSnapshotsReport } from "./features/snapshots/snapshots.ts";
+import { onSnapshotsAdded, onSnapshotsReport } from "./features/snapshots/snapshots.ts";
 import { registerSourceRoutes } from "./features/sources/sources.api.ts";
 import { createDefaultGroup, specsOf } from "./features/sources/sources.ts";
 import { registerUserRoutes } from "./features/users/users.api.ts";
@@ -173,7 +175,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const shared = { db, clock, bus, log };
   const progress = new LiveProgress({ db, bus });
   const hub = createHub(ground, progress, () => dispatcher);
-  const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub });
+  const completeSpec = async (job: Job) => job.spec;
+  const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeSpec });
   registerAgentLink(app, { db, hub });
 
   const users = { db, clock, passwords: createPasswordHasher(), attempts: createAttemptLimit(), page };
@@ -221,6 +224,15 @@ function createHub(ground: Ground, progress: LiveProgress, dispatcher: () => Job
     events: {
       ...createJobEventHandlers({ ...deps, progress }),
       "snapshots.report": (tx, host, event) => onSnapshotsReport(deps, tx, host, event),
+      "snapshots.added": (tx, host, event) => onSnapshotsAdded(deps, tx, host, event),
+      "schedule.ran": async () => {
+        throw new AppError("not_found", "schedules.not_found", "This host has no such schedule.");
+      },
+    },
+    onScheduleVersion: (host, version) => recordAppliedVersion(db, host.id, version),
+    onScheduleFire: async (_host, { schedule_id, planned_at }) => {
+      const code = "schedules.not_found";
+      return { type: "schedule.fired", schedule_id, planned_at, outcome: "refused", code };
     },
     onCommandAck: (host, ack) => dispatcher().acknowledge(host, ack),
     onProgress: (host, message) => progress.record(host, message),

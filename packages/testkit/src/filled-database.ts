@@ -50,4 +50,21 @@ export const rowsOf: Record<string, (db: Db) => Promise<void>> = {
     await sql`INSERT INTO snapshot_arrivals (host_id, report_id, size_bytes)
       VALUES (${id(4)}, ${id(9)}, 1000)`.execute(db);
   },
+  "0005-schedules": async (db) => {
+    await sql`INSERT INTO source_groups (id, host_id, name, name_key, includes, excludes, created_at)
+      VALUES (${id(10)}, ${id(4)}, 'Databases', 'databases', '["/srv"]', '[]', ${at})`.execute(db);
+    await sql`INSERT INTO hooks (owner_id, slot, host_id, sealed, digest, timeout_seconds, updated_at)
+      VALUES (${id(10)}, 'pre_hook', ${id(4)}, 'v1.x.y', 'abc', 600, ${at})`.execute(db);
+    await sql`INSERT INTO schedules
+      (id, host_id, cron, time_zone, jitter_seconds, next_fire_at, look_at, version, created_at, updated_at)
+      VALUES (${id(11)}, ${id(4)}, '0 3 * * *', 'UTC', 0, ${at}, ${at}, 1, ${at}, ${at})`.execute(db);
+    await sql`INSERT INTO schedule_groups (schedule_id, source_group_id) VALUES (${id(11)}, ${id(10)})`.execute(
+      db,
+    );
+    await sql`INSERT INTO schedule_fires (schedule_id, planned_at, host_id, fired_at, outcome, covers_from)
+      VALUES (${id(11)}, ${at}, ${id(4)}, ${at}, 'run', ${at})`.execute(db);
+    await sql`INSERT INTO pending_runs
+      (schedule_id, source_group_id, host_id, planned_at, missed_since, tries, waits, next_try_at)
+      VALUES (${id(11)}, ${id(10)}, ${id(4)}, ${at}, ${at}, 1, 'failed', ${at})`.execute(db);
+  },
 };

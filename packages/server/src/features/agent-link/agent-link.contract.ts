@@ -7,6 +7,7 @@ import type {
   DurableEvent,
   JobProgress,
   KnownJob,
+  ScheduleFire,
   ServerMessage,
 } from "@restic-manager/protocol";
 import type { Db } from "../../platform/db/db.ts";
@@ -39,6 +40,10 @@ export interface LinkHandlers {
   events: EventHandlers;
   onCommandAck(host: Host, ack: CommandAck): Promise<void>;
   onProgress(host: Host, progress: JobProgress): Promise<void>;
+  /** The agent works with this version of the host's set of schedules, which it tells in its hello as well. */
+  onScheduleVersion(host: Host, version: number): Promise<void>;
+  /** A planned time has come on the host. MUST be idempotent: it is asked again until it is answered. */
+  onScheduleFire(host: Host, fire: ScheduleFire): Promise<ServerMessage>;
   /** The host's agent connects for the first time ever; runs before it is sent anything. */
   onFirstConnect(host: Host): Promise<void>;
   /** Messages that must reach the agent before any command: its configuration. */

@@ -56,11 +56,15 @@ beforeEach(async () => {
     "log.stream": (tx: Db, host: Host, event: LogStream) => storeLog(tx, host, event),
     "snapshots.report": refuse,
     "job.finished": refuse,
+    "snapshots.added": refuse,
+    "schedule.ran": refuse,
   };
   const handlers: LinkHandlers = {
     events,
     onCommandAck: async () => undefined,
     onProgress: async () => undefined,
+    onScheduleVersion: async () => undefined,
+    onScheduleFire: refuse,
     configurationOf: (host) => configurationOf(host),
     onFirstConnect: async () => undefined,
   };

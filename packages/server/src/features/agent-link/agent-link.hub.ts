@@ -6,6 +6,8 @@
 import type { WebSocket } from "@fastify/websocket";
 import {
   chooseVersion,
+  type FsEntries,
+  type FsList,
   type Hello,
   parseAgentFrame,
   protocolRange,
@@ -16,6 +18,7 @@ import type { Clock } from "../../platform/clock.ts";
 import { toInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
+import { newId } from "../../platform/random.ts";
 import { serverVersion } from "../../platform/version.ts";
 import {
   type Host,
@@ -37,6 +40,7 @@ import {
   refuse,
   stoppingGoodbye,
 } from "./agent-link.refusals.ts";
+import { AgentRequests } from "./agent-link.requests.ts";
 import { AgentSession } from "./agent-link.session.ts";
 import { findAckedSeq } from "./agent-link.store.ts";
 
@@ -77,12 +81,14 @@ export class AgentHub {
   private readonly alive = new Map<string, number>();
   /** The last greeting of each host while it goes on: of two connections that race, one is greeted after the other. */
   private readonly greetings = new Map<string, Promise<void>>();
+  private readonly requests: AgentRequests;
   private readonly stopping = new AbortController();
   private presence: Promise<void> | null = null;
 
   constructor(deps: AgentHubDeps) {
     this.deps = deps;
     this.commits = new GroupCommit(deps.db, deps.clock);
+    this.requests = new AgentRequests(deps.clock);
   }
 
   start(): void {
@@ -107,6 +113,16 @@ export class AgentHub {
   send(hostId: string, message: ServerMessage): boolean {
     const session = this.sessions.get(hostId);
     return session?.ready ? session.send(message) : false;
+  }
+
+  /**
+   * Looks into a folder of the host. An error of the host's own, such as a folder that is not there, is in the answer.
+   * @throws AppError `hosts.offline`, `agent.no_answer` or `agent.too_many_requests`
+   */
+  listFolder(hostId: string, question: Pick<FsList, "path" | "after" | "limit">): Promise<FsEntries> {
+    const id = newId(this.deps.clock.now());
+    const send = () => this.send(hostId, { type: "fs.list", request_id: id, ...question });
+    return this.requests.ask({ hostId, id, send });
   }
 
   /**
@@ -261,13 +277,15 @@ export class AgentHub {
     const ackedSeq = await findAckedSeq(db, host.id, hello.stream_id);
     const onAlive = (hostId: string, at: number) => this.alive.set(hostId, at);
     const peer = { host, machine, streamId: hello.stream_id, ackedSeq };
-    return new AgentSession({ commits: this.commits, clock, log, handlers, onAlive }, socket, peer);
+    const { commits, requests } = this;
+    return new AgentSession({ commits, clock, log, handlers, requests, onAlive }, socket, peer);
   }
 
   private forget(session: AgentSession | null): void {
     if (!session || this.sessions.get(session.host.id) !== session) return;
     const hostId = session.host.id;
     this.sessions.delete(hostId);
+    this.requests.abandon(hostId);
     this.deps.log.info({ hostId }, "agent disconnected");
     this.deps.bus.emit(agentDisconnected, { hostId });
   }

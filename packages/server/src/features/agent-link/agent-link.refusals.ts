@@ -36,6 +36,8 @@ export const factsOf = (hello: Hello, now: number): HelloFacts => ({
   arch: hello.arch,
   ...machineOf(hello),
   clockSkewMs: fromInstant(hello.sent_at) - now,
+  appliedScheduleVersion: hello.schedule_version ?? null,
+  hooksAllowed: hello.hooks_allowed ?? null,
   at: now,
 });
 

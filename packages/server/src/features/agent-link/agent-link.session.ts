@@ -21,6 +21,7 @@ import { AppError } from "../../platform/errors.ts";
 import type { Host } from "../hosts/hosts.ts";
 import type { GroupCommit } from "./agent-link.commits.ts";
 import type { AfterCommit, EventHandler, LinkHandlers } from "./agent-link.contract.ts";
+import type { AgentRequests } from "./agent-link.requests.ts";
 import { saveAckedSeq } from "./agent-link.store.ts";
 
 /** Beyond this much waiting the socket is paused. A frame is at most 1 MiB. */
@@ -57,6 +58,7 @@ export interface SessionDeps {
   clock: Clock;
   log: Logger;
   handlers: LinkHandlers;
+  requests: AgentRequests;
   /** Called for every usable frame: the host lives. */
   onAlive(hostId: string, atMs: number): void;
 }
@@ -225,13 +227,24 @@ export class AgentSession {
   }
 
   private async workVolatile(message: AgentMessage): Promise<void> {
-    if (message.type === "command.ack") await this.deps.handlers.onCommandAck(this.host, message);
-    else if (message.type === "job.progress") await this.deps.handlers.onProgress(this.host, message);
-    else if (message.type === "error") {
-      this.deps.log.warn(
-        { hostId: this.host.id, code: message.code, type: message.of_type },
-        "an agent refused a message",
-      );
+    const { handlers, log, requests } = this.deps;
+    switch (message.type) {
+      case "command.ack":
+        return handlers.onCommandAck(this.host, message);
+      case "job.progress":
+        return handlers.onProgress(this.host, message);
+      case "schedule.ack":
+        return handlers.onScheduleVersion(this.host, message.version);
+      case "schedule.fire":
+        this.send(await handlers.onScheduleFire(this.host, message));
+        return;
+      case "fs.entries":
+        return requests.answer(this.host.id, message);
+      case "error":
+        log.warn(
+          { hostId: this.host.id, code: message.code, type: message.of_type },
+          "an agent refused a message",
+        );
     }
   }
 

@@ -199,7 +199,14 @@ describe("the panel", () => {
     const agent = { hostname: "x", os: "linux", arch: "x64", agentVersion: "0.1.0", resticVersion: "0.18.0" };
     const { hostId } = await enrol(deps, { ...agent, token: tokenOf(result) });
     expect(await panel(result)).toContain("waiting for its first connection");
-    const identity = { machineId: null, bootId: null, clockSkewMs: 0, at: clock.now() };
+    const identity = {
+      machineId: null,
+      bootId: null,
+      appliedScheduleVersion: null,
+      hooksAllowed: null,
+      clockSkewMs: 0,
+      at: clock.now(),
+    };
     await recordHello(database.db, hostId, { ...agent, ...identity, resticProblem: null });
     expect(await panel(result)).toContain("web-01 is connected");
     await clock.advance(offlineAfterMs);

@@ -245,7 +245,14 @@ describe.each(engines)("enrolment on %s", (engine) => {
       os: "linux",
       arch: "x64",
     };
-    const identity = { machineId: null, bootId: null, clockSkewMs: 0, at: clock.now() };
+    const identity = {
+      machineId: null,
+      bootId: null,
+      appliedScheduleVersion: null,
+      hooksAllowed: null,
+      clockSkewMs: 0,
+      at: clock.now(),
+    };
     await recordHello(database.db, hostId, { ...facts, ...identity });
     expect(await stateOf()).toBe("connected");
     const losses = async () => ({});

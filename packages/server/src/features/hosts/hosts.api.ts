@@ -9,8 +9,12 @@ import {
   filterHosts,
   getHost,
   type Host,
+  hostModes,
   isOnline,
   listHosts,
+  maxBandwidthKib,
+  setBandwidth,
+  setHostMode,
 } from "./hosts.ts";
 
 /** Any word: an unknown id is answered as not found. */
@@ -29,6 +33,11 @@ const wireHost = z.object({
   restic_problem: z.object({ code: z.string(), message: z.string() }).nullable(),
   online: z.boolean(),
   clock_skew_ms: z.number().nullable(),
+  mode: z.enum(hostModes),
+  schedule_version: z.number(),
+  applied_schedule_version: z.number().nullable(),
+  hooks_allowed: z.boolean().nullable(),
+  bandwidth: z.object({ upload_kib: z.number().nullable(), download_kib: z.number().nullable() }),
   created_at: instant,
   first_connected_at: instant.nullable(),
   last_seen_at: instant.nullable(),
@@ -48,6 +57,11 @@ function toWire(host: Host, nowMs: number): z.output<typeof wireHost> {
     restic_problem: host.resticProblem,
     online: isOnline(host, nowMs),
     clock_skew_ms: host.clockSkewMs,
+    mode: host.mode,
+    schedule_version: host.scheduleVersion,
+    applied_schedule_version: host.appliedScheduleVersion,
+    hooks_allowed: host.hooksAllowed,
+    bandwidth: { upload_kib: host.uploadKib, download_kib: host.downloadKib },
     created_at: toInstant(host.createdAt),
     first_connected_at: when(host.firstConnectedAt),
     last_seen_at: when(host.lastSeenAt),
@@ -60,8 +74,41 @@ const filters = z.object({
   state: z.enum(["online", "offline"]).optional(),
 });
 
+const kib = z.int().min(1).max(maxBandwidthKib).nullable();
+
+function registerHostEdits(app: App, deps: DeleteHostDeps): void {
+  apiRoute(app, {
+    method: "PUT",
+    url: "/api/hosts/:id/bandwidth",
+    policy: "operator",
+    summary: "Cap what restic sends and fetches on a host, in KiB a second; null is unlimited.",
+    schema: {
+      params,
+      body: z.strictObject({ upload_kib: kib, download_kib: kib }),
+      response: { 200: wireHost },
+    },
+    async answer({ params: { id }, body, identity }) {
+      const actor = actorOf(requireIdentity(identity));
+      const caps = { uploadKib: body.upload_kib, downloadKib: body.download_kib };
+      return toWire(await setBandwidth(deps, { hostId: id, caps, actor }), deps.clock.now());
+    },
+  });
+  apiRoute(app, {
+    method: "PUT",
+    url: "/api/hosts/:id/mode",
+    policy: "operator",
+    summary: "Say whether a host is always on, or away now and then like a laptop.",
+    schema: { params, body: z.strictObject({ mode: z.enum(hostModes) }), response: { 200: wireHost } },
+    async answer({ params: { id }, body, identity }) {
+      const actor = actorOf(requireIdentity(identity));
+      return toWire(await setHostMode(deps, { hostId: id, mode: body.mode, actor }), deps.clock.now());
+    },
+  });
+}
+
 export function registerHostRoutes(app: App, deps: DeleteHostDeps): void {
   const { db, clock } = deps;
+  registerHostEdits(app, deps);
   apiRoute(app, {
     method: "GET",
     url: "/api/hosts",

@@ -43,6 +43,8 @@ const hello = (more: Partial<HelloFacts> = {}): HelloFacts => ({
   agentVersion: "0.2.0",
   resticVersion: "0.18.0",
   resticProblem: null,
+  appliedScheduleVersion: null,
+  hooksAllowed: null,
   os: "linux",
   arch: "arm64",
   machineId: "m1",

@@ -3,7 +3,7 @@ import { type Insertable, type Selectable, sql } from "kysely";
 import { z } from "zod";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { hashToken } from "../../platform/random.ts";
-import type { HelloFacts, Host, Twin } from "./hosts.ts";
+import type { HelloFacts, Host, HostMode, Twin } from "./hosts.ts";
 
 interface HostTable {
   id: string;
@@ -24,6 +24,13 @@ interface HostTable {
   clock_skew_ms: number | null;
   /** JSON of a Twin. */
   twin: string | null;
+  mode: string;
+  schedule_version: number;
+  applied_schedule_version: number | null;
+  /** 0 or 1. */
+  hooks_allowed: number | null;
+  upload_kib: number | null;
+  download_kib: number | null;
   created_at: number;
   first_connected_at: number | null;
   last_seen_at: number | null;
@@ -55,6 +62,12 @@ function toHost(row: Selectable<HostTable>): Host {
     resticProblem: row.restic_problem === null ? null : problemColumn.parse(JSON.parse(row.restic_problem)),
     clockSkewMs: row.clock_skew_ms,
     twin: row.twin === null ? null : twinColumn.parse(JSON.parse(row.twin)),
+    mode: row.mode as HostMode,
+    scheduleVersion: row.schedule_version,
+    appliedScheduleVersion: row.applied_schedule_version,
+    hooksAllowed: row.hooks_allowed === null ? null : row.hooks_allowed === 1,
+    uploadKib: row.upload_kib,
+    downloadKib: row.download_kib,
     createdAt: row.created_at,
     firstConnectedAt: row.first_connected_at,
     lastSeenAt: row.last_seen_at,
@@ -103,6 +116,12 @@ export async function insertHost(tx: Db, host: Host, bearerHash: string): Promis
     boot_id: null,
     clock_skew_ms: host.clockSkewMs,
     twin: null,
+    mode: host.mode,
+    schedule_version: host.scheduleVersion,
+    applied_schedule_version: host.appliedScheduleVersion,
+    hooks_allowed: null,
+    upload_kib: host.uploadKib,
+    download_kib: host.downloadKib,
     created_at: host.createdAt,
     first_connected_at: host.firstConnectedAt,
     last_seen_at: host.lastSeenAt,
@@ -131,11 +150,43 @@ export async function updateFromHello(tx: Db, hostId: string, facts: HelloFacts)
       machine_id: facts.machineId,
       boot_id: facts.bootId,
       clock_skew_ms: facts.clockSkewMs,
+      applied_schedule_version: facts.appliedScheduleVersion,
+      hooks_allowed: facts.hooksAllowed === null ? null : Number(facts.hooksAllowed),
       last_seen_at: facts.at,
     })
     .where("id", "=", hostId)
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
+}
+
+/** What a person sets of a host. */
+export async function updateSettings(
+  tx: Db,
+  host: Pick<Host, "id" | "mode" | "uploadKib" | "downloadKib">,
+): Promise<void> {
+  await hosts(tx)
+    .updateTable("hosts")
+    .set({ mode: host.mode, upload_kib: host.uploadKib, download_kib: host.downloadKib })
+    .where("id", "=", host.id)
+    .execute();
+}
+
+/** Says that the agent must be told its schedules anew; in the transaction of the change. */
+export async function bumpScheduleVersion(tx: Db, hostId: string): Promise<void> {
+  await hosts(tx)
+    .updateTable("hosts")
+    .set((e) => ({ schedule_version: e("schedule_version", "+", 1) }))
+    .where("id", "=", hostId)
+    .execute();
+}
+
+/** What the agent works with now, by its own word. */
+export async function recordAppliedVersion(tx: Db, hostId: string, version: number): Promise<void> {
+  await hosts(tx)
+    .updateTable("hosts")
+    .set({ applied_schedule_version: version })
+    .where("id", "=", hostId)
+    .execute();
 }
 
 /** Compare-and-set, so that two connections that race can't both be the first. */

@@ -11,18 +11,37 @@ import type { Actor } from "../../platform/http/identity.ts";
 import { hashToken } from "../../platform/random.ts";
 import { recordAudit } from "../audit/audit.ts";
 import {
+  bumpScheduleVersion,
   deleteHostRow,
   insertHost,
   markFirstConnect,
   selectHost,
   selectHostByName,
   updateFromHello,
+  updateSettings,
   updateTwin,
 } from "./hosts.store.ts";
 
-export { findHostByBearer, listHosts, setHostRepository, touchHosts } from "./hosts.store.ts";
+export {
+  bumpScheduleVersion,
+  findHostByBearer,
+  listHosts,
+  recordAppliedVersion,
+  setHostRepository,
+  touchHosts,
+} from "./hosts.store.ts";
 
-export interface Host {
+/** `always-on` is missed after minutes; an `intermittent` host (a laptop) asleep is calm. */
+export const hostModes = ["always-on", "intermittent"] as const;
+export type HostMode = (typeof hostModes)[number];
+
+/** Caps on what restic sends and fetches, KiB a second; null is unlimited. */
+export interface BandwidthCaps {
+  uploadKib: number | null;
+  downloadKib: number | null;
+}
+
+export interface Host extends BandwidthCaps {
   id: string;
   name: string;
   os: string;
@@ -37,6 +56,13 @@ export interface Host {
   clockSkewMs: number | null;
   /** Another machine that uses this host's bearer; see `twinOf`. */
   twin: Twin | null;
+  mode: HostMode;
+  /** Grows with every change of what the agent must know to run its schedules. */
+  scheduleVersion: number;
+  /** What the agent said it works with; null for one that keeps no schedules. */
+  appliedScheduleVersion: number | null;
+  /** Whether its agent.yaml allows hooks; null before an agent said so. */
+  hooksAllowed: boolean | null;
   createdAt: number;
   firstConnectedAt: number | null;
   lastSeenAt: number | null;
@@ -53,6 +79,8 @@ export interface Twin {
 
 /** Something about a host changed: its row, its tags, its connection. */
 export const hostChanged = topic<{ hostId: string }>("host.changed");
+/** What a host's agent must know of its schedules changed; emitted after the commit that bumped the version. */
+export const scheduleSetChanged = topic<{ hostId: string }>("host.schedule_set_changed");
 /** A host and everything that hung on it is gone. */
 export const hostRemoved = topic<{ hostId: string }>("host.removed");
 
@@ -138,6 +166,12 @@ export async function createHost(tx: Db, input: NewHost): Promise<Host> {
     resticProblem: null,
     clockSkewMs: null,
     twin: null,
+    mode: "always-on",
+    scheduleVersion: 0,
+    appliedScheduleVersion: null,
+    hooksAllowed: null,
+    uploadKib: null,
+    downloadKib: null,
     createdAt: at,
     firstConnectedAt: null,
     lastSeenAt: null,
@@ -189,6 +223,8 @@ export interface HelloFacts {
   machineId: string | null;
   bootId: string | null;
   clockSkewMs: number;
+  appliedScheduleVersion: number | null;
+  hooksAllowed: boolean | null;
   at: number;
 }
 
@@ -214,6 +250,65 @@ function readable<T extends object>(reported: T): T {
     return [name, typeof value === "string" ? value.replace(/\p{Cc}/gu, "") : value];
   });
   return { ...reported, ...Object.fromEntries(clean) };
+}
+
+export interface EditHostDeps {
+  db: Db;
+  clock: Clock;
+  events: EventBus;
+}
+
+/** The most that a cap can be, KiB a second: a TiB. */
+export const maxBandwidthKib = 1_073_741_824;
+
+/**
+ * Sets the caps of all restic runs of a host; the agent has them with its next run. Nothing happens when nothing differs.
+ * @throws AppError `hosts.not_found`
+ */
+export async function setBandwidth(
+  deps: EditHostDeps,
+  input: { hostId: string; caps: BandwidthCaps; actor: Actor },
+): Promise<Host> {
+  const { uploadKib, downloadKib } = input.caps;
+  const payload = { upload_kib: uploadKib, download_kib: downloadKib };
+  return editHost(deps, { ...input, action: "host.bandwidth_edit", payload, change: input.caps });
+}
+
+/** @throws AppError `hosts.not_found` */
+export async function setHostMode(
+  deps: EditHostDeps,
+  input: { hostId: string; mode: HostMode; actor: Actor },
+): Promise<Host> {
+  const { mode } = input;
+  return editHost(deps, { ...input, action: "host.mode_edit", payload: { mode }, change: { mode } });
+}
+
+async function editHost(
+  deps: EditHostDeps,
+  edit: {
+    hostId: string;
+    actor: Actor;
+    action: string;
+    payload: Record<string, unknown>;
+    change: Partial<Host>;
+  },
+): Promise<Host> {
+  const { hostId, actor, action, payload, change } = edit;
+  const edited = await inTransaction(deps.db, async (tx) => {
+    const before = await getHost(tx, hostId);
+    const after = { ...before, ...change };
+    if (JSON.stringify(before) === JSON.stringify(after)) return null;
+    await updateSettings(tx, after);
+    await bumpScheduleVersion(tx, hostId);
+    const target = { kind: "host", id: hostId, name: before.name };
+    await recordAudit(tx, { at: deps.clock.now(), actor, action, target, payload });
+    return after;
+  });
+  if (edited) {
+    deps.events.emit(scheduleSetChanged, { hostId });
+    deps.events.emit(hostChanged, { hostId });
+  }
+  return getHost(deps.db, hostId);
 }
 
 export interface DeleteHostDeps {

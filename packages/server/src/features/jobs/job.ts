@@ -61,6 +61,12 @@ export interface Job {
   /** Counts dispatches from 1; 0 while never dispatched. Events of another attempt are not this job's. */
   attempt: number;
   sourceGroup: string | null;
+  /** The group itself, which may have another name by now, or be gone. */
+  sourceGroupId: string | null;
+  /** Set for a run of a schedule, with its planned time: the two survive retries. */
+  scheduleId: string | null;
+  plannedAt: number | null;
+  /** As it is stored: without hooks, which are secret and are put in when it is sent. */
   spec: JobSpec;
   actor: Actor;
   createdAt: number;
@@ -107,6 +113,9 @@ export interface NewJob {
   hostId: string;
   spec: JobSpec;
   actor: Actor;
+  sourceGroupId?: string | null;
+  /** A run of a schedule. Its id follows from its key (`scheduledJobId`), so it exists once. */
+  scheduled?: { jobId: string; scheduleId: string; plannedAt: number };
 }
 
 /**
@@ -117,33 +126,39 @@ export async function createJobs(deps: JobsDeps, newJobs: NewJob[]): Promise<Job
   const at = deps.clock.now();
   const jobs: Job[] = [];
   await inTransaction(deps.db, async (tx) => {
-    for (const input of newJobs) {
-      const host = await getHost(tx, input.hostId);
-      const job = makeJob(input, host, at);
-      jobs.push(job);
-      await store.insertJob(tx, job);
-      await recordAudit(tx, {
-        at,
-        actor: job.actor,
-        action: "job.create",
-        target: { kind: "host", id: host.id, name: host.name },
-        payload: { job_id: job.id, kind: job.kind, source_group: job.sourceGroup },
-      });
-    }
+    for (const input of newJobs)
+      jobs.push(await insertNewJob(tx, await getHost(tx, input.hostId), input, at));
   });
   for (const job of jobs) announce(deps.bus, job);
   return jobs;
 }
 
-function makeJob({ spec, actor }: NewJob, host: Host, at: number): Job {
+/** The row and its audit entry, in the caller's transaction; `announce` it after the commit. */
+export async function insertNewJob(tx: Db, host: Host, input: NewJob, at: number): Promise<Job> {
+  const job = makeJob(input, host, at);
+  await store.insertJob(tx, job);
+  await recordAudit(tx, {
+    at,
+    actor: job.actor,
+    action: "job.create",
+    target: { kind: "host", id: host.id, name: host.name },
+    payload: { job_id: job.id, kind: job.kind, source_group: job.sourceGroup },
+  });
+  return job;
+}
+
+function makeJob({ spec, actor, sourceGroupId, scheduled }: NewJob, host: Host, at: number): Job {
   return {
-    id: newId(at),
+    id: scheduled?.jobId ?? newId(at),
     hostId: host.id,
     repositoryId: host.repositoryId,
     kind: spec.kind,
     status: "queued",
     attempt: 0,
     sourceGroup: spec.kind === "backup" ? spec.source_group : null,
+    sourceGroupId: sourceGroupId ?? null,
+    scheduleId: scheduled?.scheduleId ?? null,
+    plannedAt: scheduled?.plannedAt ?? null,
     spec,
     actor,
     createdAt: at,

@@ -43,7 +43,8 @@ beforeEach(async () => {
       return true;
     },
   };
-  dispatcher = new JobDispatcher({ db: database.db, clock, bus, log, hub });
+  const completeSpec = async ({ spec }: Job) => spec;
+  dispatcher = new JobDispatcher({ db: database.db, clock, bus, log, hub, completeSpec });
   dispatcher.start();
   const host = { id: newId(clock.now()), name: "h", os: "linux", arch: "x64", tags: [], repositoryId: null };
   const versions = { agentVersion: null, resticVersion: null };

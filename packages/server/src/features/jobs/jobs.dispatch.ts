@@ -2,7 +2,7 @@
  * Sends jobs to their hosts: one at a time for each host, redelivered until acknowledged, and reconciled with
  * what the agent says it holds whenever it connects. A dropped connection never fails or cancels a job.
  */
-import type { CommandAck, JobError, KnownJob } from "@restic-manager/protocol";
+import type { CommandAck, JobError, JobSpec, KnownJob } from "@restic-manager/protocol";
 import type { Logger } from "pino";
 import { inTransaction } from "../../platform/db/db.ts";
 import { type Actor, systemActor } from "../../platform/http/identity.ts";
@@ -36,6 +36,8 @@ const tickMs = 5000;
 export interface DispatchDeps extends JobsDeps {
   log: Logger;
   hub: Pick<AgentHub, "isConnected" | "send">;
+  /** The spec as the agent needs it: with hooks and the host's caps, which are not stored with a job. */
+  completeSpec(job: Job): Promise<JobSpec>;
 }
 
 export class JobDispatcher {
@@ -163,7 +165,7 @@ export class JobDispatcher {
   /** Read anew: a job that has ended since must not be sent to an agent that has already forgotten it. */
   private async redeliver(jobId: string): Promise<void> {
     const job = await store.findJob(this.deps.db, jobId);
-    if (job?.status === "dispatched" && job.acknowledgedAt === null) this.sendRun(job);
+    if (job?.status === "dispatched" && job.acknowledgedAt === null) await this.sendRun(job);
   }
 
   /** Gives up on a job whose host did not come back in time. Its end is still taken should it come later. */
@@ -209,7 +211,7 @@ export class JobDispatcher {
     if (this.unreconciled.get(hostId) !== known) return;
     this.unreconciled.delete(hostId);
     for (const jobId of unwanted) this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
-    for (const job of unknown) this.sendRun(job);
+    for (const job of unknown) await this.sendRun(job);
   }
 
   /** What the agent runs although somebody cancelled it: also while its dispatch was taken back. */
@@ -264,18 +266,19 @@ export class JobDispatcher {
       return next ? moveJob(tx, next, "dispatched", patch) : null;
     });
     if (!job) return;
-    this.sendRun(job);
+    await this.sendRun(job);
     announce(this.deps.bus, job);
   }
 
   /** May fail silently: an unacknowledged job is sent again by the tick or when the agent says hello. */
-  private sendRun(job: Job): void {
+  private async sendRun(job: Job): Promise<void> {
+    const spec = await this.deps.completeSpec(job);
     if (this.unreconciled.has(job.hostId)) return;
     this.deps.hub.send(job.hostId, {
       type: "command.run",
       job_id: job.id,
       attempt: job.attempt,
-      spec: job.spec,
+      spec,
     });
     if (job.cancelRequestedAt !== null)
       this.deps.hub.send(job.hostId, { type: "command.cancel", job_id: job.id });

@@ -12,6 +12,9 @@ interface JobRow {
   status: string;
   attempt: number;
   source_group: string | null;
+  source_group_id: string | null;
+  schedule_id: string | null;
+  planned_at: number | null;
   spec: string;
   actor_kind: string;
   actor_id: string | null;
@@ -47,6 +50,9 @@ function toJob(row: JobRow): Job {
     status: row.status as JobStatus,
     attempt: row.attempt,
     sourceGroup: row.source_group,
+    sourceGroupId: row.source_group_id,
+    scheduleId: row.schedule_id,
+    plannedAt: row.planned_at,
     spec: JSON.parse(row.spec) as Job["spec"],
     actor: { kind: row.actor_kind as Actor["kind"], id: row.actor_id, name: row.actor_name },
     createdAt: row.created_at,
@@ -76,6 +82,9 @@ export async function insertJob(tx: Db, job: Job): Promise<void> {
       status: job.status,
       attempt: job.attempt,
       source_group: job.sourceGroup,
+      source_group_id: job.sourceGroupId,
+      schedule_id: job.scheduleId,
+      planned_at: job.plannedAt,
       spec: JSON.stringify(job.spec),
       actor_kind: job.actor.kind,
       actor_id: job.actor.id,
@@ -257,7 +266,13 @@ export async function listJobs(
   filter: JobFilter,
   page: { limit: number; offset: number },
 ): Promise<Job[]> {
-  const query = filtered(db, filter).selectAll().orderBy("id", "desc").limit(page.limit).offset(page.offset);
+  // Not by id: that of a scheduled job follows from its planned time, which may be long past.
+  const query = filtered(db, filter)
+    .selectAll()
+    .orderBy("created_at", "desc")
+    .orderBy("id", "desc")
+    .limit(page.limit)
+    .offset(page.offset);
   return (await query.execute()).map(toJob);
 }
 
@@ -273,7 +288,7 @@ export async function listLatestJobs(db: Db, hostId?: string): Promise<{ backups
   const jobs = db.withTables<Tables>();
   let newest = jobs
     .selectFrom("jobs")
-    .select((e) => ["host_id", "source_group", e.fn.max("id").as("id")])
+    .select((e) => ["host_id", "source_group", e.fn.max("created_at").as("created_at")])
     .where("kind", "=", "backup")
     .where("finished_at", "is not", null)
     .where("status", "!=", "cancelled")
@@ -287,10 +302,21 @@ export async function listLatestJobs(db: Db, hostId?: string): Promise<{ backups
     newest = newest.where("host_id", "=", hostId);
     active = active.where("host_id", "=", hostId);
   }
-  const backups = await jobs
+  const rows = await jobs
     .selectFrom("jobs")
-    .innerJoin(newest.as("newest"), "newest.id", "jobs.id")
+    .innerJoin(newest.as("newest"), (join) =>
+      join
+        .onRef("newest.host_id", "=", "jobs.host_id")
+        .onRef("newest.source_group", "=", "jobs.source_group")
+        .onRef("newest.created_at", "=", "jobs.created_at"),
+    )
     .selectAll("jobs")
+    .where("kind", "=", "backup")
+    .where("finished_at", "is not", null)
+    .where("status", "!=", "cancelled")
+    .orderBy("jobs.id")
     .execute();
-  return { backups: backups.map(toJob), active: (await active.execute()).map(toJob) };
+  // Two of one group made in the same millisecond: the later one.
+  const backups = new Map(rows.map((row) => [`${row.host_id} ${row.source_group}`, row])).values();
+  return { backups: [...backups].map(toJob), active: (await active.execute()).map(toJob) };
 }

@@ -3,11 +3,14 @@
  * jobs.dispatch.ts and jobs.retention.ts.
  */
 export {
+  announce,
   createJobs,
   getJob,
+  insertNewJob,
   isFinal,
   type Job,
   type JobStatus,
+  jobChanged,
   jobStatuses,
   moveJob,
   queueFirstInit,
@@ -20,4 +23,4 @@ export { createJobEventHandlers } from "./jobs.events.ts";
 export { LiveProgress } from "./jobs.progress.ts";
 export { LogRetention } from "./jobs.retention.ts";
 export { countJobs, listJobs, listLatestJobs } from "./jobs.store.ts";
-export { type RunDeps, type RunRequest, runNow } from "./run-now.ts";
+export { type PlannedJob, type RunDeps, type RunRequest, runNow } from "./run-now.ts";

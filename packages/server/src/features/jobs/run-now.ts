@@ -2,7 +2,7 @@
 import type { JobSpec } from "@restic-manager/protocol";
 import { z } from "zod";
 import { AppError } from "../../platform/errors.ts";
-import { getHost, type Host, isOnline } from "../hosts/hosts.ts";
+import { getHost, type Host, isOnline, maxBandwidthKib } from "../hosts/hosts.ts";
 import { createJobs, getJob, type Job, type JobsDeps } from "./job.ts";
 import type { LiveProgress } from "./jobs.progress.ts";
 
@@ -10,17 +10,33 @@ import type { LiveProgress } from "./jobs.progress.ts";
 export const runRequest = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("init") }),
   z.strictObject({ kind: z.literal("check") }),
-  /** Without a group: every group of the host. */
-  z.strictObject({ kind: z.literal("backup"), source_group_id: z.string().optional() }),
+  /** Without groups: every group of the host. `limits` win over the host's caps for this run. */
+  z.strictObject({
+    kind: z.literal("backup"),
+    source_group_id: z.string().max(64).optional(),
+    source_group_ids: z.array(z.string().max(64)).min(1).max(100).optional(),
+    limits: z
+      .strictObject({
+        upload_kib: z.int().min(1).max(maxBandwidthKib).optional(),
+        download_kib: z.int().min(1).max(maxBandwidthKib).optional(),
+      })
+      .optional(),
+  }),
 ]);
 export type RunRequest = z.infer<typeof runRequest>;
+
+/** One job behind a wish, and the source group that it is of. */
+export interface PlannedJob {
+  spec: JobSpec;
+  sourceGroupId: string | null;
+}
 
 export interface RunDeps extends JobsDeps {
   progress: LiveProgress;
   /** Whether a host's agent is connected right now. */
   isConnected(hostId: string): boolean;
   /** Turns a wish into specs, one for each job; from slices that know source groups. */
-  specsOf(host: Host, request: RunRequest): Promise<JobSpec[]>;
+  specsOf(host: Host, request: RunRequest): Promise<PlannedJob[]>;
 }
 
 /**
@@ -36,7 +52,7 @@ export async function runNow(
   const specs = await deps.specsOf(host, input.request);
   return createJobs(
     deps,
-    specs.map((spec) => ({ hostId: host.id, spec, actor: input.actor })),
+    specs.map((planned) => ({ hostId: host.id, ...planned, actor: input.actor })),
   );
 }
 
@@ -49,10 +65,15 @@ export async function runAgain(deps: RunDeps, input: { jobId: string; actor: Job
   const host = await getHost(deps.db, job.hostId);
   const request: RunRequest = { kind: job.kind };
   const specs = await deps.specsOf(host, request);
-  const same = specs.find((spec) => spec.kind !== "backup" || spec.source_group === job.sourceGroup);
+  const same = specs.find(({ spec, sourceGroupId }) => {
+    if (spec.kind !== "backup") return true;
+    return job.sourceGroupId === null
+      ? spec.source_group === job.sourceGroup
+      : sourceGroupId === job.sourceGroupId;
+  });
   if (!same) throw new AppError("conflict", "sources.not_found", "This job's source group no longer exists.");
   refuseOffline(deps, host);
-  return createJobs(deps, [{ hostId: host.id, spec: same, actor: input.actor }]);
+  return createJobs(deps, [{ hostId: host.id, ...same, actor: input.actor }]);
 }
 
 function refuseOffline(deps: RunDeps, host: Host): void {

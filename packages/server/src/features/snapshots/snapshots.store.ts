@@ -112,6 +112,23 @@ export async function showReport(
     .execute();
 }
 
+/** Into the list that is shown; a host that never reported one gets its first. */
+export async function addToShown(
+  tx: Db,
+  input: { hostId: string; newReportId: string; snapshot: Snapshot; at: number },
+): Promise<void> {
+  const { hostId, newReportId, snapshot, at } = input;
+  const row = await tx
+    .withTables<Tables>()
+    .selectFrom("snapshot_reports")
+    .select("report_id")
+    .where("host_id", "=", hostId)
+    .executeTakeFirst();
+  const reportId = row?.report_id ?? newReportId;
+  if (!row) await showReport(tx, { hostId, reportId, at });
+  await insertSnapshots(tx, { hostId, reportId, snapshots: [snapshot] });
+}
+
 const shown = (db: Db) =>
   db
     .withTables<Tables>()

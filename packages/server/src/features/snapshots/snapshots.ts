@@ -2,14 +2,15 @@
  * Snapshots: a copy, for display, of what each agent last read from its repository. restic's list is the truth;
  * a report replaces the whole copy of that host at once.
  */
-import type { SnapshotsReport, Snapshot as WireSnapshot } from "@restic-manager/protocol";
+import type { SnapshotsAdded, SnapshotsReport, Snapshot as WireSnapshot } from "@restic-manager/protocol";
 import { type Clock, fromInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import { type EventBus, topic } from "../../platform/events.ts";
+import { newId } from "../../platform/random.ts";
 import type { AfterCommit } from "../agent-link/agent-link.ts";
 import type { Host } from "../hosts/hosts.ts";
-import { countArrival, insertSnapshots, isShown, showReport } from "./snapshots.store.ts";
+import { addToShown, countArrival, insertSnapshots, isShown, showReport } from "./snapshots.store.ts";
 
 export { countSnapshots, listSnapshots, type SnapshotTotals, sumSnapshots } from "./snapshots.store.ts";
 
@@ -68,5 +69,17 @@ export async function onSnapshotsReport(
   await insertSnapshots(tx, { ...report, snapshots: event.snapshots.map(fromWire) });
   if (event.part !== event.parts) return undefined;
   await showReport(tx, { ...report, at: deps.clock.now() });
+  return () => deps.bus.emit(snapshotsChanged, { hostId: host.id });
+}
+
+/** Adds one snapshot to the list that is shown; the host's next report replaces it with restic's truth. */
+export async function onSnapshotsAdded(
+  deps: { clock: Clock; bus: EventBus },
+  tx: Db,
+  host: Host,
+  event: SnapshotsAdded,
+): Promise<AfterCommit> {
+  const at = deps.clock.now();
+  await addToShown(tx, { hostId: host.id, newReportId: newId(at), snapshot: fromWire(event.snapshot), at });
   return () => deps.bus.emit(snapshotsChanged, { hostId: host.id });
 }

@@ -2,13 +2,12 @@
  * Source groups: what a host backs up. A group's name is the tag of its snapshots, so it stays as it is.
  * In this version each host gets one group when it is enrolled.
  */
-import type { JobSpec } from "@restic-manager/protocol";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import { newId } from "../../platform/random.ts";
 import { recordAudit } from "../audit/audit.ts";
 import type { Host } from "../hosts/hosts.ts";
-import type { RunRequest } from "../jobs/jobs.ts";
+import type { PlannedJob, RunRequest } from "../jobs/jobs.ts";
 import { insertSourceGroup, listSourceGroups } from "./sources.store.ts";
 
 export { listSourceGroups } from "./sources.store.ts";
@@ -69,9 +68,9 @@ export async function createDefaultGroup(
  * The jobs behind a wish to run something on a host: one backup for each group that is meant.
  * @throws AppError `sources.not_found`, `sources.none`
  */
-export async function specsOf(db: Db, host: Host, request: RunRequest): Promise<JobSpec[]> {
-  if (request.kind === "init") return [{ kind: "init", host_name: host.name }];
-  if (request.kind === "check") return [{ kind: "check" }];
+export async function specsOf(db: Db, host: Host, request: RunRequest): Promise<PlannedJob[]> {
+  if (request.kind === "init") return [{ spec: { kind: "init", host_name: host.name }, sourceGroupId: null }];
+  if (request.kind === "check") return [{ spec: { kind: "check" }, sourceGroupId: null }];
   const groups = await listSourceGroups(db, host.id);
   const meant = groups.filter(
     (group) => request.source_group_id === undefined || group.id === request.source_group_id,
@@ -87,10 +86,13 @@ export async function specsOf(db: Db, host: Host, request: RunRequest): Promise<
     );
   }
   return meant.map((group) => ({
-    kind: "backup",
-    host_name: host.name,
-    source_group: group.name,
-    includes: group.includes,
-    excludes: group.excludes,
+    sourceGroupId: group.id,
+    spec: {
+      kind: "backup",
+      host_name: host.name,
+      source_group: group.name,
+      includes: group.includes,
+      excludes: group.excludes,
+    },
   }));
 }
