@@ -34,6 +34,8 @@ function host(name: string, overrides: Partial<HostRow> = {}): HostRow {
     activeJob: null,
     protectedBytes: 184.2 * GIB,
     snapshotCount: 412,
+    nextRunAt: NOW + 22 * HOUR + 7 * MINUTE,
+    coveringScheduleId: "01JDSCHEDULE",
     ...overrides,
   };
 }
@@ -78,6 +80,18 @@ export const HOSTS: HostRow[] = [
     lastBackup: null,
     protectedBytes: null,
     snapshotCount: null,
+    nextRunAt: null,
+    coveringScheduleId: null,
+  }),
+  host("laptop-anna", {
+    condition: "asleep",
+    tags: ["laptop"],
+    online: false,
+    lastSeenAt: NOW - 9 * HOUR,
+    lastBackup: { status: "succeeded", finishedAt: NOW - 10 * HOUR },
+    protectedBytes: 48.1 * GIB,
+    snapshotCount: 61,
+    nextRunAt: NOW + 7 * HOUR,
   }),
   host("gitea", {
     condition: "offline",
@@ -106,6 +120,8 @@ export const HOSTS: HostRow[] = [
     lastBackup: null,
     protectedBytes: null,
     snapshotCount: 0,
+    nextRunAt: null,
+    coveringScheduleId: null,
   }),
   host(HOSTILE, { condition: "ok", tags: ['"><img src=x>'], protectedBytes: 812, snapshotCount: 1 }),
 ];
@@ -116,8 +132,9 @@ export const MANY_HOSTS: HostRow[] = Array.from({ length: 1000 }, (_, index) => 
 });
 
 export const FIGURES: FleetFigures = {
-  total: 11,
+  total: 12,
   online: 9,
+  asleep: 1,
   attention: 3,
   running: 2,
   offline: 1,
@@ -126,6 +143,7 @@ export const FIGURES: FleetFigures = {
   newestSnapshotAt: NOW - 12 * MINUTE,
   protectedBytes: 4.78 * 1024 * GIB,
   repositoryCount: 9,
+  nextRun: { hostId: "01JDMAIL", hostName: LONG_NAME, at: NOW + 7 * MINUTE },
   lastBackup: { hostId: "01JDWEB01", hostName: "web-01", finishedAt: NOW - 12 * MINUTE, status: "succeeded" },
 };
 
@@ -136,8 +154,10 @@ export const HEADER: HostHeader = {
   os: "linux",
   arch: "amd64",
   tags: ["prod", "db"],
+  mode: "always-on",
   online: true,
   lastSeenAt: NOW - 7000,
+  sync: { version: 7, applied: 7, late: false },
   agentVersion: "0.1.0",
   resticVersion: "0.18.1",
   clockSkewMs: -2400,
@@ -152,6 +172,7 @@ export const HOST_PAGE: Omit<HostPageProps, "tab"> = {
     protectedBytes: 1.31 * 1024 * GIB,
     snapshotCount: 96,
     newestSnapshotAt: NOW - 26 * MINUTE,
+    nextRun: { at: NOW + 22 * HOUR, cron: "0 3 * * *" },
   },
   activeJob: null,
   sourceGroups: [

@@ -19,6 +19,7 @@ import {
 import { renderErrorPage } from "../../packages/server/src/platform/html/error-pages.tsx";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
 import * as data from "./data.ts";
+import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
 
 const { NOW } = data;
 const PAGES = { page: 1, pageSize: 50, total: 96 };
@@ -69,7 +70,6 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   "host-snapshots": (page) => host(page, { name: "snapshots", snapshots: data.SNAPSHOTS, page: PAGES }),
   "host-jobs": (page) =>
     host(page, { name: "jobs", jobs: data.JOBS.slice(0, 12), page: { ...PAGES, total: 12 } }),
-  "host-sources": (page) => host(page, sources()),
   "host-repository": (page) =>
     host(page, {
       name: "repository",
@@ -83,15 +83,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
         values: { repo_url: "backup.example.com" },
       },
     }),
-  "host-settings": (page) =>
-    host(page, {
-      name: "settings",
-      loss: { jobCount: 1204, snapshotCount: 96, sourceGroupCount: 2 },
-      form: {
-        values: { confirm_name: "db-primry" },
-        errors: { confirm_name: "This is not the host’s name." },
-      },
-    }),
+  ...EDITING_VIEWS,
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),
@@ -164,6 +156,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
 
 /** The fragments that live parts ask for; the figures have moved on since the page. */
 export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSearchParams) => string>> = {
+  ...EDITING_FRAGMENTS,
   "/fragments/dashboard": (page, query) => {
     const words = query.get("search") ?? "";
     const later = data.HOSTS.map((row) =>
@@ -196,28 +189,6 @@ function dashboard(page: PageContext, overrides: Partial<Parameters<typeof rende
 
 function host(page: PageContext, tab: HostTab): string {
   return renderHostPage(page, { ...data.HOST_PAGE, tab });
-}
-
-function sources(): HostTab {
-  return {
-    name: "sources",
-    groups: [
-      {
-        id: "1",
-        name: "databases",
-        includes: ["/var/backups/pg", "/etc/postgresql"],
-        excludes: ["*.tmp"],
-        lastRun: { jobId: "1", status: "succeeded", at: NOW - 26 * 60_000 },
-      },
-      {
-        id: "2",
-        name: "system-configuration",
-        includes: ["/etc", data.LONG_PATH],
-        excludes: [],
-        lastRun: null,
-      },
-    ],
-  };
 }
 
 function runningHost(page: PageContext): string {
@@ -262,7 +233,13 @@ function newHost(page: PageContext): string {
         },
       ],
     },
-    vitals: { lastBackup: null, protectedBytes: null, snapshotCount: null, newestSnapshotAt: null },
+    vitals: {
+      lastBackup: null,
+      protectedBytes: null,
+      snapshotCount: null,
+      newestSnapshotAt: null,
+      nextRun: null,
+    },
     tab: { name: "snapshots", snapshots: [], page: { ...PAGES, total: 0 } },
   });
 }

@@ -19,6 +19,8 @@ const TARGETS = ["chrome123", "firefox121", "safari17.5"];
 const ENTRIES: Readonly<Record<string, string>> = {
   "app.js": join(root, "src/browser/app.ts"),
   "job.js": join(root, "src/browser/job.ts"),
+  "group-form.js": join(root, "src/browser/group-form.ts"),
+  "schedule-form.js": join(root, "src/browser/schedule-form.ts"),
   "styles.css": join(root, "src/platform/html/styles/styles.css"),
 };
 

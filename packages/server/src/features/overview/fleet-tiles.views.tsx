@@ -18,6 +18,9 @@ export interface FleetFigures {
   newestSnapshotAt: number | null;
   protectedBytes: number;
   repositoryCount: number;
+  /** Of those that are not online: known to sleep. */
+  asleep: number;
+  nextRun: { hostId: string; hostName: string; at: number } | null;
   lastBackup: { hostId: string; hostName: string; finishedAt: number; status: JobStatus } | null;
 }
 
@@ -40,6 +43,10 @@ function Tile(props: {
 /** The row of figures. */
 export function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
   const away = figures.total - figures.online;
+  const words = [
+    ...(figures.asleep > 0 ? [`${formatCount(figures.asleep)} asleep`] : []),
+    ...(away > figures.asleep ? [`${formatCount(away - figures.asleep)} not connected`] : []),
+  ];
   return (
     <dl class="tiles" aria-label="Fleet">
       <Tile
@@ -47,11 +54,7 @@ export function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
         label="Hosts online"
         value={<Figure value={formatCount(figures.online)} unit={`/ ${formatCount(figures.total)}`} />}
         note={
-          away === 0 ? (
-            "all connected"
-          ) : (
-            <a href={urlWith("/", { state: "offline" })}>{formatCount(away)} not connected</a>
-          )
+          away === 0 ? "all connected" : <a href={urlWith("/", { state: "offline" })}>{words.join(", ")}</a>
         }
       />
       <Tile
@@ -72,6 +75,12 @@ export function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
         label="Last backup"
         value={<LastBackupFigure figures={figures} />}
         note={<LastBackupNote figures={figures} />}
+      />
+      <Tile
+        id="tile-next"
+        label="Next run"
+        value={figures.nextRun === null ? <None label="none" /> : <Time at={figures.nextRun.at} />}
+        note={<NextRunNote figures={figures} />}
       />
       <Tile
         id="tile-snapshots"
@@ -105,6 +114,16 @@ function NewestSnapshot({ at }: { at: number | null }): JSX.Element {
     <>
       newest <Time at={at} />
     </>
+  );
+}
+
+function NextRunNote({ figures }: { figures: FleetFigures }): JSX.Element {
+  const { nextRun } = figures;
+  if (nextRun === null) return <>nothing scheduled</>;
+  return (
+    <a class="mono clip" href={`/hosts/${encodeURIComponent(nextRun.hostId)}`} title={nextRun.hostName}>
+      {nextRun.hostName}
+    </a>
   );
 }
 

@@ -9,7 +9,10 @@ import { None, Time } from "../../platform/html/values.tsx";
 import type { HostPageProps } from "./host.views.tsx";
 import { RunButton, whyNotRun } from "./run-button.views.tsx";
 
-type AsideProps = Pick<HostPageProps, "host" | "activeJob" | "sourceGroups">;
+type AsideProps = Pick<HostPageProps, "host" | "activeJob" | "sourceGroups" | "tab">;
+
+/** More of them are better found on their own tab. */
+const MANY_GROUPS = 8;
 
 /** The column beside the tabs. */
 export function HostAside(props: AsideProps): JSX.Element {
@@ -18,7 +21,9 @@ export function HostAside(props: AsideProps): JSX.Element {
   return (
     <aside class="aside" aria-label="About this host" id="host-aside">
       {props.activeJob === null ? null : <ActiveJob job={props.activeJob} />}
-      {mayOperate && props.sourceGroups.length > 0 ? <RunGroups {...props} /> : null}
+      {mayOperate && props.sourceGroups.length > 0 && props.tab.name !== "sources" ? (
+        <RunGroups {...props} />
+      ) : null}
       <Panel title="Agent">
         <dl class="pairs">
           <Pair
@@ -90,7 +95,7 @@ function RunGroups(props: AsideProps): JSX.Element {
   return (
     <Panel title="Run now" id="host-run">
       <ul class="run-list">
-        {props.sourceGroups.map((group) => (
+        {props.sourceGroups.slice(0, MANY_GROUPS).map((group) => (
           <li key={group.id}>
             <span class="mono clip" title={group.name}>
               {group.name}
@@ -105,6 +110,13 @@ function RunGroups(props: AsideProps): JSX.Element {
           </li>
         ))}
       </ul>
+      {props.sourceGroups.length > MANY_GROUPS ? (
+        <p class="hint run-hint">
+          <a class="link" href={`/hosts/${encodeURIComponent(props.host.id)}?tab=sources`}>
+            All {props.sourceGroups.length} groups
+          </a>
+        </p>
+      ) : null}
       {reason === undefined ? null : <p class="hint run-hint">{reason}</p>}
     </Panel>
   );

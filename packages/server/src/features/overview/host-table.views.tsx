@@ -11,7 +11,15 @@ import { Bytes, None, Time } from "../../platform/html/values.tsx";
 import { RunButton } from "./run-button.views.tsx";
 
 /** How a host stands, worst thing first; decides dot, accent and filter. */
-export type HostCondition = "ok" | "warning" | "failed" | "running" | "offline" | "waiting" | "new";
+export type HostCondition =
+  | "ok"
+  | "warning"
+  | "failed"
+  | "running"
+  | "offline"
+  | "asleep"
+  | "waiting"
+  | "new";
 
 /** One row of the table. */
 export interface HostRow {
@@ -33,6 +41,10 @@ export interface HostRow {
   } | null;
   protectedBytes: number | null;
   snapshotCount: number | null;
+  /** The next planned time of all its schedules; null when nothing is planned. */
+  nextRunAt: number | null;
+  /** The one schedule that runs all its groups; null when there is none or more than one. */
+  coveringScheduleId: string | null;
 }
 
 /** What the table is filtered and ordered by. */
@@ -59,6 +71,9 @@ export function HostTable(props: { hosts: readonly HostRow[]; filter: HostFilter
             Tags
           </th>
           <SortHeader filter={props.filter} column="backup" label="Last backup" class="col-backup" />
+          <th scope="col" class="col-next mid-up">
+            Next run
+          </th>
           <SortHeader
             filter={props.filter}
             column="size"
@@ -130,6 +145,9 @@ function HostTableRow({ host }: { host: HostRow }): JSX.Element {
       </td>
       <td>
         <BackupCell host={host} />
+      </td>
+      <td class="mid-up">
+        {host.nextRunAt === null ? <None label="not scheduled" /> : <Time at={host.nextRunAt} />}
       </td>
       <td class="num mid-up">
         <Bytes size={host.protectedBytes} />
@@ -209,7 +227,9 @@ function AwayCell({ host }: { host: HostRow }): JSX.Element {
   if (host.lastSeenAt === null) return <span class="muted">never connected</span>;
   return (
     <span class="two">
-      <span class="word fail">offline</span>
+      <span class={`word ${toneOf(host.condition === "asleep" ? "asleep" : "offline")}`}>
+        {wordOf(host.condition === "asleep" ? "asleep" : "offline")}
+      </span>
       <small>
         {lastBackup === null ? (
           "no backup yet"
@@ -231,12 +251,24 @@ function RowAction({ host }: { host: HostRow }): JSX.Element {
       </a>
     );
   }
+  if (host.coveringScheduleId === null) {
+    // Which of its groups is meant, the sources tab asks.
+    return (
+      <a
+        class="btn small above"
+        href={`/hosts/${encodeURIComponent(host.id)}?tab=sources`}
+        aria-label={`Run now: ${host.name}`}
+      >
+        Run now…
+      </a>
+    );
+  }
   return (
     <RunButton
       host={host}
       class="btn small above"
       form="run"
-      formaction={`/hosts/${encodeURIComponent(host.id)}/run`}
+      formaction={`/hosts/${encodeURIComponent(host.id)}/schedules/${encodeURIComponent(host.coveringScheduleId)}/run`}
       label={`Run now: ${host.name}`}
     >
       Run now

@@ -1,13 +1,10 @@
-/** The reading tabs of a host: snapshots, jobs and sources. Paths are untrusted and may be long. */
+/** The reading tabs of a host: snapshots and jobs. Paths are untrusted and may be long. */
 import type { JSX } from "preact";
 import { formatBytes, formatCount } from "../../platform/html/format.ts";
-import { PostForm } from "../../platform/html/forms.tsx";
 import { Empty, type PageInfo, Pagination, Panel, urlWith } from "../../platform/html/parts.tsx";
-import { useMayOperate } from "../../platform/html/scope.ts";
-import { type JobStatus, State } from "../../platform/html/state.tsx";
 import { Bytes, None, Time } from "../../platform/html/values.tsx";
 import { type JobRow, JobTable } from "../jobs/jobs.ts";
-import { type Reachable, RunButton, whyNotRun } from "./run-button.views.tsx";
+import { type Reachable, whyNotRun } from "./run-button.views.tsx";
 
 /** One snapshot. */
 export interface SnapshotRow {
@@ -31,20 +28,6 @@ export interface SnapshotsTabProps {
 export interface JobsTabProps {
   jobs: readonly JobRow[];
   page: PageInfo;
-}
-
-/** One source group. */
-export interface SourceRow {
-  id: string;
-  name: string;
-  includes: readonly string[];
-  excludes: readonly string[];
-  lastRun: { jobId: string; status: JobStatus; at: number } | null;
-}
-
-/** The source groups of a host. */
-export interface SourcesTabProps {
-  groups: readonly SourceRow[];
 }
 
 /** Snapshots as rows. */
@@ -152,67 +135,5 @@ export function JobsTab(props: JobsTabProps & { hostId: string }): JSX.Element {
       )}
       <Pagination info={props.page} noun="jobs" urlOf={(page) => urlWith(url, { tab: "jobs", page })} />
     </Panel>
-  );
-}
-
-/** Source groups with what they cover. */
-export function SourcesTab(props: SourcesTabProps & { host: Reachable & { id: string } }): JSX.Element {
-  return (
-    <Panel title="Source groups" note="what is backed up">
-      {props.groups.length === 0 ? (
-        <Empty title="No source group">Nothing of this host is backed up.</Empty>
-      ) : (
-        <ul class="groups" id="source-rows">
-          {props.groups.map((group) => (
-            <SourceGroup key={group.id} host={props.host} group={group} />
-          ))}
-        </ul>
-      )}
-    </Panel>
-  );
-}
-
-function SourceGroup(props: { host: Reachable & { id: string }; group: SourceRow }): JSX.Element {
-  const { host, group } = props;
-  const mayOperate = useMayOperate();
-  return (
-    <li class="group" id={`source-${group.id}`}>
-      <div class="group-main">
-        <p class="strong mono break">{group.name}</p>
-        <ul class="paths mono">
-          {group.includes.map((path) => (
-            <li key={path}>{path}</li>
-          ))}
-          {group.excludes.map((path) => (
-            <li key={path} class="faint">
-              <span class="sr-only">except </span>
-              <span aria-hidden="true">− </span>
-              {path}
-            </li>
-          ))}
-        </ul>
-      </div>
-      <p class="group-last">
-        {group.lastRun === null ? (
-          <span class="faint">never run</span>
-        ) : (
-          <a class="two" href={`/jobs/${encodeURIComponent(group.lastRun.jobId)}`}>
-            <State state={group.lastRun.status} />
-            <small>
-              <Time at={group.lastRun.at} />
-            </small>
-          </a>
-        )}
-      </p>
-      {mayOperate ? (
-        <PostForm
-          action={`/hosts/${encodeURIComponent(host.id)}/sources/${encodeURIComponent(group.id)}/run`}
-        >
-          <RunButton host={host} class="btn small" label={`Run now: ${group.name}`}>
-            Run now
-          </RunButton>
-        </PostForm>
-      ) : null}
-    </li>
   );
 }

@@ -1,6 +1,6 @@
 /**
  * A host's page: who it is, its vitals, the tabs and the rail with its verbs. What is inside the tabs is in
- * host-tabs.views.tsx and host-settings.views.tsx.
+ * host-tabs, host-sources, host-schedules, host-settings and host-options (.views.tsx).
  */
 import type { ComponentChildren, JSX } from "preact";
 import { formatCount, splitBytes } from "../../platform/html/format.ts";
@@ -11,22 +11,14 @@ import { Notice, Tags } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import { Dot, type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
+import type { HostMode } from "../hosts/hosts.ts";
 import { HostAside } from "./host-aside.views.tsx";
-import {
-  DangerZone,
-  type DangerZoneProps,
-  RepositoryTab,
-  type RepositoryTabProps,
-} from "./host-settings.views.tsx";
+import { SettingsTab, type SettingsTabProps } from "./host-options.views.tsx";
+import { SchedulesTab, type SchedulesTabProps } from "./host-schedules.views.tsx";
+import { RepositoryTab, type RepositoryTabProps } from "./host-settings.views.tsx";
+import { SourcesTab, type SourcesTabProps } from "./host-sources.views.tsx";
 import type { HostCondition } from "./host-table.views.tsx";
-import {
-  JobsTab,
-  type JobsTabProps,
-  SnapshotsTab,
-  type SnapshotsTabProps,
-  SourcesTab,
-  type SourcesTabProps,
-} from "./host-tabs.views.tsx";
+import { JobsTab, type JobsTabProps, SnapshotsTab, type SnapshotsTabProps } from "./host-tabs.views.tsx";
 import { RunButton } from "./run-button.views.tsx";
 
 /** Who the host is. */
@@ -37,8 +29,11 @@ export interface HostHeader {
   os: string | null;
   arch: string | null;
   tags: readonly string[];
+  mode: HostMode;
   online: boolean;
   lastSeenAt: number | null;
+  /** Whether the agent has what it must know of its schedules; null when there is nothing to know. */
+  sync: ScheduleSync | null;
   agentVersion: string | null;
   resticVersion: string | null;
   /** The host's clock minus ours at the last connection; null before the first. */
@@ -48,21 +43,33 @@ export interface HostHeader {
   createdAt: number;
 }
 
+/** The version of the host's schedules, and the one that its agent works with. */
+export interface ScheduleSync {
+  version: number;
+  /** Null before an agent said so. */
+  applied: number | null;
+  /** Online and still behind after a while: something is wrong. */
+  late: boolean;
+}
+
 /** The figures under the header. */
 export interface HostVitals {
   lastBackup: { status: JobStatus; finishedAt: number; jobId: string } | null;
   protectedBytes: number | null;
   snapshotCount: number | null;
   newestSnapshotAt: number | null;
+  /** The next planned time of all its schedules that are not paused. */
+  nextRun: { at: number; cron: string } | null;
 }
 
 /** The open tab with its data. */
 export type HostTab =
   | ({ name: "snapshots" } & SnapshotsTabProps)
-  | ({ name: "jobs" } & JobsTabProps)
   | ({ name: "sources" } & SourcesTabProps)
+  | ({ name: "schedules" } & SchedulesTabProps)
   | ({ name: "repository" } & RepositoryTabProps)
-  | ({ name: "settings" } & DangerZoneProps);
+  | ({ name: "jobs" } & JobsTabProps)
+  | ({ name: "settings" } & SettingsTabProps);
 
 /** A host's page. */
 export interface HostPageProps {
@@ -84,9 +91,10 @@ export interface HostPageProps {
 
 const TABS: readonly { name: HostTab["name"]; label: string }[] = [
   { name: "snapshots", label: "Snapshots" },
-  { name: "jobs", label: "Jobs" },
   { name: "sources", label: "Sources" },
+  { name: "schedules", label: "Schedules" },
   { name: "repository", label: "Repository" },
+  { name: "jobs", label: "Jobs" },
   { name: "settings", label: "Settings" },
 ];
 
@@ -170,10 +178,12 @@ function TabContent({ host, tab }: { host: HostHeader; tab: HostTab }): JSX.Elem
       return <JobsTab hostId={host.id} {...tab} />;
     case "sources":
       return <SourcesTab host={host} {...tab} />;
+    case "schedules":
+      return <SchedulesTab host={host} {...tab} />;
     case "repository":
       return <RepositoryTab host={host} {...tab} />;
     case "settings":
-      return <DangerZone hostId={host.id} hostName={host.name} {...tab} />;
+      return <SettingsTab hostId={host.id} hostName={host.name} {...tab} />;
   }
 }
 
@@ -198,11 +208,32 @@ function HostHead({ host, activeJob }: HostPageProps): JSX.Element {
               </>
             )}
           </span>
+          <span>{host.mode === "intermittent" ? "intermittent" : "always on"}</span>
+          {host.sync === null ? null : <Sync sync={host.sync} />}
           <Tags tags={host.tags} />
         </p>
       </div>
       {mayOperate ? <HeadAction host={host} activeJob={activeJob} /> : null}
     </div>
+  );
+}
+
+/** What was changed reaches an agent at once, or with its next connection. */
+function Sync({ sync }: { sync: ScheduleSync }): JSX.Element {
+  const { version, applied, late } = sync;
+  if (applied === version) return <span>schedules v{version} · in sync</span>;
+  const behind = applied === null ? "agent has none" : `agent at v${applied}`;
+  return (
+    <span
+      class={late ? "word warn" : undefined}
+      title={
+        late
+          ? "The agent is connected and has not taken the newest schedules. Restart it, and look at its log."
+          : "The agent gets them when it is connected; until then it runs what it knows."
+      }
+    >
+      schedules v{version} · {behind}
+    </span>
   );
 }
 
@@ -257,6 +288,11 @@ function Vitals({ vitals }: { vitals: HostVitals }): JSX.Element {
             </a>
           )
         }
+      />
+      <Vital
+        term="Next run"
+        value={vitals.nextRun === null ? <None label="none" /> : <Time at={vitals.nextRun.at} />}
+        note={vitals.nextRun === null ? "not scheduled" : <code>{vitals.nextRun.cron}</code>}
       />
       <Vital
         term="Data protected"

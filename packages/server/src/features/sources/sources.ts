@@ -10,6 +10,7 @@ import type { Host } from "../hosts/hosts.ts";
 import type { PlannedJob, RunRequest } from "../jobs/jobs.ts";
 import { insertSourceGroup, listSourceGroups } from "./sources.store.ts";
 
+export { type HookField, HookFields } from "./hooks.views.tsx";
 export { listSourceGroups } from "./sources.store.ts";
 
 export interface SourceGroup {

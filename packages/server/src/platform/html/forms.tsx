@@ -53,6 +53,12 @@ export interface FieldProps {
   placeholder?: string;
   /** More than one makes a text area of so many lines. */
   rows?: number;
+  /** Which keyboard a phone shows; the rule is the schema's. */
+  inputMode?: "numeric" | "decimal";
+  /** The id of a datalist. */
+  list?: string;
+  /** A word behind the input, e.g. `KiB/s`. */
+  unit?: ComponentChildren;
 }
 
 /** A labelled input or text area with hint and error tied to it for assistive technology. */
@@ -66,19 +72,78 @@ export function Field(props: FieldProps): JSX.Element {
         {label}
         {props.optional ? <span class="optional"> optional</span> : null}
       </label>
-      <Control {...props} id={id} describedBy={describedBy} />
-      {error ? (
-        <p class="field-error" id={`${id}-error`}>
-          <Icon name="alert" />
-          {error}
-        </p>
-      ) : null}
+      {props.unit === undefined ? (
+        <Control {...props} id={id} describedBy={describedBy} />
+      ) : (
+        <span class="with-unit">
+          <Control {...props} id={id} describedBy={describedBy} />
+          <span class="unit">{props.unit}</span>
+        </span>
+      )}
+      <FieldError id={`${id}-error`} error={error} />
       {hint ? (
         <p class="hint" id={`${id}-hint`}>
           {hint}
         </p>
       ) : null}
     </div>
+  );
+}
+
+function FieldError({ id, error }: { id: string; error: string | undefined }): JSX.Element | null {
+  if (!error) return null;
+  return (
+    <p class="field-error" id={id}>
+      <Icon name="alert" />
+      {error}
+    </p>
+  );
+}
+
+/** A set of choices under one heading, with its error. */
+export function ChoiceSet(props: {
+  name: string;
+  legend: string;
+  error?: string | undefined;
+  hint?: ComponentChildren;
+  class?: string;
+  children?: ComponentChildren;
+}): JSX.Element {
+  const errorId = `field-${props.name}-error`;
+  return (
+    <fieldset
+      class={props.error ? "field invalid" : "field"}
+      aria-describedby={props.error ? errorId : undefined}
+    >
+      <legend>{props.legend}</legend>
+      <div class={props.class ?? "choices"}>{props.children}</div>
+      <FieldError id={errorId} error={props.error} />
+      {props.hint ? <p class="hint">{props.hint}</p> : null}
+    </fieldset>
+  );
+}
+
+/**
+ * A box to check or a choice of one, its whole label to click; `boxed` draws it as a card. An unchecked box is not
+ * posted at all: what a form shows again MUST come from the post, never from what is stored.
+ */
+export function Choice(props: {
+  type: "checkbox" | "radio";
+  name: string;
+  value?: string;
+  checked: boolean;
+  boxed?: boolean;
+  hint?: ComponentChildren;
+  children?: ComponentChildren;
+}): JSX.Element {
+  return (
+    <label class={props.boxed ? "choice boxed" : "choice"}>
+      <input type={props.type} name={props.name} value={props.value ?? "on"} checked={props.checked} />
+      <span class="choice-text">
+        <span class="choice-name">{props.children}</span>
+        {props.hint ? <small>{props.hint}</small> : null}
+      </span>
+    </label>
   );
 }
 
@@ -95,6 +160,8 @@ function Control(props: FieldProps & { id: string; describedBy: string }): JSX.E
     autocomplete: props.autocomplete ?? "off",
     autocapitalize: "none" as const,
     spellcheck: false,
+    inputMode: props.inputMode,
+    list: props.list,
   };
   if ((props.rows ?? 1) > 1) {
     return (

@@ -19,6 +19,7 @@ const STATES = {
   expired: { tone: "fail", word: "expired" },
   ok: { tone: "ok", word: "healthy" },
   offline: { tone: "fail", word: "offline" },
+  asleep: { tone: "idle", word: "asleep" },
   waiting: { tone: "idle", word: "waiting for the agent" },
   new: { tone: "idle", word: "no backup yet" },
 } as const satisfies Record<string, { tone: Tone; word: string }>;
