@@ -47,7 +47,7 @@ import {
 import { registerSnapshotRoutes } from "./features/snapshots/snapshots.api.ts";
 import { onSnapshotsAdded, onSnapshotsReport } from "./features/snapshots/snapshots.ts";
 import { registerSourceRoutes } from "./features/sources/sources.api.ts";
-import { createDefaultGroup, specsOf } from "./features/sources/sources.ts";
+import { completeSpec, createDefaultGroup, type SourcesDeps, specsOf } from "./features/sources/sources.ts";
 import { registerUserRoutes } from "./features/users/users.api.ts";
 import { createAttemptLimit } from "./features/users/users.attempts.ts";
 import { registerUserPages } from "./features/users/users.pages.tsx";
@@ -175,8 +175,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const shared = { db, clock, bus, log };
   const progress = new LiveProgress({ db, bus });
   const hub = createHub(ground, progress, () => dispatcher);
-  const completeSpec = async (job: Job) => job.spec;
-  const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeSpec });
+  const completeJob = (job: Job) => completeSpec(db, box, job);
+  const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeSpec: completeJob });
   registerAgentLink(app, { db, hub });
 
   const users = { db, clock, passwords: createPasswordHasher(), attempts: createAttemptLimit(), page };
@@ -209,7 +209,9 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerJobStream(app, { ...shared, progress });
   registerJobPages(app, jobs);
   registerSnapshotRoutes(app, { db });
-  registerSourceRoutes(app, jobs);
+  const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: async () => [] };
+  const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
+  registerSourceRoutes(app, { ...jobs, ...sources, listFolder });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, repositories, deletion });
   connectEvents(ground, hub, log);

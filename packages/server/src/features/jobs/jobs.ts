@@ -22,5 +22,5 @@ export { JobDispatcher } from "./jobs.dispatch.ts";
 export { createJobEventHandlers } from "./jobs.events.ts";
 export { LiveProgress } from "./jobs.progress.ts";
 export { LogRetention } from "./jobs.retention.ts";
-export { countJobs, listJobs, listLatestJobs } from "./jobs.store.ts";
-export { type PlannedJob, type RunDeps, type RunRequest, runNow } from "./run-now.ts";
+export { countJobs, hasBackupOf, listJobs, listLatestJobs } from "./jobs.store.ts";
+export { type PlannedJob, type RunDeps, type RunRequest, runLimits, runNow } from "./run-now.ts";

@@ -180,7 +180,7 @@ function WhenPanel({ values, errors = {}, preview, schedule }: SchedulePageProps
           error={errors.cron}
           hint="Minute, hour, day of the month, month, day of the week."
         />
-        <div class="cron-chips scripted" aria-label="Common schedules" role="group">
+        <div class="cron-chips scripted">
           {cronChips.map(({ label, cron }) => (
             <button
               key={cron}
