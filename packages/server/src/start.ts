@@ -225,20 +225,22 @@ function createHub(ground: Ground, progress: LiveProgress, dispatcher: () => Job
       ...createJobEventHandlers({ ...deps, progress }),
       "snapshots.report": (tx, host, event) => onSnapshotsReport(deps, tx, host, event),
       "snapshots.added": (tx, host, event) => onSnapshotsAdded(deps, tx, host, event),
-      "schedule.ran": async () => {
-        throw new AppError("not_found", "schedules.not_found", "This host has no such schedule.");
+      "schedule.ran": async (tx, host, event) => {
+        const job = await recordRan(tx, host, event, clock.now());
+        return () => announce(bus, job);
       },
     },
-    onScheduleVersion: (host, version) => recordAppliedVersion(db, host.id, version),
-    onScheduleFire: async (_host, { schedule_id, planned_at }) => {
-      const code = "schedules.not_found";
-      return { type: "schedule.fired", schedule_id, planned_at, outcome: "refused", code };
+    onScheduleVersion: async (host, version) => {
+      await recordAppliedVersion(db, host.id, version);
+      bus.emit(hostChanged, { hostId: host.id });
     },
+    onScheduleFire: (host, fire) => parts.watch.answerFire(host, fire),
     onCommandAck: (host, ack) => dispatcher().acknowledge(host, ack),
     onProgress: (host, message) => progress.record(host, message),
     async configurationOf(host) {
       const found = await findEverydayAccess(db, box, host.id);
-      return [{ type: "config.update", version: found?.version ?? 0, repository: found?.access ?? null }];
+      const { version = 0, access: repository = null } = found ?? {};
+      return [{ type: "config.update", version, repository }, ...(await scheduleSetOf(parts.set, host.id))];
     },
     onFirstConnect: (host) => queueFirstInit(deps, host),
   };
