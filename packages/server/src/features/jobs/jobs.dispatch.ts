@@ -5,6 +5,7 @@
 import type { CommandAck, JobError, JobSpec, KnownJob } from "@restic-manager/protocol";
 import type { Logger } from "pino";
 import { inTransaction } from "../../platform/db/db.ts";
+import { AppError } from "../../platform/errors.ts";
 import { type Actor, systemActor } from "../../platform/http/identity.ts";
 import { type AgentHub, agentConnected } from "../agent-link/agent-link.ts";
 import { findHost, type Host } from "../hosts/hosts.ts";
@@ -36,7 +37,10 @@ const tickMs = 5000;
 export interface DispatchDeps extends JobsDeps {
   log: Logger;
   hub: Pick<AgentHub, "isConnected" | "send">;
-  /** The spec as the agent needs it: with hooks and the host's caps, which are not stored with a job. */
+  /**
+   * The spec as the agent needs it: with hooks and the host's caps, which are not stored with a job.
+   * An AppError ends the job as failed with its code; after any other error it is tried again.
+   */
   completeSpec(job: Job): Promise<JobSpec>;
 }
 
@@ -265,15 +269,17 @@ export class JobDispatcher {
       };
       return next ? moveJob(tx, next, "dispatched", patch) : null;
     });
-    if (!job) return;
-    await this.sendRun(job);
-    announce(this.deps.bus, job);
+    if (job && (await this.sendRun(job))) announce(this.deps.bus, job);
   }
 
-  /** May fail silently: an unacknowledged job is sent again by the tick or when the agent says hello. */
-  private async sendRun(job: Job): Promise<void> {
-    const spec = await this.deps.completeSpec(job);
-    if (this.unreconciled.has(job.hostId)) return;
+  /**
+   * May fail silently: an unacknowledged job is sent again by the tick or when the agent says hello.
+   * @returns false when the job has ended instead
+   */
+  private async sendRun(job: Job): Promise<boolean> {
+    const spec = await this.completeOrEnd(job);
+    if (!spec) return false;
+    if (this.unreconciled.has(job.hostId)) return true;
     this.deps.hub.send(job.hostId, {
       type: "command.run",
       job_id: job.id,
@@ -282,6 +288,20 @@ export class JobDispatcher {
     });
     if (job.cancelRequestedAt !== null)
       this.deps.hub.send(job.hostId, { type: "command.cancel", job_id: job.id });
+    return true;
+  }
+
+  /** What an operator must put right, such as a hook that can't be opened, ends the job; trying again would not help. */
+  private async completeOrEnd(job: Job): Promise<JobSpec | null> {
+    try {
+      return await this.deps.completeSpec(job);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      const { code, message } = error;
+      this.deps.log.error({ err: error, jobId: job.id }, "a job can't be sent");
+      await this.end(job, "failed", { code, message, last_lines: [] }, systemActor);
+      return null;
+    }
   }
 }
 

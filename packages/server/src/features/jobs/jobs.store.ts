@@ -350,3 +350,24 @@ export async function listLatestScheduled(db: Db, hostId: string): Promise<Job[]
     .execute();
   return rows.map(toJob);
 }
+
+/** Whether a backup of a source group was ever asked for. A job from before jobs kept the group's id has its name only. */
+export async function hasBackupOf(
+  db: Db,
+  group: { id: string; hostId: string; name: string },
+): Promise<boolean> {
+  const row = await db
+    .withTables<Tables>()
+    .selectFrom("jobs")
+    .select("id")
+    .where("host_id", "=", group.hostId)
+    .where((e) =>
+      e.or([
+        e("source_group_id", "=", group.id),
+        e.and([e("source_group_id", "is", null), e("source_group", "=", group.name)]),
+      ]),
+    )
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}

@@ -26,10 +26,11 @@ export { LogRetention } from "./jobs.retention.ts";
 export {
   countJobs,
   findJob,
+  hasBackupOf,
   listFinalOf,
   listJobs,
   listLatestJobs,
   listLatestScheduled,
 } from "./jobs.store.ts";
 export { insertExpired, recordOwnRun } from "./own-runs.ts";
-export { type PlannedJob, type RunDeps, type RunRequest, runNow } from "./run-now.ts";
+export { type PlannedJob, type RunDeps, type RunRequest, runLimits, runNow } from "./run-now.ts";

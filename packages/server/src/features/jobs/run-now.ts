@@ -6,21 +6,22 @@ import { getHost, type Host, isOnline, maxBandwidthKib } from "../hosts/hosts.ts
 import { createJobs, getJob, type Job, type JobsDeps } from "./job.ts";
 import type { LiveProgress } from "./jobs.progress.ts";
 
+/** Caps for one run, KiB a second; they win over the host's, each for itself. */
+export const runLimits = z.strictObject({
+  upload_kib: z.int().min(1).max(maxBandwidthKib).optional(),
+  download_kib: z.int().min(1).max(maxBandwidthKib).optional(),
+});
+
 /** What a client may ask a host to do. Kinds are added as the product learns them. */
 export const runRequest = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("init") }),
   z.strictObject({ kind: z.literal("check") }),
-  /** Without groups: every group of the host. `limits` win over the host's caps for this run. */
+  /** Without groups: every group of the host. */
   z.strictObject({
     kind: z.literal("backup"),
     source_group_id: z.string().max(64).optional(),
     source_group_ids: z.array(z.string().max(64)).min(1).max(100).optional(),
-    limits: z
-      .strictObject({
-        upload_kib: z.int().min(1).max(maxBandwidthKib).optional(),
-        download_kib: z.int().min(1).max(maxBandwidthKib).optional(),
-      })
-      .optional(),
+    limits: runLimits.optional(),
   }),
 ]);
 export type RunRequest = z.infer<typeof runRequest>;

@@ -1,14 +1,17 @@
 /** What a host's agent must know to run its schedules without us: `schedule.set`, in parts that each fit a frame. */
 import type { BackupSpec, ScheduledGroup, ScheduleEntry, ScheduleSet } from "@restic-manager/protocol";
+import type { Logger } from "pino";
 import { toInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
+import { AppError } from "../../platform/errors.ts";
 import { getHost, type Host } from "../hosts/hosts.ts";
-import { listSourceGroups, specOfGroup } from "../sources/sources.ts";
+import { listSourceGroups, type SourceGroup, specOfGroup } from "../sources/sources.ts";
 import type { Schedule } from "./schedule.ts";
 import { listSchedules } from "./schedules.store.ts";
 
 export interface SetDeps {
   db: Db;
+  log: Logger;
   /** Puts in what is not stored with a spec: hooks, and the host's caps. */
   completeSpec(host: Host, spec: BackupSpec, sourceGroupId: string): Promise<BackupSpec>;
 }
@@ -29,10 +32,24 @@ export async function scheduleSetOf(deps: SetDeps, hostId: string): Promise<Sche
   const groups: ScheduledGroup[] = [];
   for (const group of await listSourceGroups(deps.db, hostId)) {
     if (!used.has(group.id)) continue;
-    const spec = await deps.completeSpec(host, specOfGroup(host, group), group.id);
-    groups.push({ source_group_id: group.id, spec });
+    const spec = await specFor(deps, host, group);
+    if (spec) groups.push({ source_group_id: group.id, spec });
   }
   return cutIntoParts(host.scheduleVersion, groups, active.map(toEntry));
+}
+
+/** One hook that can't be opened must not keep the agent from connecting; its runs fail and say why. */
+async function specFor(deps: SetDeps, host: Host, group: SourceGroup): Promise<BackupSpec | null> {
+  try {
+    return await deps.completeSpec(host, specOfGroup(host, group), group.id);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    deps.log.error(
+      { hostId: host.id, groupId: group.id, code: error.code },
+      "a group is not sent to its agent",
+    );
+    return null;
+  }
 }
 
 function toEntry(schedule: Schedule): ScheduleEntry {
