@@ -50,6 +50,8 @@ export class ScheduleWatch {
   private readonly connectedAt = new Map<string, number>();
   private startedAt = 0;
   private ticking: Promise<void> | null = null;
+  /** The tick that is at work, or was last. */
+  private round: Promise<void> = Promise.resolve();
   private readonly settling = new Set<Promise<void>>();
 
   constructor(deps: WatchDeps) {
@@ -77,7 +79,13 @@ export class ScheduleWatch {
     this.stopping.abort();
     for (const off of this.unsubscribe.splice(0)) off();
     await this.ticking;
-    await Promise.all(this.settling);
+    await this.idle();
+  }
+
+  /** Resolves when everything is done that the time and events asked for until now. */
+  async idle(): Promise<void> {
+    await this.round;
+    while (this.settling.size > 0) await Promise.all(this.settling);
   }
 
   /** A planned time has come on a host. Idempotent: what is taken already is taken. */
@@ -209,9 +217,10 @@ export class ScheduleWatch {
     for (let tick = 1; ; tick++) {
       await this.deps.clock.sleep(tickMs, this.stopping.signal);
       if (this.stopping.signal.aborted) return;
-      await this.tick(tick).catch((error: unknown) =>
+      this.round = this.tick(tick).catch((error: unknown) =>
         this.deps.log.error({ err: error }, "looking after the schedules failed"),
       );
+      await this.round;
     }
   }
 
