@@ -23,7 +23,7 @@ export interface CronTimes {
   last(atMs: number): number | null;
 }
 
-const fieldRule = /^(?:\*|[A-Za-z0-9]+(?:-[A-Za-z0-9]+)?)(?:\/\d+)?$/;
+const fieldRule = /^(?:\*|(?:\d{1,2}|[A-Za-z]{3})(?:-(?:\d{1,2}|[A-Za-z]{3}))?)(?:\/\d{1,3})?$/;
 const fieldNames = ["minute", "hour", "day of the month", "month", "day of the week"] as const;
 
 /** Longer than any that a person writes. */
@@ -80,7 +80,8 @@ function timesOf(cron: Cron): CronTimes {
     next: (afterMs) => cron.nextRun(new Date(afterMs))?.getTime() ?? null,
     nextSome: (afterMs, count) => cron.nextRuns(count, new Date(afterMs)).map((date) => date.getTime()),
     // croner's reference is exclusive, and its steps are whole seconds.
-    last: (atMs) => cron.previousRuns(1, new Date(atMs + 1000))[0]?.getTime() ?? null,
+    last: (atMs) =>
+      cron.previousRuns(1, new Date((Math.floor(atMs / 1000) + 1) * 1000))[0]?.getTime() ?? null,
   };
 }
 

@@ -20,14 +20,17 @@ import {
   findHost,
   getHost,
   type Host,
+  hostChanged,
   hostRemoved,
   recordAppliedVersion,
+  scheduleSetChanged,
   setHostRepository,
 } from "./features/hosts/hosts.ts";
 import { registerJobRoutes } from "./features/jobs/jobs.api.ts";
 import { registerJobPages } from "./features/jobs/jobs.pages.tsx";
 import { registerJobStream } from "./features/jobs/jobs.stream.ts";
 import {
+  announce,
   createJobEventHandlers,
   type Job,
   JobDispatcher,
@@ -44,10 +47,23 @@ import {
   findEverydayAccess,
   type RepositoriesDeps,
 } from "./features/repositories/repositories.ts";
+import { registerScheduleRoutes } from "./features/schedules/schedules.api.ts";
+import {
+  listSchedulesUsing,
+  recordRan,
+  ScheduleWatch,
+  scheduleSetOf,
+} from "./features/schedules/schedules.ts";
 import { registerSnapshotRoutes } from "./features/snapshots/snapshots.api.ts";
 import { onSnapshotsAdded, onSnapshotsReport } from "./features/snapshots/snapshots.ts";
 import { registerSourceRoutes } from "./features/sources/sources.api.ts";
-import { completeSpec, createDefaultGroup, type SourcesDeps, specsOf } from "./features/sources/sources.ts";
+import {
+  completeBackupSpec,
+  completeSpec,
+  createDefaultGroup,
+  type SourcesDeps,
+  specsOf,
+} from "./features/sources/sources.ts";
 import { registerUserRoutes } from "./features/users/users.api.ts";
 import { createAttemptLimit } from "./features/users/users.attempts.ts";
 import { registerUserPages } from "./features/users/users.pages.tsx";
@@ -174,7 +190,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const { db } = ground.database;
   const shared = { db, clock, bus, log };
   const progress = new LiveProgress({ db, bus });
-  const hub = createHub(ground, progress, () => dispatcher);
+  const watch = new ScheduleWatch(shared);
+  const hub = createHub(ground, { progress, watch, dispatcher: () => dispatcher });
   const completeJob = (job: Job) => completeSpec(db, box, job);
   const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeSpec: completeJob });
   registerAgentLink(app, { db, hub });
@@ -209,38 +226,54 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerJobStream(app, { ...shared, progress });
   registerJobPages(app, jobs);
   registerSnapshotRoutes(app, { db });
-  const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: async () => [] };
+  const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
   const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
   registerSourceRoutes(app, { ...jobs, ...sources, listFolder });
+  registerScheduleRoutes(app, { ...jobs, events: bus });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, repositories, deletion });
   connectEvents(ground, hub, log);
-  return [dispatcher, hub, new LogRetention({ ...shared, keepDays: config.jobLogDays })];
+  return [dispatcher, hub, watch, new LogRetention({ ...shared, keepDays: config.jobLogDays })];
 }
 
-function createHub(ground: Ground, progress: LiveProgress, dispatcher: () => JobDispatcher): AgentHub {
+/** What the agents' messages are for. */
+interface LinkParts {
+  progress: LiveProgress;
+  watch: ScheduleWatch;
+  /** Made after the hub that it sends through. */
+  dispatcher(): JobDispatcher;
+}
+
+function createHub(ground: Ground, { progress, watch, dispatcher }: LinkParts): AgentHub {
   const { log, clock, box, bus } = ground;
   const { db } = ground.database;
   const deps = { db, clock, bus };
+  const completeGroup: Parameters<typeof scheduleSetOf>[0]["completeSpec"] = (host, spec, groupId) =>
+    completeBackupSpec(db, box, host, spec, groupId);
   const handlers: LinkHandlers = {
     events: {
       ...createJobEventHandlers({ ...deps, progress }),
       "snapshots.report": (tx, host, event) => onSnapshotsReport(deps, tx, host, event),
       "snapshots.added": (tx, host, event) => onSnapshotsAdded(deps, tx, host, event),
-      "schedule.ran": async () => {
-        throw new AppError("not_found", "schedules.not_found", "This host has no such schedule.");
+      "schedule.ran": async (tx, host, event) => {
+        const job = await recordRan(tx, host, event, clock.now());
+        return () => announce(bus, job);
       },
     },
-    onScheduleVersion: (host, version) => recordAppliedVersion(db, host.id, version),
-    onScheduleFire: async (_host, { schedule_id, planned_at }) => {
-      const code = "schedules.not_found";
-      return { type: "schedule.fired", schedule_id, planned_at, outcome: "refused", code };
+    onScheduleVersion: async (host, version) => {
+      await recordAppliedVersion(db, host.id, version);
+      bus.emit(hostChanged, { hostId: host.id });
     },
+    onScheduleFire: (host, fire) => watch.answerFire(host, fire),
     onCommandAck: (host, ack) => dispatcher().acknowledge(host, ack),
     onProgress: (host, message) => progress.record(host, message),
     async configurationOf(host) {
       const found = await findEverydayAccess(db, box, host.id);
-      return [{ type: "config.update", version: found?.version ?? 0, repository: found?.access ?? null }];
+      const { version = 0, access: repository = null } = found ?? {};
+      return [
+        { type: "config.update", version, repository },
+        ...(await scheduleSetOf({ db, log, completeSpec: completeGroup }, host.id)),
+      ];
     },
     onFirstConnect: (host) => queueFirstInit(deps, host),
   };
@@ -252,14 +285,16 @@ function connectEvents(ground: Ground, hub: AgentHub, log: Logger): void {
   const { bus } = ground;
   const { db } = ground.database;
   const failed = (what: string) => (error: unknown) => log.error({ err: error }, what);
-  bus.on(credentialsChanged, ({ hostId }) => {
+  const push = ({ hostId }: { hostId: string }) => {
     // A host that is away gets its configuration when it connects.
-    const push = async () => {
+    const pushNow = async () => {
       const host = await findHost(db, hostId);
       if (host) await hub.pushConfiguration(host);
     };
-    void push().catch(failed("credentials could not be pushed"));
-  });
+    void pushNow().catch(failed("a configuration could not be pushed"));
+  };
+  bus.on(credentialsChanged, push);
+  bus.on(scheduleSetChanged, push);
   bus.on(hostRemoved, ({ hostId }) => {
     void hub.removeHost(hostId).catch(failed("a removed host could not be told"));
   });

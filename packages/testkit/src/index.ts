@@ -10,4 +10,5 @@ export * from "./server-browser.ts";
 export * from "./server-client.ts";
 export * from "./server-messages.ts";
 export * from "./server-queries.ts";
+export * from "./server-schedules.ts";
 export * from "./server-start.ts";

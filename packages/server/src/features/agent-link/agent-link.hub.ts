@@ -17,6 +17,7 @@ import type { Logger } from "pino";
 import type { Clock } from "../../platform/clock.ts";
 import { toInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
+import { GroupCommit } from "../../platform/db/group-commit.ts";
 import type { EventBus } from "../../platform/events.ts";
 import { newId } from "../../platform/random.ts";
 import { serverVersion } from "../../platform/version.ts";
@@ -28,7 +29,6 @@ import {
   recordTwin,
   touchHosts,
 } from "../hosts/hosts.ts";
-import { GroupCommit } from "./agent-link.commits.ts";
 import { agentConnected, agentDisconnected, type LinkHandlers } from "./agent-link.contract.ts";
 import {
   differ,

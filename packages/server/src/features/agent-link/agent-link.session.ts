@@ -17,9 +17,9 @@ import {
 import type { Logger } from "pino";
 import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
+import type { GroupCommit } from "../../platform/db/group-commit.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { Host } from "../hosts/hosts.ts";
-import type { GroupCommit } from "./agent-link.commits.ts";
 import type { AfterCommit, EventHandler, LinkHandlers } from "./agent-link.contract.ts";
 import type { AgentRequests } from "./agent-link.requests.ts";
 import { saveAckedSeq } from "./agent-link.store.ts";

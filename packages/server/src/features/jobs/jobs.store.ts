@@ -321,6 +321,36 @@ export async function listLatestJobs(db: Db, hostId?: string): Promise<{ backups
   return { backups: [...backups].map(toJob), active: (await active.execute()).map(toJob) };
 }
 
+/** Those of the given jobs that have ended. */
+export async function listFinalOf(db: Db, jobIds: string[]): Promise<Job[]> {
+  if (jobIds.length === 0) return [];
+  const query = db.withTables<Tables>().selectFrom("jobs").selectAll().where("id", "in", jobIds);
+  return (await query.where("status", "not in", ["queued", ...live]).execute()).map(toJob);
+}
+
+/** The newest job of each schedule of a host, whatever its status. */
+export async function listLatestScheduled(db: Db, hostId: string): Promise<Job[]> {
+  const jobs = db.withTables<Tables>();
+  const newest = jobs
+    .selectFrom("jobs")
+    .select((e) => ["schedule_id", e.fn.max("created_at").as("created_at")])
+    .where("host_id", "=", hostId)
+    .where("schedule_id", "is not", null)
+    .groupBy("schedule_id");
+  const rows = await jobs
+    .selectFrom("jobs")
+    .innerJoin(newest.as("newest"), (join) =>
+      join
+        .onRef("newest.schedule_id", "=", "jobs.schedule_id")
+        .onRef("newest.created_at", "=", "jobs.created_at"),
+    )
+    .selectAll("jobs")
+    .where("jobs.host_id", "=", hostId)
+    .orderBy("jobs.id")
+    .execute();
+  return rows.map(toJob);
+}
+
 /** Whether a backup of a source group was ever asked for. A job from before jobs kept the group's id has its name only. */
 export async function hasBackupOf(
   db: Db,

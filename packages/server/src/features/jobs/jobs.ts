@@ -13,6 +13,7 @@ export {
   jobChanged,
   jobStatuses,
   moveJob,
+  type NewJob,
   queueFirstInit,
   transitions,
 } from "./job.ts";
@@ -22,5 +23,14 @@ export { JobDispatcher } from "./jobs.dispatch.ts";
 export { createJobEventHandlers } from "./jobs.events.ts";
 export { LiveProgress } from "./jobs.progress.ts";
 export { LogRetention } from "./jobs.retention.ts";
-export { countJobs, hasBackupOf, listJobs, listLatestJobs } from "./jobs.store.ts";
+export {
+  countJobs,
+  findJob,
+  hasBackupOf,
+  listFinalOf,
+  listJobs,
+  listLatestJobs,
+  listLatestScheduled,
+} from "./jobs.store.ts";
+export { insertExpired, recordOwnRun } from "./own-runs.ts";
 export { type PlannedJob, type RunDeps, type RunRequest, runLimits, runNow } from "./run-now.ts";

@@ -4,8 +4,8 @@
  * after the commit, never before. Nothing here knows what is written.
  */
 import { setImmediate as socketsRead } from "node:timers/promises";
-import type { Clock } from "../../platform/clock.ts";
-import { type Db, inTransaction } from "../../platform/db/db.ts";
+import type { Clock } from "../clock.ts";
+import { type Db, inTransaction } from "./db.ts";
 
 /** A transaction takes nothing more after this long: on SQLite, readers wait for it. */
 const maxTransactionMs = 25;

@@ -2,8 +2,8 @@
 import { engines, FakeClock, openEmptyDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Db } from "../../platform/db/db.ts";
-import { GroupCommit } from "./agent-link.commits.ts";
+import type { Db } from "./db.ts";
+import { GroupCommit } from "./group-commit.ts";
 
 interface Thing {
   id: string;

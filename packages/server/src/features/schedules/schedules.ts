@@ -1,0 +1,28 @@
+/**
+ * THE ONLY public file of schedules: what other slices may use. What a schedule is stands in schedule.ts, what becomes
+ * of a planned time in fires.ts and pending-runs.ts, and what runs beside the requests in schedule-watch.ts.
+ */
+export { recordRan } from "./fires.ts";
+export { graceMs, lookAtOf, timesOf } from "./planned-times.ts";
+export { type KeepUnit, listRetentionConflicts, type RetentionConflict } from "./retention-conflicts.ts";
+export { runScheduleNow } from "./run-schedule.ts";
+export {
+  createSchedule,
+  deleteSchedule,
+  editSchedule,
+  getSchedule,
+  maxJitterSeconds,
+  type Schedule,
+  type ScheduleDraft,
+  type SchedulesDeps,
+  setSchedulePaused,
+} from "./schedule.ts";
+export { scheduleSetOf } from "./schedule-set.ts";
+export {
+  type FleetSchedules,
+  listFleetSchedules,
+  type ScheduleState,
+  scheduleStates,
+} from "./schedule-states.ts";
+export { ScheduleWatch, settleMs } from "./schedule-watch.ts";
+export { listSchedules, listSchedulesUsing, type PendingRun } from "./schedules.store.ts";
