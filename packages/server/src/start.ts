@@ -48,7 +48,10 @@ import {
   type RepositoriesDeps,
 } from "./features/repositories/repositories.ts";
 import { registerScheduleRoutes } from "./features/schedules/schedules.api.ts";
+import { registerSchedulePages } from "./features/schedules/schedules.pages.tsx";
 import {
+  listRetentionConflicts,
+  listSchedules,
   listSchedulesUsing,
   recordRan,
   ScheduleWatch,
@@ -57,10 +60,12 @@ import {
 import { registerSnapshotRoutes } from "./features/snapshots/snapshots.api.ts";
 import { onSnapshotsAdded, onSnapshotsReport } from "./features/snapshots/snapshots.ts";
 import { registerSourceRoutes } from "./features/sources/sources.api.ts";
+import { registerSourcePages, type SourcePageDeps } from "./features/sources/sources.pages.tsx";
 import {
   completeBackupSpec,
   completeSpec,
   createDefaultGroup,
+  listSourceGroups,
   type SourcesDeps,
   specsOf,
 } from "./features/sources/sources.ts";
@@ -229,12 +234,20 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
   const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
   registerSourceRoutes(app, { ...jobs, ...sources, listFolder });
+  registerSourcePages(app, { ...sources, page, conflictsOf: conflictsAt(clock) });
   registerScheduleRoutes(app, { ...jobs, events: bus });
+  registerSchedulePages(app, { db, clock, events: bus, page });
   registerOverviewRoutes(app, jobs);
-  registerOverviewPages(app, { ...jobs, repositories, deletion });
+  registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
   connectEvents(ground, hub, log);
   return [dispatcher, hub, watch, new LogRetention({ ...shared, keepDays: config.jobLogDays })];
 }
+
+/** Schedules are above source groups: what those show of them is handed down. */
+const conflictsAt =
+  (clock: Clock): SourcePageDeps["conflictsOf"] =>
+  async (db, hostId) =>
+    listRetentionConflicts(await listSourceGroups(db, hostId), await listSchedules(db, hostId), clock.now());
 
 /** What the agents' messages are for. */
 interface LinkParts {

@@ -12,7 +12,6 @@ interface Entry {
 }
 
 interface Folder {
-  path: string | null;
   entries: Entry[];
   more: boolean;
 }
@@ -23,29 +22,34 @@ export function startFolderBrowser(box: HTMLElement, signal: AbortSignal): void 
   const panel = box.querySelector<HTMLElement>(".browse-panel");
   const list = document.getElementById(box.dataset.browseInto ?? "");
   if (button === null || panel === null || !(list instanceof HTMLTextAreaElement)) return;
-  const browser = new FolderBrowser(box.dataset.browse ?? "", panel, list, signal);
+  const from = box.dataset.browseFrom || null;
+  const browser = new FolderBrowser({ url: box.dataset.browse ?? "", from, panel, list, signal });
   const toggle = (): void => {
     panel.hidden = !panel.hidden;
     button.setAttribute("aria-expanded", String(!panel.hidden));
-    if (!panel.hidden && panel.childElementCount === 0) void browser.open(null);
+    if (!panel.hidden && panel.childElementCount === 0) void browser.open(from);
   };
   button.addEventListener("click", toggle, { signal });
   list.addEventListener("input", () => browser.markChosen(), { signal });
 }
 
+/** What a browser works with. */
+interface Parts {
+  url: string;
+  /** The folder where the host begins; null where only the host knows, as with the drives of Windows. */
+  from: string | null;
+  panel: HTMLElement;
+  list: HTMLTextAreaElement;
+  signal: AbortSignal;
+}
+
 class FolderBrowser {
-  private readonly url: string;
-  private readonly panel: HTMLElement;
-  private readonly list: HTMLTextAreaElement;
-  private readonly signal: AbortSignal;
+  private readonly parts: Parts;
   /** Counts what was asked: an answer to an older question is dropped. */
   private asked = 0;
 
-  constructor(url: string, panel: HTMLElement, list: HTMLTextAreaElement, signal: AbortSignal) {
-    this.url = url;
-    this.panel = panel;
-    this.list = list;
-    this.signal = signal;
+  constructor(parts: Parts) {
+    this.parts = parts;
   }
 
   /** Shows a folder; null is where the host begins. */
@@ -53,7 +57,7 @@ class FolderBrowser {
     const rows = element("ul", "browse-list");
     const word = element("p", "browse-word", "Asking the host…");
     word.setAttribute("role", "status");
-    this.panel.replaceChildren(this.way(path), word, rows);
+    this.parts.panel.replaceChildren(this.way(path), word, rows);
     await this.load({ path, after: null, rows, word });
   }
 
@@ -65,22 +69,20 @@ class FolderBrowser {
   }): Promise<void> {
     this.asked += 1;
     const asked = this.asked;
-    const look = await askFolder(this.url, ask.path, ask.after, this.signal);
-    if (asked !== this.asked || this.signal.aborted) return;
+    const look = await askFolder(this.parts.url, ask.path, ask.after, this.parts.signal);
+    if (asked !== this.asked || this.parts.signal.aborted) return;
     if (typeof look === "string") {
       ask.word.textContent = look;
       ask.word.classList.add("fail");
       ask.word.hidden = false;
       return;
     }
-    // A host says itself where it begins.
-    const path = look.path ?? ask.path;
-    if (ask.after === null) this.panel.firstElementChild?.replaceWith(this.way(path));
+    const { path } = ask;
     ask.rows.append(...look.entries.map((entry) => this.row(path, entry)));
     ask.word.textContent = ask.rows.childElementCount === 0 ? "This folder is empty." : "";
     ask.word.hidden = ask.rows.childElementCount > 0;
     const last = look.entries.at(-1);
-    if (look.more && last !== undefined) this.offerMore({ ...ask, path, after: last.name });
+    if (look.more && last !== undefined) this.offerMore({ ...ask, after: last.name });
   }
 
   private offerMore(ask: Parameters<FolderBrowser["load"]>[0]): void {
@@ -96,7 +98,7 @@ class FolderBrowser {
   private way(path: string | null): HTMLElement {
     const nav = element("nav", "browse-way");
     nav.setAttribute("aria-label", "Way to this folder");
-    const steps = [{ name: "/", path: null as string | null }, ...wayTo(path)];
+    const steps = [{ name: "/", path: this.parts.from }, ...wayTo(path)];
     for (const [index, step] of steps.entries()) {
       if (index > 1) nav.append(element("span", "faint", "/"));
       const button = textButton("", step.name, () => void this.open(step.path));
@@ -113,9 +115,9 @@ class FolderBrowser {
     const check = document.createElement("input");
     check.type = "checkbox";
     check.value = path;
-    check.checked = hasLine(this.list.value, path);
+    check.checked = hasLine(this.parts.list.value, path);
     check.setAttribute("aria-label", `Back up ${path}`);
-    check.addEventListener("change", () => this.choose(path, check.checked), { signal: this.signal });
+    check.addEventListener("change", () => this.choose(path, check.checked), { signal: this.parts.signal });
     item.append(check);
     const isFolder = entry.kind === "folder";
     if (isFolder) {
@@ -130,14 +132,16 @@ class FolderBrowser {
   }
 
   private choose(path: string, isChosen: boolean): void {
-    this.list.value = isChosen ? addLine(this.list.value, path) : dropLine(this.list.value, path);
-    this.list.scrollTop = this.list.scrollHeight;
+    this.parts.list.value = isChosen
+      ? addLine(this.parts.list.value, path)
+      : dropLine(this.parts.list.value, path);
+    this.parts.list.scrollTop = this.parts.list.scrollHeight;
   }
 
   /** After somebody typed into the list. */
   markChosen(): void {
-    for (const check of this.panel.querySelectorAll<HTMLInputElement>("input[type=checkbox]"))
-      check.checked = hasLine(this.list.value, check.value);
+    for (const check of this.parts.panel.querySelectorAll<HTMLInputElement>("input[type=checkbox]"))
+      check.checked = hasLine(this.parts.list.value, check.value);
   }
 }
 

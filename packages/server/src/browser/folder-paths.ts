@@ -7,7 +7,7 @@ const isWindows = (path: string): boolean => /^[A-Za-z]:/.test(path) || path.sta
 
 /** The path of an entry. `parent` is null where a host begins: a drive is then a path by itself. */
 export function pathOf(parent: string | null, name: string): string {
-  if (parent === null) return name;
+  if (parent === null) return /^[A-Za-z]:$/.test(name) ? `${name}\\` : name;
   const slash = isWindows(parent) ? "\\" : "/";
   return parent.endsWith(slash) ? `${parent}${name}` : `${parent}${slash}${name}`;
 }

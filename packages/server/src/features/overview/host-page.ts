@@ -1,10 +1,12 @@
 /** Everything one host's page shows, with the data of the open tab only. */
 import { getHost, type Host, twinOf } from "../hosts/hosts.ts";
-import { countJobs, type Job, listJobs, type RunDeps, rowOf } from "../jobs/jobs.ts";
+import { countJobs, listJobs, type RunDeps, rowOf } from "../jobs/jobs.ts";
 import { type RepositoriesDeps, redactedCredentials } from "../repositories/repositories.ts";
+import { listSchedules, scheduleStates } from "../schedules/schedules.ts";
 import { countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
-import { listSourceGroups } from "../sources/sources.ts";
+import { hookValues, listSourceGroups, openHooks } from "../sources/sources.ts";
 import type { HostPageProps, HostTab } from "./host.views.tsx";
+import { type HostPlan, nextRunOf, scheduleRows, sourceRows, syncOf } from "./host-plan.ts";
 import {
   activeJobOf,
   activeView,
@@ -14,35 +16,46 @@ import {
   type OverviewDeps,
 } from "./overview.ts";
 
-export const hostTabs = ["snapshots", "jobs", "sources", "repository", "settings"] as const;
+export const hostTabs = ["snapshots", "sources", "schedules", "repository", "jobs", "settings"] as const;
 
 export interface HostPageQuery {
   tab: (typeof hostTabs)[number];
   /** From 1. */
   page: number;
+  /** Whether the reader may change hooks, and so may read them. */
+  mayOperate: boolean;
 }
 
-type Deps = OverviewDeps & RunDeps & { repositories: RepositoriesDeps };
+export type HostPageDeps = OverviewDeps & RunDeps & { repositories: RepositoriesDeps };
 
 const pageSize = 50;
 
 /** @throws AppError `hosts.not_found` */
-export async function getHostPage(deps: Deps, hostId: string, query: HostPageQuery): Promise<HostPageProps> {
+export async function getHostPage(
+  deps: HostPageDeps,
+  hostId: string,
+  query: HostPageQuery,
+): Promise<HostPageProps> {
   const host = await getHost(deps.db, hostId);
   const overview = await getOverview(deps, host);
   const groups = await listSourceGroups(deps.db, host.id);
+  const plan = { groups, schedules: await listSchedules(deps.db, host.id) };
   const active = activeJobOf(overview);
   const view = activeView(deps, active);
   return {
-    host: headerOf(overview, deps.clock.now()),
-    vitals: vitalsOf(overview),
+    host: headerOf(overview, plan, deps.clock.now()),
+    vitals: vitalsOf(overview, plan),
     activeJob: active && view ? { ...view, kind: active.kind, subject: active.sourceGroup } : null,
     sourceGroups: groups.map(({ id, name }) => ({ id, name })),
-    tab: await tabOf(deps, overview, query),
+    tab: await tabOf(deps, overview, plan, query),
   };
 }
 
-function headerOf({ host, online, condition }: HostOverview, now: number): HostPageProps["host"] {
+function headerOf(
+  { host, online, condition }: HostOverview,
+  plan: HostPlan,
+  now: number,
+): HostPageProps["host"] {
   return {
     id: host.id,
     name: host.name,
@@ -50,7 +63,9 @@ function headerOf({ host, online, condition }: HostOverview, now: number): HostP
     os: host.os,
     arch: host.arch,
     tags: host.tags,
+    mode: host.mode,
     online,
+    sync: syncOf(host, plan, { online, now }),
     lastSeenAt: host.lastSeenAt,
     agentVersion: host.agentVersion,
     resticVersion: host.resticVersion,
@@ -80,7 +95,7 @@ function problemsOf(host: Host, now: number): HostPageProps["host"]["problems"] 
   return problems;
 }
 
-function vitalsOf(overview: HostOverview): HostPageProps["vitals"] {
+function vitalsOf(overview: HostOverview, plan: HostPlan): HostPageProps["vitals"] {
   const { totals } = overview;
   const last = lastBackupOf(overview);
   return {
@@ -90,10 +105,16 @@ function vitalsOf(overview: HostOverview): HostPageProps["vitals"] {
     protectedBytes: totals.count > 0 ? totals.protectedBytes : null,
     snapshotCount: totals.count,
     newestSnapshotAt: totals.newestAt || null,
+    nextRun: nextRunOf(plan.schedules),
   };
 }
 
-function tabOf(deps: Deps, overview: HostOverview, query: HostPageQuery): Promise<HostTab> {
+async function tabOf(
+  deps: HostPageDeps,
+  overview: HostOverview,
+  plan: HostPlan,
+  query: HostPageQuery,
+): Promise<HostTab> {
   const { host } = overview;
   const at = { limit: pageSize, offset: (query.page - 1) * pageSize };
   switch (query.tab) {
@@ -102,16 +123,20 @@ function tabOf(deps: Deps, overview: HostOverview, query: HostPageQuery): Promis
     case "jobs":
       return jobsTab(deps, host, query.page, at);
     case "sources":
-      return sourcesTab(deps, host, overview.backups);
+      return { name: "sources", groups: sourceRows(plan, overview.backups, deps.clock.now()) };
+    case "schedules": {
+      const states = await scheduleStates(deps.db, host.id);
+      return { name: "schedules", schedules: scheduleRows(plan, states) };
+    }
     case "repository":
       return repositoryTab(deps, host);
     case "settings":
-      return settingsTab(deps, host);
+      return settingsTab(deps, host, query.mayOperate);
   }
 }
 
 async function snapshotsTab(
-  deps: Deps,
+  deps: HostPageDeps,
   host: Host,
   page: number,
   at: { limit: number; offset: number },
@@ -128,7 +153,7 @@ async function snapshotsTab(
 }
 
 async function jobsTab(
-  deps: Deps,
+  deps: HostPageDeps,
   host: Host,
   page: number,
   at: { limit: number; offset: number },
@@ -141,16 +166,7 @@ async function jobsTab(
   };
 }
 
-async function sourcesTab(deps: Deps, host: Host, backups: Job[]): Promise<HostTab> {
-  const groups = (await listSourceGroups(deps.db, host.id)).map((group) => {
-    const last = backups.find((job) => job.sourceGroup === group.name);
-    const lastRun = last?.finishedAt ? { jobId: last.id, status: last.status, at: last.finishedAt } : null;
-    return { id: group.id, name: group.name, includes: group.includes, excludes: group.excludes, lastRun };
-  });
-  return { name: "sources", groups };
-}
-
-async function repositoryTab(deps: Deps, host: Host): Promise<HostTab> {
+async function repositoryTab(deps: HostPageDeps, host: Host): Promise<HostTab> {
   const shown = await redactedCredentials(deps.db, deps.repositories.box, host.id);
   return {
     name: "repository",
@@ -162,12 +178,21 @@ async function repositoryTab(deps: Deps, host: Host): Promise<HostTab> {
   };
 }
 
-async function settingsTab(deps: Deps, host: Host): Promise<HostTab> {
-  return { name: "settings", loss: await countLosses(deps, host.id) };
+async function settingsTab(deps: HostPageDeps, host: Host, mayOperate: boolean): Promise<HostTab> {
+  const { mode, uploadKib, downloadKib, hooksAllowed } = host;
+  return {
+    name: "settings",
+    loss: await countLosses(deps, host.id),
+    mode,
+    caps: { upload: String(uploadKib ?? ""), download: String(downloadKib ?? "") },
+    windows: host.os === "windows",
+    hooksAllowed,
+    hooks: hookValues(mayOperate ? await openHooks(deps.db, deps.repositories.box, host.id) : null),
+  };
 }
 
 /** What goes with a host: our records, never its snapshots' data. */
-export async function countLosses(deps: Pick<Deps, "db">, hostId: string) {
+export async function countLosses(deps: Pick<HostPageDeps, "db">, hostId: string) {
   return {
     jobCount: await countJobs(deps.db, { hostId }),
     snapshotCount: await countSnapshots(deps.db, hostId),

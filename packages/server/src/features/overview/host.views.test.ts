@@ -11,8 +11,10 @@ const props = (tab: HostTab): HostPageProps => ({
     os: "linux",
     arch: "amd64",
     tags: ["prod"],
+    mode: "always-on",
     online: true,
     lastSeenAt: PAGE_NOW - 7000,
+    sync: { version: 7, applied: 7, late: false },
     agentVersion: "0.1.0",
     resticVersion: "0.18.1",
     clockSkewMs: 0,
@@ -24,6 +26,7 @@ const props = (tab: HostTab): HostPageProps => ({
     protectedBytes: null,
     snapshotCount: 96,
     newestSnapshotAt: null,
+    nextRun: { at: PAGE_NOW + 7_200_000, cron: "0 7 * * *" },
   },
   activeJob: null,
   sourceGroups: [{ id: "G1", name: "default" }],
@@ -55,6 +58,21 @@ const repository = (overrides: Partial<Extract<HostTab, { name: "repository" }>>
   updatedAt: null,
   ...overrides,
 });
+
+const settings: Extract<HostTab, { name: "settings" }> = {
+  name: "settings",
+  loss: { jobCount: 1, snapshotCount: 1, sourceGroupCount: 1 },
+  mode: "always-on",
+  caps: { upload: "1024", download: "" },
+  windows: false,
+  hooksAllowed: true,
+  hooks: {
+    pre_hook: "mount /mnt/x",
+    pre_hook_timeout_seconds: "600",
+    post_hook: "",
+    post_hook_timeout_seconds: "600",
+  },
+};
 
 const render = (tab: HostTab, role: "admin" | "viewer" = "admin", overrides: Partial<HostPageProps> = {}) =>
   parseHtml(renderHostPage(viewPage({ user: { name: "x", role } }), { ...props(tab), ...overrides }));
@@ -160,9 +178,78 @@ describe("the repository tab", () => {
   });
 });
 
+describe("the head of a host's page", () => {
+  const head = (overrides: Partial<HostPageProps["host"]>) => {
+    const root = render(snapshots, "admin", { host: { ...props(snapshots).host, ...overrides } });
+    return find(root, ".head-line");
+  };
+
+  it("says whether the agent has the newest schedules", () => {
+    expect(textOf(head({}))).toContain("always onschedules v7 · in sync");
+    const behind = head({ sync: { version: 8, applied: 7, late: false } });
+    expect(textOf(behind)).toContain("schedules v8 · agent at v7");
+    expect(behind.querySelector(".warn")).toBeNull();
+    expect(textOf(head({ sync: { version: 8, applied: null, late: false } }))).toContain("agent has none");
+    expect(textOf(head({ sync: null }))).not.toContain("schedules");
+  });
+
+  it("warns when a connected agent stays behind, and says what to do", () => {
+    const late = find(head({ sync: { version: 8, applied: 7, late: true } }), ".word.warn");
+    expect(late.getAttribute("title")).toContain("Restart it");
+  });
+
+  it("says that a host comes and goes, and is calm while it sleeps", () => {
+    const asleep = head({ mode: "intermittent", condition: "asleep", online: false });
+    expect(textOf(asleep)).toContain("asleep");
+    expect(textOf(asleep)).toContain("intermittent");
+    expect(find(asleep, ".word").getAttribute("class")).toBe("word idle");
+  });
+
+  it("shows the next run", () => {
+    expect(textOf(find(render(snapshots), "#host-vitals"))).toContain("Next runin 2h0 7 * * *");
+  });
+});
+
+describe("the settings", () => {
+  const fieldOf = (root: ReturnType<typeof render>, name: string) => find(root, `[name="${name}"]`);
+
+  it("offer the two kinds of presence, the present one chosen", () => {
+    const form = find(render({ ...settings, mode: "intermittent" }), 'form[action="/hosts/H1/mode"]');
+    expect(form.querySelectorAll("input[checked]").map((radio) => radio.getAttribute("value"))).toEqual([
+      "intermittent",
+    ]);
+    expect(form.querySelectorAll("input[type=radio]")).toHaveLength(2);
+  });
+
+  it("say the unit of the caps, keep what was typed and show what is wrong with it", () => {
+    const capsForm = { values: { upload_kib: "fast" }, errors: { upload_kib: "A whole number." } };
+    const root = render({ ...settings, capsForm });
+    const form = find(root, 'form[action="/hosts/H1/bandwidth"]');
+    expect(textOf(form)).toContain("KiB/s");
+    expect(textOf(form)).toContain("1,024 KiB/s is 1 MiB a second");
+    expect(fieldOf(root, "upload_kib").getAttribute("value")).toBe("fast");
+    expect(textOf(find(root, "#field-upload_kib-error"))).toBe("A whole number.");
+  });
+
+  it("show the default hooks with their warning, and say when the host refuses them", () => {
+    const root = render({ ...settings, hooksAllowed: false });
+    expect(fieldOf(root, "pre_hook").text).toBe("mount /mnt/x");
+    expect(textOf(root)).toContain("Hooks run as root");
+    expect(textOf(root)).toContain("This host refuses hooks");
+    expect(textOf(render(settings))).not.toContain("refuses hooks");
+    expect(textOf(render({ ...settings, windows: true }))).toContain("Hooks run as SYSTEM by cmd.exe /C");
+  });
+
+  it("show a viewer no form and no script", () => {
+    const root = render(settings, "viewer");
+    expect(root.querySelectorAll('main form:not([action^="/preferences"])')).toHaveLength(0);
+    expect(root.toString()).not.toContain("mount /mnt/x");
+  });
+});
+
 describe("the danger zone", () => {
   const danger: HostTab = {
-    name: "settings",
+    ...settings,
     loss: { jobCount: 1204, snapshotCount: 1, sourceGroupCount: 2 },
   };
 

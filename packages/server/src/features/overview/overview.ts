@@ -7,7 +7,9 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import { type Host, isOnline, listHosts, twinOf } from "../hosts/hosts.ts";
 import { type Job, type JobStatus, type LiveProgress, listLatestJobs, toViewProgress } from "../jobs/jobs.ts";
+import { type FleetSchedules, listFleetSchedules } from "../schedules/schedules.ts";
 import { type SnapshotTotals, sumSnapshots } from "../snapshots/snapshots.ts";
+import { countSourceGroups } from "../sources/sources.ts";
 import type { FleetFigures } from "./fleet-tiles.views.tsx";
 import type { HostCondition, HostFilter, HostRow, HostSort } from "./host-table.views.tsx";
 
@@ -29,6 +31,13 @@ export interface HostOverview {
   totals: SnapshotTotals;
 }
 
+/** One host of the fleet with what is planned on it. */
+export interface FleetHost extends HostOverview {
+  nextRunAt: number | null;
+  /** The one active schedule that runs all groups of the host; null when there is none or more than one. */
+  coveringScheduleId: string | null;
+}
+
 const noTotals: SnapshotTotals = { count: 0, newestAt: 0, protectedBytes: 0 };
 const failedStatuses: readonly JobStatus[] = ["failed", "lost", "expired"];
 
@@ -39,18 +48,32 @@ function conditionOf(host: Host, now: number, backups: Job[], active: Job[]): Ho
   if (host.firstConnectedAt === null) return "new";
   if (active.some((job) => job.status === "running")) return "running";
   if (backups.some((job) => failedStatuses.includes(job.status)) || broken) return "failed";
-  if (!online) return "offline";
+  // Asleep is how an intermittent host is most of the time.
+  if (!online) return host.mode === "intermittent" ? "asleep" : "offline";
   if (active.length > 0) return "waiting";
   // Connected and never backed up is not healthy.
   if (backups.length === 0) return "new";
   return backups.some((job) => job.status === "warning") ? "warning" : "ok";
 }
 
-/** Every host, by name. Four queries, however many hosts there are. */
-export async function listOverview(deps: OverviewDeps): Promise<HostOverview[]> {
+/** Every host, by name. Six queries, however many hosts there are. */
+export async function listOverview(deps: OverviewDeps): Promise<FleetHost[]> {
   const hosts = await listHosts(deps.db);
   const { backups, active } = await listLatestJobs(deps.db);
-  return assemble(deps, hosts, { backups, active, totals: await sumSnapshots(deps.db) });
+  const all = assemble(deps, hosts, { backups, active, totals: await sumSnapshots(deps.db) });
+  const planned = await listFleetSchedules(deps.db);
+  const groupCounts = await countSourceGroups(deps.db);
+  return all.map((overview) => {
+    const { id } = overview.host;
+    const schedules = planned.get(id);
+    const coveringScheduleId = coveringOf(schedules, groupCounts.get(id) ?? 0);
+    return { ...overview, nextRunAt: schedules?.nextFireAt ?? null, coveringScheduleId };
+  });
+}
+
+function coveringOf(of: FleetSchedules | undefined, groupCount: number): string | null {
+  const covering = of?.schedules.filter((one) => one.active && one.groupCount === groupCount) ?? [];
+  return covering.length === 1 ? (covering[0]?.scheduleId ?? null) : null;
 }
 
 /** One host. */
@@ -93,7 +116,7 @@ export function activeJobOf(overview: HostOverview): Job | null {
   return overview.active.find((job) => job.status === "running") ?? overview.active[0] ?? null;
 }
 
-export function toRow(deps: OverviewDeps, overview: HostOverview): HostRow {
+export function toRow(deps: OverviewDeps, overview: FleetHost): HostRow {
   const { host, totals } = overview;
   const last = lastBackupOf(overview);
   const connected = host.firstConnectedAt !== null;
@@ -110,6 +133,8 @@ export function toRow(deps: OverviewDeps, overview: HostOverview): HostRow {
     activeJob: activeView(deps, activeJobOf(overview)),
     protectedBytes: totals.count > 0 ? totals.protectedBytes : null,
     snapshotCount: connected ? totals.count : null,
+    nextRunAt: overview.nextRunAt,
+    coveringScheduleId: overview.coveringScheduleId,
   };
 }
 
@@ -124,7 +149,7 @@ export function activeView(deps: OverviewDeps, job: Job | null) {
 const needsAttention = (overview: HostOverview): boolean =>
   overview.condition === "failed" || overview.condition === "warning" || overview.condition === "offline";
 
-export function filterOverview(all: HostOverview[], filter: HostFilter): HostOverview[] {
+export function filterOverview<T extends HostOverview>(all: T[], filter: HostFilter): T[] {
   const search = filter.search?.trim().toLowerCase() ?? "";
   return all.filter((overview) => {
     const { host } = overview;
@@ -144,7 +169,7 @@ const sortKeys: Record<Exclude<HostSort, "name">, (overview: HostOverview) => nu
 };
 
 /** By the chosen column, then by name, so that the order never jumps. */
-export function sortOverview(all: HostOverview[], filter: HostFilter): HostOverview[] {
+export function sortOverview<T extends HostOverview>(all: T[], filter: HostFilter): T[] {
   const { sort = "name" } = filter;
   const sign = filter.direction === "desc" ? -1 : 1;
   const byName = (a: HostOverview, b: HostOverview) => a.host.name.localeCompare(b.host.name, "en");
@@ -154,7 +179,7 @@ export function sortOverview(all: HostOverview[], filter: HostFilter): HostOverv
 }
 
 /** The fleet's figures, of all hosts whatever is filtered. */
-export function sumFleet(all: HostOverview[]): FleetFigures {
+export function sumFleet(all: FleetHost[]): FleetFigures {
   const counts = (condition: HostCondition) =>
     all.filter((overview) => overview.condition === condition).length;
   const offline = all.filter((overview) => !overview.online).length;
@@ -183,7 +208,16 @@ export function sumFleet(all: HostOverview[]): FleetFigures {
     protectedBytes: all.reduce((sum, overview) => sum + overview.totals.protectedBytes, 0),
     repositoryCount: new Set(all.map((overview) => overview.host.repositoryId).filter(Boolean)).size,
     lastBackup: last ?? null,
+    asleep: counts("asleep"),
+    nextRun: firstRun(all),
   };
+}
+
+function firstRun(all: FleetHost[]): FleetFigures["nextRun"] {
+  const planned = all.flatMap(({ host, nextRunAt: at }) =>
+    at === null ? [] : [{ hostId: host.id, hostName: host.name, at }],
+  );
+  return planned.sort((a, b) => a.at - b.at)[0] ?? null;
 }
 
 function lastOf(overview: HostOverview) {

@@ -17,6 +17,8 @@ const host = (overrides: Partial<HostRow> = {}): HostRow => ({
   activeJob: null,
   protectedBytes: 1024 ** 3,
   snapshotCount: 1204,
+  nextRunAt: PAGE_NOW + 7_200_000,
+  coveringScheduleId: "S1",
   ...overrides,
 });
 
@@ -27,6 +29,8 @@ const props = (overrides: Partial<DashboardProps> = {}): DashboardProps => ({
     attention: 1,
     running: 0,
     offline: 1,
+    asleep: 0,
+    nextRun: { hostId: "H1", hostName: "web-01", at: PAGE_NOW + 7_200_000 },
     attentionSummary: "1 offline",
     snapshotCount: 3303,
     newestSnapshotAt: PAGE_NOW - 720_000,
@@ -50,6 +54,7 @@ describe("the dashboard", () => {
       "1 / 2",
       "1",
       "12m ago",
+      "in 2h",
       "3,303",
       "4.78 TiB",
     ]);
@@ -64,6 +69,7 @@ describe("the dashboard", () => {
       "web-01linux/amd64",
       "prod",
       "succeeded12m ago",
+      "in 2h",
       "1.00 GiB",
       "1,204",
       "Run now",
@@ -73,10 +79,34 @@ describe("the dashboard", () => {
   it("runs a host by a button of the one form that carries the token", () => {
     const root = render();
     const button = findControl(root, "Run now: web-01");
-    expect(button.getAttribute("formaction")).toBe("/hosts/H1/run");
+    expect(button.getAttribute("formaction")).toBe("/hosts/H1/schedules/S1/run");
     const form = find(root, `form#${button.getAttribute("form")}`);
     expect(form.getAttribute("method")).toBe("post");
     expect(find(form, 'input[name="csrf_token"]').getAttribute("value")).toBe("token-of-the-form");
+  });
+
+  it("asks which groups are meant when no single schedule runs them all", () => {
+    const link = findControl(render({ hosts: [host({ coveringScheduleId: null })] }), "Run now: web-01");
+    expect(link.getAttribute("href")).toBe("/hosts/H1?tab=sources");
+    expect(textOf(link)).toBe("Run now…");
+  });
+
+  it("says when nothing is planned", () => {
+    const figures = { ...props().figures, nextRun: null };
+    const root = render({ figures, hosts: [host({ nextRunAt: null })] });
+    expect(textOf(find(root, "#tile-next"))).toContain("nothing scheduled");
+    expect(textOf(find(root, "#host-H1"))).toContain("not scheduled");
+  });
+
+  it("is calm about a host that is known to sleep", () => {
+    const asleep = host({ condition: "asleep", online: false });
+    const figures = { ...props().figures, asleep: 1 };
+    const root = render({ hosts: [asleep], figures });
+    const row = find(root, "#host-H1");
+    expect(row.getAttribute("class")).toBeUndefined();
+    expect(textOf(row)).toContain("asleepsucceeded 12m ago");
+    expect(row.querySelector(".fail")).toBeNull();
+    expect(textOf(find(root, "#tile-online"))).toContain("1 asleep");
   });
 
   it("offers the running job instead, with how far it is", () => {

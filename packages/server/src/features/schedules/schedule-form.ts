@@ -1,4 +1,5 @@
 /** The form of a schedule as text, as it was posted or as it is stored; `enabled` is `on` or empty. */
+import type { Schedule, ScheduleDraft } from "./schedule.ts";
 
 export const scheduleFields = ["cron", "time_zone", "jitter_minutes", "enabled"] as const;
 export type ScheduleField = (typeof scheduleFields)[number] | "source_group_ids";
@@ -29,4 +30,33 @@ export function secondsOf(minutes: string): number {
   const text = minutes.trim().replace(",", ".");
   if (text === "") return 0;
   return /^\d+(\.\d+)?$/.test(text) ? Math.round(Number(text) * 60) : Number.NaN;
+}
+
+/** A schedule as its form has it. */
+export function scheduleValues(schedule: Schedule): ScheduleValues {
+  return {
+    cron: schedule.cron,
+    time_zone: schedule.timeZone,
+    jitter_minutes: minutesOf(schedule.jitterSeconds),
+    enabled: schedule.pausedAt === null ? "on" : "",
+  };
+}
+
+/** What was typed as a draft; what it can't be is left to the rules. */
+export function readScheduleForm(values: ScheduleValues, sourceGroupIds: string[]): ScheduleDraft {
+  return {
+    cron: values.cron,
+    timeZone: values.time_zone.trim(),
+    jitterSeconds: secondsOf(values.jitter_minutes),
+    enabled: values.enabled === "on",
+    sourceGroupIds,
+  };
+}
+
+/** The problems of an operation by the fields of the form. */
+export function scheduleProblems(
+  errors: Readonly<Record<string, string>>,
+): Partial<Record<ScheduleField, string>> {
+  const { jitter_seconds: spread, ...same } = errors;
+  return spread === undefined ? same : { ...same, jitter_minutes: spread };
 }

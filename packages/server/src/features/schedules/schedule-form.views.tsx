@@ -26,6 +26,8 @@ export interface SchedulePageProps {
   schedule: { id: string; cron: string; version: number; paused: boolean } | null;
   values: ScheduleValues;
   chosenGroupIds: readonly string[];
+  /** What the form showed first, see seen-fields.ts. */
+  seen: string;
   groups: readonly GroupChoice[];
   preview: CronPreview;
   errors?: Partial<Record<ScheduleField, string>>;
@@ -122,6 +124,7 @@ function ScheduleForm(props: SchedulePageProps): JSX.Element {
   return (
     <PostForm action={urlOf(host, schedule?.id ?? "new")} label="Schedule">
       {schedule === null ? null : <input type="hidden" name="version" value={String(schedule.version)} />}
+      <input type="hidden" name="seen" value={props.seen} />
       {changes.length > 0 ? <Changed changes={changes} /> : null}
       <FormMessage message={props.message} />
       <fieldset class="plain form-columns" disabled={!mayOperate}>

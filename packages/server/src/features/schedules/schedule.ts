@@ -75,7 +75,7 @@ async function checkDraft(db: Db, host: Host, draft: ScheduleDraft): Promise<Fie
   const problems: FieldProblem[] = [];
   const read = readCron(draft.cron, draft.timeZone);
   if ("problem" in read) problems.push({ path: read.problem.field, message: read.problem.message });
-  if (draft.jitterSeconds < 0 || draft.jitterSeconds > maxJitterSeconds) {
+  if (!(draft.jitterSeconds >= 0 && draft.jitterSeconds <= maxJitterSeconds)) {
     const message = `Between 0 and ${maxJitterSeconds / 60} minutes, please.`;
     problems.push({ path: "jitter_seconds", message });
   }

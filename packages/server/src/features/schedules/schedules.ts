@@ -17,6 +17,7 @@ export {
   type SchedulesDeps,
   setSchedulePaused,
 } from "./schedule.ts";
+export { renderRunPausedPage } from "./schedule-form.views.tsx";
 export { scheduleSetOf } from "./schedule-set.ts";
 export {
   type FleetSchedules,

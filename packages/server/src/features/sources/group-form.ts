@@ -2,6 +2,10 @@
  * The form of a source group as text: every field is a string, as it was posted or as it is stored. A box is `on` or
  * empty, so that one that was unchecked stays so when the form comes back.
  */
+import type { GroupDraft } from "./group-draft.ts";
+import { fieldOf, readHookForm } from "./hook-form.ts";
+import type { HookField } from "./hooks.views.tsx";
+import { noOptions, noRetention, retryDefaults, type SourceGroup } from "./source-group.ts";
 
 /** The fields in the order of the screen, by their names in the post. */
 export const groupFields = [
@@ -84,3 +88,76 @@ export const linesOf = (text: string): string[] =>
     .split(/\r?\n/)
     .map((line) => line.trim())
     .filter((line) => line !== "");
+
+/** A group as its form has it; without one, as a new form begins. */
+export function groupValues(group: SourceGroup | null, hooks: Record<HookField, string>): GroupValues {
+  const { options = noOptions, retention = noRetention } = group ?? {};
+  const largest = splitSize(options.excludeLargerThanBytes);
+  const least = splitSize(options.minSizeBytes);
+  const number = (value: number | null) => String(value ?? "");
+  return {
+    name: group?.name ?? "",
+    includes: (group?.includes ?? []).join("\n"),
+    excludes: (group?.excludes ?? []).join("\n"),
+    exclude_if_present: options.excludeIfPresent.join("\n"),
+    exclude_larger_than: largest.value,
+    exclude_larger_than_unit: largest.unit,
+    exclude_caches: options.excludeCaches ? "on" : "",
+    one_file_system: options.oneFileSystem ? "on" : "",
+    min_size: least.value,
+    min_size_unit: least.unit,
+    keep_last: number(retention.keepLast),
+    keep_hourly: number(retention.keepHourly),
+    keep_daily: number(retention.keepDaily),
+    keep_weekly: number(retention.keepWeekly),
+    keep_monthly: number(retention.keepMonthly),
+    keep_yearly: number(retention.keepYearly),
+    keep_within: retention.keepWithin ?? "",
+    retry_max: String(group?.retryMax ?? retryDefaults.retryMax),
+    retry_backoff_seconds: String(group?.retryBackoffSeconds ?? retryDefaults.retryBackoffSeconds),
+    ...hooks,
+  };
+}
+
+/** A whole number as typed: null for an empty field, NaN for what is none. The rules answer to that. */
+const countOf = (text: string): number | null =>
+  text.trim() === "" ? null : /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
+
+/** What was typed as a draft; what it can't be is left to the rules, so that all problems are said at once. */
+export function readGroupForm(values: GroupValues): GroupDraft {
+  return {
+    name: values.name.trim(),
+    includes: [...new Set(linesOf(values.includes))],
+    excludes: [...new Set(linesOf(values.excludes))],
+    options: {
+      excludeIfPresent: [...new Set(linesOf(values.exclude_if_present))],
+      excludeLargerThanBytes: joinSize(values.exclude_larger_than, values.exclude_larger_than_unit),
+      oneFileSystem: values.one_file_system === "on",
+      excludeCaches: values.exclude_caches === "on",
+      minSizeBytes: joinSize(values.min_size, values.min_size_unit),
+    },
+    retention: {
+      keepLast: countOf(values.keep_last),
+      keepHourly: countOf(values.keep_hourly),
+      keepDaily: countOf(values.keep_daily),
+      keepWeekly: countOf(values.keep_weekly),
+      keepMonthly: countOf(values.keep_monthly),
+      keepYearly: countOf(values.keep_yearly),
+      keepWithin: values.keep_within.replace(/\s/g, "").toLowerCase() || null,
+    },
+    retryMax: countOf(values.retry_max) ?? Number.NaN,
+    retryBackoffSeconds: countOf(values.retry_backoff_seconds) ?? Number.NaN,
+    ...readHookForm(values),
+  };
+}
+
+/** The problems of an operation by the fields of the form. */
+export function groupProblems(errors: Readonly<Record<string, string>>): Partial<Record<GroupField, string>> {
+  const named = Object.entries(errors).map(([path, message]) => {
+    const field = fieldOf(path)
+      .replace(/^retention\./, "")
+      .replace(/_bytes$/, "");
+    return [field, message];
+  });
+  return Object.fromEntries(named);
+}

@@ -35,6 +35,8 @@ export interface GroupPageProps {
   /** Null for a new one. */
   group: { id: string; name: string; version: number } | null;
   values: GroupValues;
+  /** What the form showed first, see seen-fields.ts. */
+  seen: string;
   errors?: Partial<Record<GroupField, string>>;
   message?: string | undefined;
   /** Set when somebody else saved meanwhile; the form's version is then theirs. */
@@ -143,6 +145,7 @@ function GroupForm(props: GroupPageProps): JSX.Element {
   return (
     <PostForm action={urlOf(host, group?.id ?? "new")} label="Source group">
       {group === null ? null : <input type="hidden" name="version" value={String(group.version)} />}
+      <input type="hidden" name="seen" value={props.seen} />
       {changes.length > 0 ? <Changed changes={changes} /> : null}
       <FormMessage message={props.message} />
       <fieldset class="plain form-columns" disabled={!mayOperate}>

@@ -68,12 +68,13 @@ export function PathsPanel(
 }
 
 /** Filled by the browser module; without scripts paths are typed. */
-function PathBrowser({ host }: { host: { id: string; online: boolean } }): JSX.Element {
+function PathBrowser({ host }: { host: { id: string; online: boolean; windows: boolean } }): JSX.Element {
   return (
     <div
       class="browse scripted"
       data-browse={`/api/hosts/${encodeURIComponent(host.id)}/files`}
       data-browse-into="field-includes"
+      data-browse-from={host.windows ? "" : "/"}
     >
       <button
         type="button"

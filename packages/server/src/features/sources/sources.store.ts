@@ -115,3 +115,13 @@ export async function listSourceGroups(db: Db, hostId: string): Promise<SourceGr
   const rows = await query.where("host_id", "=", hostId).orderBy("name_key").execute();
   return rows.map(toGroup);
 }
+
+/** How many each host of the fleet has; hosts without one are absent. */
+export async function countSourceGroups(db: Db): Promise<Map<string, number>> {
+  const rows = await groups(db)
+    .selectFrom("source_groups")
+    .select((e) => ["host_id", e.fn.countAll<number>().as("count")])
+    .groupBy("host_id")
+    .execute();
+  return new Map(rows.map((row) => [row.host_id, Number(row.count)]));
+}

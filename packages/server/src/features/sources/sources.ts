@@ -21,6 +21,7 @@ export {
   deleteSourceGroup,
   editSourceGroup,
 } from "./group-edits.ts";
+export { hookProblems, hookValues, readHookForm } from "./hook-form.ts";
 export {
   defaultHookSeconds,
   type HookDraft,
@@ -41,4 +42,4 @@ export {
   type SourceOptions,
   type SourcesDeps,
 } from "./source-group.ts";
-export { listSourceGroups } from "./sources.store.ts";
+export { countSourceGroups, listSourceGroups } from "./sources.store.ts";
