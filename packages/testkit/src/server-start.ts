@@ -181,6 +181,8 @@ const assets = {
   "styles.css": "styles.css",
   "app.js": "app.js",
   "job.js": "job.js",
+  "group-form.js": "group-form.js",
+  "schedule-form.js": "schedule-form.js",
   "favicon.svg": "favicon.svg",
   "inter.woff2": "inter.woff2",
 };
