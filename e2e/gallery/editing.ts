@@ -19,7 +19,7 @@ import {
   renderGroupPage,
 } from "../../packages/server/src/features/sources/group-form.views.tsx";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
-import { HEADER, HOST_PAGE, LONG_NAME, LONG_PATH, NOW } from "./data.ts";
+import { HEADER, HOST_PAGE, HOSTILE, LONG_NAME, LONG_PATH, NOW } from "./data.ts";
 
 const HOUR = 3_600_000;
 
@@ -296,10 +296,20 @@ export const EDITING_VIEWS: Readonly<Record<string, (page: PageContext) => strin
     }),
 };
 
+/** A host with three folders, of which one is long and holds hostile names. */
+function folderOf(path: string) {
+  const folder = (name: string) => ({ name, kind: "folder", size_bytes: null });
+  if (path === "/") return { entries: ["etc", "srv", "var"].map(folder), more: false };
+  if (path !== "/srv") return { entries: [], more: false };
+  const file = { name: HOSTILE, kind: "file", size_bytes: 812 };
+  return { entries: [folder("data"), folder("a b"), folder("x".repeat(180)), file], more: true };
+}
+
 /** What the pages above ask for while somebody types. */
 export const EDITING_FRAGMENTS: Readonly<
   Record<string, (page: PageContext, query: URLSearchParams) => string>
 > = {
   "/fragments/cron": (page, query) =>
     renderCronPreview(page, previewCron(query.get("cron") ?? "", query.get("time_zone") ?? "", NOW)),
+  [`/api/hosts/${HEADER.id}/files`]: (_page, query) => JSON.stringify(folderOf(query.get("path") ?? "")),
 };

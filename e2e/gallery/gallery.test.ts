@@ -154,3 +154,66 @@ describe("every view", () => {
     }
   });
 });
+
+describe("the form of a source group", () => {
+  it("puts folders of the host into the list of paths, and takes them out again", async () => {
+    const page = await open("group-new");
+    const paths = page.locator("#field-includes");
+    await page.getByRole("button", { name: "Browse the host" }).click();
+    await page.getByLabel("Back up /etc").check();
+    await page.getByRole("button", { name: "Open /srv" }).click();
+    await page.getByLabel("Back up /srv/a b").check();
+    expect(await paths.inputValue()).toBe("/etc\n/srv/a b");
+    await page.getByRole("button", { name: "Where the host begins" }).click();
+    expect(await page.getByLabel("Back up /etc").isChecked()).toBe(true);
+    await page.getByLabel("Back up /etc").uncheck();
+    expect(await paths.inputValue()).toBe("/srv/a b");
+    await page.context().close();
+  });
+
+  it("shows hostile names as the text they are, and offers what follows a page", async () => {
+    const page = await open("group-new");
+    await page.getByRole("button", { name: "Browse the host" }).click();
+    await page.getByRole("button", { name: "Open /srv" }).click();
+    await page.locator(".browse-name", { hasText: '<script>alert("x")</script>' }).waitFor();
+    await page.getByRole("button", { name: "Show more" }).click();
+    await expect.poll(() => page.locator(".browse-list li:not(.browse-more)").count()).toBe(8);
+    await page.context().close();
+  });
+
+  it("says in words what is kept while one types", async () => {
+    const page = await open("group-new");
+    await page.locator("#field-keep_monthly").fill("12");
+    await page.locator("#field-keep_within").fill("1y6m");
+    expect(await page.locator("#keep-sentence").textContent()).toBe(
+      "Keeps the last 7 daily, 4 weekly and 12 monthly snapshots, and all of the last 1 year and 6 months.",
+    );
+    await page.locator("#field-keep_daily").fill("x");
+    expect(await page.locator("#keep-sentence").textContent()).toBe("Whole numbers, or nothing.");
+    await page.context().close();
+  });
+});
+
+describe("the form of a schedule", () => {
+  it("shows the next runs while one types, and what is wrong", async () => {
+    const page = await open("schedule-new");
+    await page.locator("#field-cron").fill("30 4 * * 1-5");
+    await page.locator("#cron-preview", { hasText: "At 04:30, Monday through Friday" }).waitFor();
+    expect(await page.locator(".cron-times li").count()).toBe(5);
+    await page.locator("#field-cron").fill("30 4 * *");
+    await page.locator(".cron-problem", { hasText: "five fields" }).waitFor();
+    await page.getByRole("button", { name: "Hourly" }).click();
+    await page.locator("#cron-preview", { hasText: "Every hour" }).waitFor();
+    expect(await page.locator("#field-cron").inputValue()).toBe("0 * * * *");
+    expect(await page.getByRole("button", { name: "Hourly" }).getAttribute("aria-pressed")).toBe("true");
+    await page.context().close();
+  });
+
+  it("offers no chip without scripts, and works without them", async () => {
+    const page = await open("schedule-new", false);
+    expect(await page.locator(".cron-chips").isVisible()).toBe(false);
+    expect(await page.locator(".cron-times li").count()).toBe(5);
+    expect(await page.getByRole("button", { name: "Create schedule" }).isVisible()).toBe(true);
+    await page.context().close();
+  });
+});

@@ -67,6 +67,7 @@ describe("a host's page", () => {
     { tab: "snapshots", words: ["aaaaaaaa", "/srv/data"] },
     { tab: "jobs", words: ["init"] },
     { tab: "sources", words: ["default", "/srv/data"] },
+    { tab: "schedules", words: ["Nothing runs by itself yet"] },
     { tab: "repository", words: ["/srv/repo", "set"] },
     { tab: "settings", words: ["1 job", "1 source group", "2 snapshots"] },
     { tab: "nonsense", words: ["aaaaaaaa"] },

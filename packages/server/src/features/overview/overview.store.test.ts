@@ -13,9 +13,11 @@ import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
-import { createHost, getHost, recordHello, recordTwin, touchHosts } from "../hosts/hosts.ts";
+import { createHost, getHost, recordHello, recordTwin, setHostMode, touchHosts } from "../hosts/hosts.ts";
 import { createJobs, type Job, type JobStatus, LiveProgress, moveJob } from "../jobs/jobs.ts";
+import { createSchedule, setSchedulePaused } from "../schedules/schedules.ts";
 import { insertSnapshots, showReport } from "../snapshots/snapshots.store.ts";
+import { createDefaultGroup } from "../sources/sources.ts";
 import {
   filterOverview,
   getOverview,
@@ -249,6 +251,45 @@ describe.each(engines)("the overview on %s", (engine) => {
     expect(row("gamma")).toMatchObject({ lastBackup: null, protectedBytes: null, snapshotCount: 0 });
     expect(row("fresh")).toMatchObject({ os: null, snapshotCount: null, lastSeenAt: null, online: false });
     expect(row("alpha")).toMatchObject({ lastBackup: { status: "failed" }, protectedBytes: 100 });
+  });
+
+  it("says what is planned, and which one schedule runs all groups of a host", async () => {
+    const id = await addHost("h");
+    const host = await getHost(db, id);
+    const first = await createDefaultGroup(db, { host, initialPaths: ["/etc"], at: clock.now() });
+    const edits = { db, clock, events: bus };
+    const draft = { cron: "0 3 * * *", timeZone: "UTC", jitterSeconds: 0, enabled: true };
+    const add = (sourceGroupIds: string[], cron = draft.cron) =>
+      createSchedule(edits, { hostId: id, draft: { ...draft, cron, sourceGroupIds }, actor: systemActor });
+    const planned = async () => (await listOverview(deps)).map((overview) => toRow(deps, overview))[0];
+    expect(await planned()).toMatchObject({ nextRunAt: null, coveringScheduleId: null });
+    const nightly = await add([first.id]);
+    expect(await planned()).toMatchObject({ nextRunAt: nightly.nextFireAt, coveringScheduleId: nightly.id });
+    expect(sumFleet(await listOverview(deps)).nextRun).toMatchObject({
+      hostName: "h",
+      at: nightly.nextFireAt,
+    });
+    // A second one that covers all: which is meant has to be asked.
+    const hourly = await add([first.id], "30 * * * *");
+    expect(await planned()).toMatchObject({ nextRunAt: hourly.nextFireAt, coveringScheduleId: null });
+    const pause = { hostId: id, scheduleId: hourly.id, paused: true, actor: systemActor };
+    await setSchedulePaused(edits, pause);
+    expect(await planned()).toMatchObject({ nextRunAt: nightly.nextFireAt, coveringScheduleId: nightly.id });
+  });
+
+  it("is calm about an intermittent host that is away, and not about one that failed", async () => {
+    const id = await addHost("laptop");
+    await connect(id);
+    await addJob(id, "succeeded");
+    await touchHosts(db, new Map([[id, clock.now()]]));
+    const mode = { hostId: id, mode: "intermittent", actor: systemActor } as const;
+    await setHostMode({ db, clock, events: bus }, mode);
+    await clock.advance(hourMs);
+    expect(await conditionOf(id)).toBe("asleep");
+    expect(sumFleet(await listOverview(deps))).toMatchObject({ online: 0, attention: 0, asleep: 1 });
+    await addJob(id, "failed");
+    expect(await conditionOf(id)).toBe("failed");
+    expect(sumFleet(await listOverview(deps))).toMatchObject({ attention: 1, asleep: 0 });
   });
 
   it("costs as many queries for 1,000 hosts as for one", async () => {
