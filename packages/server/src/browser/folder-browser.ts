@@ -121,7 +121,7 @@ class FolderBrowser {
     item.append(check);
     const isFolder = entry.kind === "folder";
     if (isFolder) {
-      const open = textButton("browse-open browse-name", `${entry.name}`, () => void this.open(path));
+      const open = textButton("browse-open browse-name", `${entry.name}/`, () => void this.open(path));
       open.setAttribute("aria-label", `Open ${path}`);
       item.append(open, element("span", "browse-size", "folder"));
     } else {

@@ -138,7 +138,7 @@ function DefaultHooks(props: SettingsTabProps & HostProps): JSX.Element {
 function SaveButton(): JSX.Element {
   return (
     <div class="actions">
-      <button type="submit" class="btn primary">
+      <button type="submit" class="btn">
         Save
       </button>
     </div>

@@ -70,7 +70,7 @@ describe("the sources tab", () => {
   it("marks what is kept finer than it is run", () => {
     const row = find(sources([group({ conflicts: ["It keeps hourly ones."] })]), "#source-G1");
     expect(row.getAttribute("class")).toBe("warn");
-    expect(find(row, ".word.warn").getAttribute("title")).toBe("It keeps hourly ones.");
+    expect(find(row, ".word.warn[title]").getAttribute("title")).toBe("It keeps hourly ones.");
   });
 
   it("says what to do when there is none, and offers a viewer nothing to change", () => {

@@ -103,6 +103,11 @@ function GroupRow({ group, host }: { group: SourceRow } & HostProps): JSX.Elemen
           <small class="mono" title={group.includes.join("\n")}>
             <Includes includes={group.includes} />
           </small>
+          {group.conflicts.length === 0 ? null : (
+            <small class="phone-only">
+              <span class="word warn">kept finer than it runs</span>
+            </small>
+          )}
         </span>
       </td>
       <td class="mid-up">

@@ -107,6 +107,7 @@ describe("the dashboard", () => {
     expect(textOf(row)).toContain("asleepsucceeded 12m ago");
     expect(row.querySelector(".fail")).toBeNull();
     expect(textOf(find(root, "#tile-online"))).toContain("1 asleep");
+    expect(findControl(root, "Run now: web-01").getAttribute("title")).toContain("Asleep");
   });
 
   it("offers the running job instead, with how far it is", () => {

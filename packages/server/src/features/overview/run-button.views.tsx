@@ -8,11 +8,14 @@ import type { ComponentChildren, JSX } from "preact";
 export interface Reachable {
   online: boolean;
   lastSeenAt: number | null;
+  /** An intermittent host that is away is `asleep`: nothing is wrong with it. */
+  condition?: string;
 }
 
 /** Why nothing can be started on the host now; undefined when it can. */
 export function whyNotRun(host: Reachable): string | undefined {
   if (host.online) return undefined;
+  if (host.condition === "asleep") return "Asleep: what it missed runs once when it is back.";
   return host.lastSeenAt === null
     ? "Its agent has never connected: install it first."
     : "Offline: start its agent first.";

@@ -4,6 +4,7 @@
  */
 import type { JSX } from "preact";
 import { Choice, ChoiceSet, Field, FormMessage, PostForm } from "../../platform/html/forms.tsx";
+import { Icon } from "../../platform/html/icons.tsx";
 import { renderPage } from "../../platform/html/page.tsx";
 import { Empty, Notice, Panel } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
@@ -154,6 +155,7 @@ function ScheduleForm(props: SchedulePageProps): JSX.Element {
 function Changed({ changes }: { changes: readonly string[] }): JSX.Element {
   return (
     <div class="notice warn" role="alert" id="edit-conflict">
+      <Icon name="alert" />
       <div>
         <strong>Somebody else saved this schedule while you were editing.</strong>
         <span>
@@ -216,7 +218,12 @@ function WhenPanel({ values, errors = {}, preview, schedule }: SchedulePageProps
           ))}
         </datalist>
         <div class="cron-preview" id="cron-preview" data-cron-src="/fragments/cron" aria-live="polite">
-          <CronTimes preview={preview} />
+          {preview.problem !== null && (errors.cron ?? errors.time_zone) ? (
+            // What is wrong stands beside its field already.
+            <p class="hint">There are no runs to show.</p>
+          ) : (
+            <CronTimes preview={preview} />
+          )}
         </div>
       </div>
     </Panel>

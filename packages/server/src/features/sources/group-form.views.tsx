@@ -195,6 +195,7 @@ function Save({ host, group, changes = [] }: GroupPageProps): JSX.Element {
 function Changed({ changes }: { changes: readonly GroupChange[] }): JSX.Element {
   return (
     <div class="notice warn" role="alert" id="edit-conflict">
+      <Icon name="alert" />
       <div>
         <strong>Somebody else saved this group while you were editing.</strong>
         <span>

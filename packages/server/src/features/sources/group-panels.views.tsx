@@ -4,6 +4,7 @@ import { Choice, Field } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { keepSentence, keepUnits, readKeep } from "../../platform/html/keep-words.ts";
 import { Panel } from "../../platform/html/parts.tsx";
+import { useMayOperate } from "../../platform/html/scope.ts";
 import { type GroupField, type GroupValues, sizeUnits } from "./group-form.ts";
 
 interface PanelProps {
@@ -68,7 +69,12 @@ export function PathsPanel(
 }
 
 /** Filled by the browser module; without scripts paths are typed. */
-function PathBrowser({ host }: { host: { id: string; online: boolean; windows: boolean } }): JSX.Element {
+function PathBrowser({
+  host,
+}: {
+  host: { id: string; online: boolean; windows: boolean };
+}): JSX.Element | null {
+  if (!useMayOperate()) return null;
   return (
     <div
       class="browse scripted"
