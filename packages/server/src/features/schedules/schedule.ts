@@ -110,7 +110,7 @@ export async function createSchedule(
   const draft = tidy(input.draft);
   const at = deps.clock.now();
   const made = await inTransaction(deps.db, async (tx) => {
-    const host = await getHost(tx, hostId);
+    const host = await lockHost(tx, hostId);
     await refuseInvalid(tx, host, draft);
     if ((await store.listSchedules(tx, hostId)).length >= maxSchedulesOfHost) throw tooMany(host);
     const id = newId(at);
@@ -119,7 +119,6 @@ export async function createSchedule(
     const schedule = { ...identity, nextFireAt: null, version: 1, createdAt: at, updatedAt: at };
     const planned = plan(schedule, at);
     await store.insertSchedule(tx, planned);
-    await bumpScheduleVersion(tx, hostId);
     await record(tx, {
       at,
       actor,
@@ -132,6 +131,15 @@ export async function createSchedule(
   });
   deps.events.emit(scheduleSetChanged, { hostId });
   return made;
+}
+
+/**
+ * The host, its version bumped. That first: whoever else changes its schedules or groups at the same moment waits, so
+ * that no group is deleted while it is put into a schedule.
+ */
+async function lockHost(tx: Db, hostId: string): Promise<Host> {
+  await bumpScheduleVersion(tx, hostId);
+  return getHost(tx, hostId);
 }
 
 const partsOf = ({ cron, timeZone, jitterSeconds, sourceGroupIds }: ScheduleDraft) => ({
@@ -197,11 +205,10 @@ export async function deleteSchedule(
   const { hostId, scheduleId, actor } = input;
   const at = deps.clock.now();
   await inTransaction(deps.db, async (tx) => {
-    const host = await getHost(tx, hostId);
+    const host = await lockHost(tx, hostId);
     const schedule = await getSchedule(tx, hostId, scheduleId);
     await store.markDeleted(tx, scheduleId, at);
     await store.deletePending(tx, { scheduleId });
-    await bumpScheduleVersion(tx, hostId);
     const payload = { cron: schedule.cron, time_zone: schedule.timeZone };
     await record(tx, { at, actor, action: "schedule.delete", host, schedule, payload });
   });
