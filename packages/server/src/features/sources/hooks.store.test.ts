@@ -1,4 +1,5 @@
 /** Hooks on both engines: sealed where they lie, opened for a run or an editor, and whose they are. */
+import { encodeMessage, maxFrameBytes } from "@restic-manager/protocol";
 import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -139,6 +140,20 @@ describe.each(engines)("hooks on %s", (engine) => {
     await expect(complete(group)).rejects.toMatchObject(unreadable);
     await sql`UPDATE hooks SET slot = 'pre_hook', owner_id = ${host.id}`.execute(database.db);
     await expect(complete(group)).rejects.toMatchObject(unreadable);
+  });
+
+  it("of the largest size fit one frame with the largest group", async () => {
+    const script = '"'.repeat(65_536);
+    const includes = Array.from({ length: 59 }, (_, i) => `/${i}${'"'.repeat(5000)}`);
+    const group = await addGroup({ includes, pre_hook: { script }, post_hook: { script } });
+    const larger = addGroup({
+      name: "larger",
+      includes: [...includes, ...includes.map((path) => `${path}b`)],
+    });
+    await expect(larger).rejects.toMatchObject({ code: "sources.too_large" });
+    const spec = await complete(group);
+    const message = { type: "command.run", job_id: newId(1), attempt: 1, spec } as const;
+    expect(Buffer.byteLength(encodeMessage(message))).toBeLessThan(maxFrameBytes);
   });
 
   it("go with their host", async () => {
