@@ -66,6 +66,11 @@ describe("the list of hosts", () => {
       restic_problem: null,
       online: true,
       clock_skew_ms: null,
+      mode: "always-on",
+      schedule_version: 0,
+      applied_schedule_version: null,
+      hooks_allowed: null,
+      bandwidth: { upload_kib: null, download_kib: null },
       created_at: "2026-11-23T04:00:00.000Z",
       first_connected_at: null,
       last_seen_at: "2026-11-23T04:00:00.000Z",
@@ -117,5 +122,50 @@ describe("deleting a host", () => {
     expect(answer.body).toBe("");
     expect(await findHost(database.db, "H1")).toBeNull();
     expect((await remove({ confirm_name: "Web-01" })).statusCode).toBe(404);
+  });
+});
+
+describe("the settings of a host", () => {
+  const put = (what: string, payload: object, id = "H1") =>
+    app.inject({ method: "PUT", url: `/api/hosts/${id}/${what}`, payload });
+
+  it("cap what restic sends and fetches; null is unlimited", async () => {
+    const answer = await put("bandwidth", { upload_kib: 512, download_kib: null });
+    expect(answer.statusCode).toBe(200);
+    expect(answer.json()).toMatchObject({
+      bandwidth: { upload_kib: 512, download_kib: null },
+      schedule_version: 1,
+    });
+    const freed = await put("bandwidth", { upload_kib: null, download_kib: null });
+    expect(freed.json()).toMatchObject({ bandwidth: { upload_kib: null, download_kib: null } });
+  });
+
+  it.each([
+    { upload_kib: 0, download_kib: null },
+    { upload_kib: 1.5, download_kib: null },
+    { upload_kib: 2 ** 31, download_kib: null },
+    { upload_kib: "512", download_kib: null },
+    { upload_kib: 512 },
+    { upload_kib: 512, download_kib: null, unit: "MiB" },
+  ])("are not %j", async (payload) => {
+    const answer = await put("bandwidth", payload);
+    expect(answer.statusCode).toBe(400);
+    expect(answer.json()).toMatchObject({ code: "request.invalid" });
+    expect(await findHost(database.db, "H1")).toMatchObject({ uploadKib: null, scheduleVersion: 0 });
+  });
+
+  it("say whether it is always on", async () => {
+    expect((await put("mode", { mode: "intermittent" })).json()).toMatchObject({ mode: "intermittent" });
+    expect((await put("mode", { mode: "sometimes" })).statusCode).toBe(400);
+    expect(await findHost(database.db, "H1")).toMatchObject({ mode: "intermittent" });
+  });
+
+  it("are for operators, and of a host that exists", async () => {
+    expect((await put("mode", { mode: "intermittent" }, "H9")).json()).toMatchObject({
+      code: "hosts.not_found",
+    });
+    role = "viewer";
+    expect((await put("mode", { mode: "intermittent" })).statusCode).toBe(403);
+    expect((await put("bandwidth", { upload_kib: 1, download_kib: 1 })).statusCode).toBe(403);
   });
 });

@@ -8,6 +8,7 @@ import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import {
+  bumpScheduleVersion,
   createHost,
   deleteHost,
   findHost,
@@ -18,7 +19,11 @@ import {
   hostRemoved,
   listHosts,
   type NewHost,
+  recordAppliedVersion,
   recordHello,
+  scheduleSetChanged,
+  setBandwidth,
+  setHostMode,
   setHostRepository,
   touchHosts,
 } from "./hosts.ts";
@@ -208,6 +213,83 @@ describe.each(engines)("hosts on %s", (engine) => {
       const input = { hostId: id, typedName: "a", actor: systemActor };
       await deleteHost(deps, input);
       await expect(deleteHost(deps, input)).rejects.toMatchObject({ code: "hosts.not_found" });
+    });
+  });
+
+  describe("settings", () => {
+    const admin = { kind: "user", id: "01U", name: "admin" } as const;
+    const open = () => {
+      const events = new EventBus(createLog("silent"));
+      const told: string[] = [];
+      events.on(scheduleSetChanged, ({ hostId }) => told.push(hostId));
+      return { deps: { db: database.db, clock, events }, told };
+    };
+    const audit = async () => {
+      const { rows } = await sql<{ action: string; target_name: string; payload: string }>`
+        SELECT action, target_name, payload FROM audit_entries ORDER BY id`.execute(database.db);
+      return rows.map(({ payload, ...row }) => ({ ...row, payload: JSON.parse(payload) as object }));
+    };
+
+    it("cap the host's line: a new version for its agent, and an entry of who did it", async () => {
+      const { deps, told } = open();
+      const { id } = await createHost(deps.db, newHost("web-01"));
+      const caps = { uploadKib: 512, downloadKib: null };
+      const host = await setBandwidth(deps, { hostId: id, caps, actor: admin });
+      expect(host).toMatchObject({ ...caps, scheduleVersion: 1 });
+      expect(await getHost(deps.db, id)).toEqual(host);
+      expect(told).toEqual([id]);
+      expect(await audit()).toEqual([
+        {
+          action: "host.bandwidth_edit",
+          target_name: "web-01",
+          payload: { upload_kib: 512, download_kib: null },
+        },
+      ]);
+    });
+
+    it("say whether the host is always on", async () => {
+      const { deps, told } = open();
+      const { id } = await createHost(deps.db, newHost("laptop"));
+      const input = { hostId: id, mode: "intermittent", actor: admin } as const;
+      expect(await setHostMode(deps, input)).toMatchObject({ mode: "intermittent", scheduleVersion: 1 });
+      expect(told).toEqual([id]);
+      expect(await audit()).toMatchObject([{ action: "host.mode_edit", payload: { mode: "intermittent" } }]);
+    });
+
+    it("that are what they were change nothing and tell nobody", async () => {
+      const { deps, told } = open();
+      const { id } = await createHost(deps.db, newHost("web-01"));
+      await setHostMode(deps, { hostId: id, mode: "always-on", actor: admin });
+      const caps = { uploadKib: null, downloadKib: null };
+      await setBandwidth(deps, { hostId: id, caps, actor: admin });
+      expect(await getHost(deps.db, id)).toMatchObject({ scheduleVersion: 0 });
+      expect(told).toEqual([]);
+      expect(await audit()).toEqual([]);
+    });
+
+    it("of a host that is gone are refused", async () => {
+      const { deps } = open();
+      const edit = setHostMode(deps, { hostId: "gone", mode: "intermittent", actor: admin });
+      await expect(edit).rejects.toMatchObject({ code: "hosts.not_found" });
+    });
+
+    it("reach the agent when it says so, in a word of its own or with its hello", async () => {
+      const { db } = database;
+      const { id } = await createHost(db, newHost("web-01"));
+      await recordHello(db, id, hello({ appliedScheduleVersion: 3, hooksAllowed: false }));
+      expect(await getHost(db, id)).toMatchObject({ appliedScheduleVersion: 3, hooksAllowed: false });
+      await recordAppliedVersion(db, id, 4);
+      expect(await getHost(db, id)).toMatchObject({ appliedScheduleVersion: 4, hooksAllowed: false });
+      await recordHello(db, id, hello());
+      expect(await getHost(db, id)).toMatchObject({ appliedScheduleVersion: null, hooksAllowed: null });
+    });
+
+    it("changed by many at once are counted one by one", async () => {
+      const { db } = database;
+      const { id } = await createHost(db, newHost("web-01"));
+      const bump = () => inTransaction(db, (tx) => bumpScheduleVersion(tx, id));
+      await Promise.all([bump(), bump(), bump()]);
+      expect(await getHost(db, id)).toMatchObject({ scheduleVersion: 3 });
     });
   });
 });

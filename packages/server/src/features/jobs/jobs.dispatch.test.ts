@@ -4,6 +4,7 @@ import type { ServerMessage } from "@restic-manager/protocol";
 import { FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { AppError } from "../../platform/errors.ts";
 import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
@@ -21,6 +22,8 @@ let sent: ServerMessage[];
 let hostId: string;
 /** What the agent does at once with a command. */
 let onRun: (jobId: string) => void;
+/** What puts the secret parts into a job's spec. */
+let completeSpec: (job: Job) => Promise<Job["spec"]>;
 /** Runs whenever the dispatcher asks whether the host is here. */
 let onAsked: () => void;
 
@@ -43,8 +46,9 @@ beforeEach(async () => {
       return true;
     },
   };
-  const completeSpec = async ({ spec }: Job) => spec;
-  dispatcher = new JobDispatcher({ db: database.db, clock, bus, log, hub, completeSpec });
+  completeSpec = async ({ spec }) => spec;
+  const complete = (job: Job) => completeSpec(job);
+  dispatcher = new JobDispatcher({ db: database.db, clock, bus, log, hub, completeSpec: complete });
   dispatcher.start();
   const host = { id: newId(clock.now()), name: "h", os: "linux", arch: "x64", tags: [], repositoryId: null };
   const versions = { agentVersion: null, resticVersion: null };
@@ -111,4 +115,42 @@ it("does not send a job again that has ended while the tick worked through its l
   await ended;
   await dispatcher.settled();
   expect(sent).toHaveLength(1);
+});
+
+it("ends a job whose secrets can't be opened, says why, and goes on with the next", async () => {
+  const broken = await addJob();
+  await clock.advance(1);
+  const next = await addJob();
+  completeSpec = async ({ id, spec }) => {
+    if (id !== broken.id) return spec;
+    throw new AppError("internal", "secrets.unreadable", "Put the right key file back.");
+  };
+  const told: string[] = [];
+  bus.on(jobChanged, ({ jobId, status }) => {
+    if (jobId === broken.id) told.push(status);
+  });
+  bus.emit(agentConnected, { hostId, jobs: [] });
+  await dispatcher.settled();
+  const ended = await getJob(database.db, broken.id);
+  expect(ended).toMatchObject({ status: "failed", error: { code: "secrets.unreadable" } });
+  expect(ended.finishedAt).toBe(clock.now());
+  expect(told).toEqual(["failed"]);
+  expect(sent).toMatchObject([{ type: "command.run", job_id: next.id }]);
+});
+
+it("tries a job again whose spec could not be read because the database was away", async () => {
+  const job = await addJob();
+  let away = true;
+  completeSpec = async ({ spec }) => {
+    if (away) throw new Error("the database is away");
+    return spec;
+  };
+  bus.emit(agentConnected, { hostId, jobs: [] });
+  await dispatcher.settled();
+  expect((await getJob(database.db, job.id)).status).toBe("dispatched");
+  away = false;
+  await clock.advance(20_000);
+  await vi.waitUntil(() => sent.length > 0);
+  await dispatcher.settled();
+  expect(sent).toMatchObject([{ type: "command.run", job_id: job.id }]);
 });

@@ -17,6 +17,7 @@ import { createHost, type Host } from "../hosts/hosts.ts";
 import {
   countSnapshots,
   listSnapshots,
+  onSnapshotsAdded,
   onSnapshotsReport,
   snapshotsChanged,
   sumSnapshots,
@@ -117,6 +118,39 @@ describe.each(engines)("snapshots on %s", (engine) => {
     await receive(reportOf(1, [snapshotOf("aaaaaaaa")], { report_id }));
     await receive(reportOf(2, [snapshotOf("bbbbbbbb")], { report_id }));
     expect(await shown()).toEqual(["aaaaaaaa"]);
+  });
+
+  /** As the link does it when a backup has made one. */
+  async function add(id: string): Promise<void> {
+    const event = { type: "snapshots.added", seq: 1, job_id: newId(1), snapshot: snapshotOf(id) } as const;
+    (await inTransaction(db, (tx) => onSnapshotsAdded({ clock, bus }, tx, host, event)))();
+  }
+
+  it("that a backup has just made join the list that is shown, until the next report says the truth", async () => {
+    await receive(reportOf(1, [snapshotOf("aaaaaaaa")]));
+    await add("bbbbbbbb");
+    expect(await shown()).toEqual(["aaaaaaaa", "bbbbbbbb"]);
+    expect(changes).toEqual([host.id, host.id]);
+    await add("bbbbbbbb");
+    expect(await countSnapshots(db, host.id)).toBe(2);
+    await receive(reportOf(2, [snapshotOf("bbbbbbbb")]));
+    expect(await shown()).toEqual(["bbbbbbbb"]);
+  });
+
+  it("are there from a host's first backup on, before it ever reported a list", async () => {
+    await add("aaaaaaaa");
+    expect(await shown()).toEqual(["aaaaaaaa"]);
+    await receive(reportOf(1, [snapshotOf("aaaaaaaa"), snapshotOf("bbbbbbbb")]));
+    expect(await shown()).toEqual(["aaaaaaaa", "bbbbbbbb"]);
+  });
+
+  it("of a first report that is still arriving are not dropped by one that is added", async () => {
+    const [first, second] = parts(newId(6), "aaaaaaaa", "bbbbbbbb");
+    if (first) await receive(first);
+    await add("cccccccc");
+    expect(await shown()).toEqual(["cccccccc"]);
+    if (second) await receive(second);
+    expect(await shown()).toEqual(["aaaaaaaa", "bbbbbbbb"]);
   });
 
   it("may all be gone: an empty report empties the list", async () => {

@@ -118,14 +118,19 @@ export async function addToShown(
   input: { hostId: string; newReportId: string; snapshot: Snapshot; at: number },
 ): Promise<void> {
   const { hostId, newReportId, snapshot, at } = input;
-  const row = await tx
-    .withTables<Tables>()
+  const reports = tx.withTables<Tables>();
+  const row = await reports
     .selectFrom("snapshot_reports")
     .select("report_id")
     .where("host_id", "=", hostId)
     .executeTakeFirst();
   const reportId = row?.report_id ?? newReportId;
-  if (!row) await showReport(tx, { hostId, reportId, at });
+  // Not showReport: it would drop what has arrived of the host's first report.
+  if (!row)
+    await reports
+      .insertInto("snapshot_reports")
+      .values({ host_id: hostId, report_id: reportId, reported_at: at })
+      .execute();
   await insertSnapshots(tx, { hostId, reportId, snapshots: [snapshot] });
 }
 

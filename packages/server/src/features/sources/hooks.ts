@@ -68,20 +68,25 @@ export const checkHooks = (drafts: HookDrafts): GroupProblem[] =>
   });
 
 function checkHook(slot: HookSlot, { script, timeoutSeconds }: HookDraft): GroupProblem[] {
-  const problems: GroupProblem[] = [];
-  const add = (field: string, message: string, code = "sources.invalid") =>
-    problems.push({ path: `${slot}.${field}`, message, code });
-  if (script.trim() === "") add("script", "A hook needs a script. Remove the hook if none shall run.");
-  if (Buffer.byteLength(script) > maxHookChars) {
-    const message =
-      "A hook has at most 64 KiB. Put the long part into a file on the host and call it from here.";
-    add("script", message, "sources.hook_too_large");
-  } else if (/[^\P{Cc}\t\r\n]|\p{Cs}/u.test(script)) {
-    add("script", "A script is text: it can't hold control characters.");
-  }
-  if (!Number.isInteger(timeoutSeconds) || timeoutSeconds < 1 || timeoutSeconds > maxHookSeconds)
-    add("timeout_seconds", `A hook's time limit is 1 to ${maxHookSeconds} seconds.`);
-  return problems;
+  const problem = (field: string, message: string): GroupProblem => {
+    return { path: `${slot}.${field}`, code: "sources.invalid", message };
+  };
+  const tooLarge: GroupProblem = {
+    path: `${slot}.script`,
+    code: "sources.hook_too_large",
+    message: "A hook has at most 64 KiB. Put the long part into a file on the host and call it from here.",
+  };
+  const timeout =
+    Number.isInteger(timeoutSeconds) && timeoutSeconds >= 1 && timeoutSeconds <= maxHookSeconds
+      ? []
+      : [problem("timeout_seconds", `A hook's time limit is 1 to ${maxHookSeconds} seconds.`)];
+  if (Buffer.byteLength(script) > maxHookChars) return [tooLarge, ...timeout];
+  if (script.trim() === "")
+    return [problem("script", "A hook needs a script. Remove the hook if none shall run."), ...timeout];
+  // Nothing that JSON writes in six bytes, so that two hooks and their group always fit a frame.
+  return /[^\P{Cc}\t\r\n]|\p{Cs}/u.test(script)
+    ? [problem("script", "A script is text: it can't hold control characters."), ...timeout]
+    : timeout;
 }
 
 /** What may be shown of the hooks of each owner, groups or hosts; every id that was asked for is there. */

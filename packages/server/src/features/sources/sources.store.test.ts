@@ -53,9 +53,17 @@ describe.each(engines)("source groups on %s", (engine) => {
       includes: ["/etc"],
       excludes: [],
     };
-    expect(await specsOf(database.db, host, { kind: "backup" })).toEqual([spec]);
-    expect(await specsOf(database.db, host, { kind: "backup", source_group_id: group.id })).toEqual([spec]);
-    expect(await specsOf(database.db, host, { kind: "init" })).toMatchObject([{ kind: "init" }]);
+    const planned = { spec, sourceGroupId: group.id };
+    expect(await specsOf(database.db, host, { kind: "backup" })).toEqual([planned]);
+    const one = { kind: "backup", source_group_id: group.id } as const;
+    expect(await specsOf(database.db, host, one)).toEqual([planned]);
+    const limits = { upload_kib: 100 };
+    expect(await specsOf(database.db, host, { ...one, limits })).toEqual([
+      { ...planned, spec: { ...spec, limits } },
+    ]);
+    expect(await specsOf(database.db, host, { kind: "init" })).toMatchObject([
+      { spec: { kind: "init" }, sourceGroupId: null },
+    ]);
   });
 
   it("that are not there are refused, each with its own code", async () => {
@@ -63,7 +71,11 @@ describe.each(engines)("source groups on %s", (engine) => {
     const wish = { kind: "backup" } as const;
     await expect(specsOf(database.db, host, wish)).rejects.toMatchObject({ code: "sources.none" });
     await createDefaultGroup(database.db, { host, initialPaths: ["/etc"], at: clock.now() });
-    const unknown = { ...wish, source_group_id: "x" };
-    await expect(specsOf(database.db, host, unknown)).rejects.toMatchObject({ code: "sources.not_found" });
+    const [group] = await listSourceGroups(database.db, host.id);
+    for (const unknown of [{ source_group_id: "x" }, { source_group_ids: [group?.id ?? "", "x"] }]) {
+      await expect(specsOf(database.db, host, { ...wish, ...unknown })).rejects.toMatchObject({
+        code: "sources.not_found",
+      });
+    }
   });
 });
