@@ -164,12 +164,12 @@ export async function editSchedule(
   const draft = tidy(input.draft);
   const at = deps.clock.now();
   const { schedule, changed } = await inTransaction(deps.db, async (tx) => {
-    const host = await getHost(tx, hostId);
     const before = await getSchedule(tx, hostId, scheduleId);
     const changed = changedFields(before, draft);
     if (before.version !== version) throw editConflict(before, changed);
-    await refuseInvalid(tx, host, draft);
     if (changed.length === 0) return { schedule: before, changed };
+    const host = await lockHost(tx, hostId);
+    await refuseInvalid(tx, host, draft);
     const pausedAt = draft.enabled ? null : (before.pausedAt ?? at);
     const edited = { ...before, ...partsOf(draft), pausedAt, version: version + 1, updatedAt: at };
     const timesChanged = changed.some(
@@ -178,7 +178,6 @@ export async function editSchedule(
     const after = timesChanged ? plan(edited, at) : edited;
     if (!(await store.replaceSchedule(tx, after, version))) throw editConflict(before, changed);
     if (pausedAt !== null) await store.deletePending(tx, { scheduleId });
-    await bumpScheduleVersion(tx, hostId);
     const payload = { fields: changed, ...wireDraft(draft) };
     await record(tx, { at, actor, action: "schedule.edit", host, schedule: after, payload });
     return { schedule: after, changed };

@@ -88,9 +88,14 @@ describe("the set of schedules", () => {
 
   it("carries what changed in the groups too: hooks, caps of the host", async () => {
     await addSchedule();
-    const { id: _id, host_id: _host, hooks: _hooks, created_at: _made, updated_at: _edited, ...edit } = (
-      await server.admin.get(url(`source-groups/${groupId}`))
-    ).body;
+    const {
+      id: _id,
+      host_id: _host,
+      hooks: _hooks,
+      created_at: _made,
+      updated_at: _edited,
+      ...edit
+    } = (await server.admin.get(url(`source-groups/${groupId}`))).body;
     const hook = { script: "pg_dumpall", timeout_seconds: 30 };
     const put = await server.admin.put(url(`source-groups/${groupId}`), { ...edit, pre_hook: hook });
     expect(put.status, put.text).toBe(200);
