@@ -28,6 +28,7 @@ let outbox: Outbox;
 let links: AgentLink[];
 let logLines: string[];
 let calls: string[];
+let welcomes: number;
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "agent-link-"));
@@ -38,6 +39,7 @@ beforeEach(async () => {
   links = [];
   logLines = [];
   calls = [];
+  welcomes = 0;
   openers = [];
 });
 afterEach(async () => {
@@ -64,6 +66,11 @@ const receiver: Receiver = {
     return { type: "command.ack", job_id, attempt, accepted: true };
   },
   cancelJob: async () => void calls.push("cancel"),
+  updateSchedules: async ({ version, part, parts }, opens) => {
+    calls.push(`schedules ${version} part ${part}${opens ? " opens" : ""}`);
+    return part === parts ? { type: "schedule.ack", version } : undefined;
+  },
+  scheduleFired: async ({ outcome }) => void calls.push(outcome),
 };
 
 /** A link whose back-off is always `fraction` of its limit. */
@@ -72,6 +79,7 @@ function createLink(clock: Clock = systemClock(), fraction = 0): AgentLink {
     ...{ clock, outbox, createHello, receiver, server: server.url, bearer: "test-bearer", certPin: null },
     log: pino({}, { write: (line: string) => logLines.push(line) }),
     random: { fraction: () => fraction, hex: () => "00" },
+    onWelcomed: () => void (welcomes += 1),
   });
   links.push(link);
   return link;
