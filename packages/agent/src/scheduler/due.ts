@@ -95,7 +95,7 @@ function findDue(schedule: PlannedSchedule, dealtUntil: number, nowMs: number): 
   const found: Found = { missed: null, onTime: [], nextDueMs: null };
   let dueMs = 0;
   for (
-    let planned = times.next(skipLongMissed(schedule, dealtUntil, nowMs));
+    let planned = findFirst(schedule, dealtUntil, nowMs);
     planned !== null;
     planned = times.next(planned)
   ) {
@@ -110,16 +110,16 @@ function findDue(schedule: PlannedSchedule, dealtUntil: number, nowMs: number): 
   return found;
 }
 
-/** Years of missed minutes are not walked through: only the newest of those that nothing can make punctual matters. */
-function skipLongMissed(
-  { times, jitterSeconds }: PlannedSchedule,
-  dealtUntil: number,
-  nowMs: number,
-): number {
+/**
+ * The first planned time to look at. Years of missed minutes are not walked through: only the newest of those that
+ * nothing can make punctual any more matters.
+ */
+function findFirst(schedule: PlannedSchedule, dealtUntil: number, nowMs: number): number | null {
+  const { times, jitterSeconds } = schedule;
   const missedBefore = nowMs - jitterSeconds * 1000 - ON_TIME_MS - 1;
   const first = times.next(dealtUntil);
-  if (first === null || first >= missedBefore) return dealtUntil;
-  return Math.max(dealtUntil, (times.last(missedBefore) ?? first) - 1);
+  if (first === null || first >= missedBefore) return first;
+  return times.next(Math.max(first, times.last(missedBefore) ?? first) - 1);
 }
 
 function earlier(a: number | null, b: number | null): number | null {
