@@ -128,6 +128,8 @@ export class Jobs {
   }
 
   #run(entry: JournalEntry): void {
+    // A command that was written down this moment may have been found there by `startHeld`.
+    if (this.#running.has(entry.job_id)) return;
     const cancel = new AbortController();
     if (entry.cancel_requested) cancel.abort();
     const before = this.#lane;

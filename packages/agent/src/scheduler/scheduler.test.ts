@@ -18,6 +18,8 @@ const GROUP = "01KAQ2V0C5D7F9H2J4K6M8N0PS";
 const OTHER_GROUP = "01KAQ2V0C5D7F9H2J4K6M8N0PW";
 const THREE = Date.UTC(2026, 10, 23, 3);
 const DAY = 24 * 3_600_000;
+/** How long before the first planned time a test begins. */
+const BEFORE = 60_000;
 
 /** A journal without a disk: it outlives the agents of a test, as the disk does. */
 class FakeJobs implements OwnJobs {
@@ -63,7 +65,7 @@ let logLines: string[];
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "agent-scheduler-"));
-  clock = new AgentFakeClock(THREE - 10 * 60_000);
+  clock = new AgentFakeClock(THREE - BEFORE);
   jobs = new FakeJobs();
   schedulers = [];
   asked = [];
@@ -132,9 +134,9 @@ async function idle(): Promise<void> {
 }
 
 /** Time passes, in steps so small that the loop can follow. */
-async function pass(ms: number): Promise<void> {
-  for (let left = ms; left > 0; left -= 5_000) {
-    await clock.advance(Math.min(left, 5_000));
+async function pass(ms: number, stepMs = 5_000): Promise<void> {
+  for (let left = ms; left > 0; left -= stepMs) {
+    await clock.advance(Math.min(left, stepMs));
     await idle();
   }
 }
@@ -150,7 +152,7 @@ describe("with a server that answers", () => {
     "a fire that is %s is asked once and not run here",
     async (outcome) => {
       const scheduler = await start(setOf(1, "0 3 * * *"));
-      await pass(10 * 60_000);
+      await pass(BEFORE);
       expect(asked).toEqual([
         { type: "schedule.fire", schedule_id: SCHEDULE, planned_at: "2026-11-23T03:00:00.000Z" },
       ]);
@@ -164,7 +166,7 @@ describe("with a server that answers", () => {
 
   test("a question without an answer is asked every ten seconds, then the agent runs by itself", async () => {
     await start(setOf(1, "0 3 * * *"));
-    await pass(10 * 60_000 + ANSWER_WITHIN_MS - 5_000);
+    await pass(BEFORE + ANSWER_WITHIN_MS - 5_000);
     expect(plannedAsked()).toEqual([THREE, THREE, THREE]);
     expect(jobs.held).toEqual([]);
     await pass(5_000);
@@ -176,7 +178,7 @@ describe("with a server that answers", () => {
 
   test("an answer that comes too late changes nothing", async () => {
     const scheduler = await start(setOf(1, "0 3 * * *"));
-    await pass(10 * 60_000 + ANSWER_WITHIN_MS);
+    await pass(BEFORE + ANSWER_WITHIN_MS);
     await scheduler.fired(answer(THREE, "taken"));
     await pass(60_000);
     expect(jobs.held).toHaveLength(1);
@@ -184,7 +186,7 @@ describe("with a server that answers", () => {
 
   test("a question is asked again at once on a new connection", async () => {
     const scheduler = await start(setOf(1, "0 3 * * *"));
-    await pass(10 * 60_000 + 1_000);
+    await pass(BEFORE + 1_000);
     scheduler.connected();
     await idle();
     await pass(1);
@@ -202,14 +204,14 @@ describe("without a server", () => {
 
   test("every group of the schedule runs here, under the ids that the server would give", async () => {
     await start(setOf(1, "0 3 * * *", [GROUP, OTHER_GROUP]));
-    await pass(10 * 60_000 + ANSWER_WITHIN_MS);
+    await pass(BEFORE + ANSWER_WITHIN_MS);
     expect(jobs.held.map(({ jobId }) => jobId)).toEqual([jobOf(THREE), jobOf(THREE, OTHER_GROUP)]);
     expect(jobs.starts).toEqual([2]);
   });
 
   test("a group whose run before has not ended is left out", async () => {
     await start(setOf(1, "*/5 * * * *", [GROUP, OTHER_GROUP]));
-    await pass(10 * 60_000 + ANSWER_WITHIN_MS);
+    await pass(BEFORE + ANSWER_WITHIN_MS);
     jobs.unfinished.delete(jobOf(THREE, OTHER_GROUP));
     await pass(5 * 60_000);
     const next = THREE + 5 * 60_000;
@@ -222,7 +224,7 @@ describe("without a server", () => {
 
   test("a job that the server's command brought after all is not made again", async () => {
     await start(setOf(1, "0 3 * * *", [GROUP, OTHER_GROUP]));
-    await pass(10 * 60_000);
+    await pass(BEFORE);
     jobs.unfinished.add(jobOf(THREE));
     await pass(ANSWER_WITHIN_MS);
     expect(jobs.held.map(({ jobId }) => jobId)).toEqual([jobOf(THREE, OTHER_GROUP)]);
@@ -231,7 +233,7 @@ describe("without a server", () => {
   test("a full disk is tried again until the run is written down", async () => {
     await start(setOf(1, "0 3 * * *"));
     jobs.full = true;
-    await pass(10 * 60_000 + ANSWER_WITHIN_MS + 30_000);
+    await pass(BEFORE + ANSWER_WITHIN_MS + 30_000);
     expect(jobs.starts).toEqual([]);
     jobs.full = false;
     await pass(10_000);
@@ -240,7 +242,7 @@ describe("without a server", () => {
 
   test("a schedule that is gone meanwhile runs no more", async () => {
     const scheduler = await start(setOf(1, "0 3 * * *"));
-    await pass(10 * 60_000);
+    await pass(BEFORE);
     await schedules.take(setOf(2, null), false);
     await scheduler.changed();
     await pass(60_000);
@@ -252,7 +254,7 @@ describe("without a server", () => {
 describe("an agent that is restarted", () => {
   test("at the second of firing goes on with the same key and fires nothing else", async () => {
     await start(setOf(1, "0 3 * * *"));
-    await pass(10 * 60_000);
+    await pass(BEFORE);
     const scheduler = await start();
     await pass(1_000);
     expect(plannedAsked()).toEqual([THREE, THREE]);
@@ -266,7 +268,7 @@ describe("an agent that is restarted", () => {
   test("with the answer lost runs it once, however often it is restarted", async () => {
     online = false;
     await start(setOf(1, "0 3 * * *"));
-    await pass(10 * 60_000 + 20_000);
+    await pass(BEFORE + 20_000);
     await start();
     await pass(20_000);
     expect(jobs.held).toEqual([]);
@@ -280,7 +282,7 @@ describe("an agent that is restarted", () => {
   test("between its journal and its state completes the run before any job starts", async () => {
     online = false;
     await start(setOf(1, "0 3 * * *", [GROUP, OTHER_GROUP]));
-    await pass(10 * 60_000 + 5_000);
+    await pass(BEFORE + 5_000);
     await copyFile(statePath(), join(dir, "before"));
     await pass(ANSWER_WITHIN_MS);
     await schedulers.at(-1)?.stop();
@@ -298,7 +300,7 @@ describe("an agent that is restarted", () => {
     await writeFile(statePath(), "{");
     await start(setOf(1, "0 3 * * *"));
     expect(logLines.join("")).toContain("begun anew");
-    await pass(10 * 60_000);
+    await pass(BEFORE);
     expect(plannedAsked()).toEqual([THREE]);
   });
 });
@@ -308,7 +310,7 @@ describe("a machine that was away", () => {
 
   test("catches up once after a long sleep, a minute after it woke", async () => {
     const scheduler = await start(hours);
-    await pass(10 * 60_000);
+    await pass(BEFORE);
     await scheduler.fired(answer(THREE, "taken"));
     asked = [];
     clock.jump(3 * DAY + 20 * 60_000);
@@ -335,10 +337,10 @@ describe("a machine that was away", () => {
 
   test("fires nothing twice when its clock is set back, and goes on when it was far ahead", async () => {
     const scheduler = await start(hours);
-    await pass(10 * 60_000);
+    await pass(BEFORE);
     await scheduler.fired(answer(THREE, "taken"));
     clock.jump(-30 * 60_000);
-    await pass(31 * 60_000);
+    await pass(31 * 60_000, 30_000);
     expect(plannedAsked()).toEqual([THREE]);
     clock.jump(300 * DAY);
     await pass(2 * 60_000);
@@ -346,7 +348,7 @@ describe("a machine that was away", () => {
     await scheduler.fired(answer(plannedAsked().at(-1) ?? 0, "taken"));
     asked = [];
     clock.jump(-300 * DAY);
-    await pass(60 * 60_000);
+    await pass(60 * 60_000, 30_000);
     expect(new Set(plannedAsked())).toEqual(new Set([THREE + 3_600_000]));
     expect(logLines.join("")).toContain("far ahead");
   });
