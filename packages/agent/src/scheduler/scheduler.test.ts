@@ -327,12 +327,12 @@ describe("a machine that was away", () => {
   test("catches up once after a long stop, a minute after its start", async () => {
     await start(hours);
     await schedulers.at(-1)?.stop();
-    await clock.advance(2 * DAY);
+    await clock.advance(2 * DAY + 20 * 60_000);
     await start();
     await pass(55_000);
     expect(asked).toEqual([]);
     await pass(5_000);
-    expect(plannedAsked()).toEqual([THREE + 2 * DAY - 3_600_000]);
+    expect(plannedAsked()).toEqual([THREE + 2 * DAY]);
   });
 
   test("fires nothing twice when its clock is set back, and goes on when it was far ahead", async () => {
