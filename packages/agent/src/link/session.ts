@@ -8,6 +8,8 @@ import {
   type CommandAck,
   type ConfigUpdate,
   encodeMessage,
+  type FsEntries,
+  type FsList,
   type Hello,
   parseServerFrame,
   type ServerMessage,
@@ -30,6 +32,8 @@ export type Receiver = {
   runCommand(command: CommandRun): Promise<CommandAck>;
   /** MUST be idempotent; an unknown job is no error. */
   cancelJob(jobId: string): Promise<void>;
+  /** Not awaited before the next message is read: a folder on a dead network disk never answers. MUST not reject. */
+  listFolder(request: FsList): Promise<FsEntries>;
 };
 
 export type SessionDeps = {
@@ -195,6 +199,8 @@ export class AgentSession {
         return this.#send(await receiver.runCommand(message));
       case "command.cancel":
         return receiver.cancelJob(message.job_id);
+      case "fs.list":
+        return this.#supervise(receiver.listFolder(message).then((entries) => this.#send(entries)));
       case "event.ack":
         await outbox.ack(message.seq);
         return this.#pump();
