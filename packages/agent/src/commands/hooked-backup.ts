@@ -74,15 +74,14 @@ async function untilEnded(deps: CommandDeps, job: ActiveJob, spec: BackupSpec): 
  * disk must not keep the post hook from running either, so it only costs what a restart in that time would find.
  */
 async function keep(job: ActiveJob, result: JobResult): Promise<void> {
-  const { status, error, exitCode, summary, added = null } = result;
+  const { status, error, exitCode, summary, closing, added = null } = result;
   await job
-    .update({ ended_backup: { status, error, exit_code: exitCode, summary, added } })
+    .update({ ended_backup: { status, error, exit_code: exitCode, summary, added, closing } })
     .catch(() => undefined);
 }
 
-/** Its closing lines are in the outbox, or lost with a crash in the very moment between. */
-function restored({ status, error, exit_code, summary, added }: EndedBackup): JobResult {
-  const known = { status, error, exitCode: exit_code, summary, closing: [] };
+function restored({ status, error, exit_code, summary, added, closing }: EndedBackup): JobResult {
+  const known = { status, error, exitCode: exit_code, summary, closing };
   return added === null ? known : { ...known, added };
 }
 

@@ -6,7 +6,14 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { backupSummary, finishedStatus, jobError, jobSpec, snapshot } from "@restic-manager/protocol";
+import {
+  backupSummary,
+  finishedStatus,
+  jobError,
+  jobSpec,
+  logLine,
+  snapshot,
+} from "@restic-manager/protocol";
 import { z } from "zod";
 import { reasonOf } from "../platform/errors.ts";
 import { ensurePrivateDir, readTextIfExists, removeTree, writeFileAtomic } from "../platform/files.ts";
@@ -18,6 +25,8 @@ const endedBackup = z.object({
   exit_code: z.int().nullable(),
   summary: backupSummary.nullable(),
   added: snapshot.nullable(),
+  /** What the log says of it; lines that were told already are known by their number. */
+  closing: z.array(logLine.pick({ level: true, stream: true, text: true })),
 });
 export type EndedBackup = z.infer<typeof endedBackup>;
 
