@@ -5,7 +5,8 @@
 import { dirname } from "node:path";
 import { type Hello, protocolRange } from "@restic-manager/protocol";
 import { Jobs } from "./commands/jobs.ts";
-import { type AgentConfig, dataPaths, prepareEnrolment, saveConfig } from "./config.ts";
+import { createFolderLister } from "./commands/list-folder.ts";
+import { type AgentConfig, dataPaths, keepsHooksAllowed, prepareEnrolment, saveConfig } from "./config.ts";
 import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enrol.ts";
 import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
@@ -22,6 +23,7 @@ import type { Machine } from "./platform/machine.ts";
 import type { Random } from "./platform/random.ts";
 import { Secrets } from "./platform/secrets.ts";
 import { type BinaryOutcome, findRestic } from "./restic/binary.ts";
+import { KnownRestic } from "./restic/known-restic.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { StoredSchedules } from "./scheduler/stored-schedules.ts";
 import { agentVersion } from "./version.ts";
@@ -70,10 +72,16 @@ export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & {
 export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Promise<Enrolment> {
   const { configPath, dataDir, force, resticPath } = options;
   const secretsKey = await prepareEnrolment(configPath, dataDir, force);
+  const allow_hooks = await keepsHooksAllowed(configPath);
   const enrolment = await enrol(deps, { ...options, workDir: dataPaths(dataDir).work });
   const { server, host_id, bearer, cert_pin } = enrolment;
   const known = { server, host_id, bearer, cert_pin, secrets_key: secretsKey };
-  const chosen = { data_dir: dataDir, restic_path: resticPath ?? null, log_level: "info" as const };
+  const chosen = {
+    data_dir: dataDir,
+    restic_path: resticPath ?? null,
+    log_level: "info" as const,
+    allow_hooks,
+  };
   await saveConfig(configPath, { ...known, ...chosen });
   return enrolment;
 }
@@ -94,11 +102,14 @@ async function assemble(
   const outbox = await Outbox.open({ dir: paths.outbox, newId, log, ...limits });
   const journal = await Journal.open(paths.jobs, log);
   const schedules = new StoredSchedules(secrets, config.host_id, log);
-  const search = () => searchRestic(config, deps, paths.work);
+  const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
+  const folders = createFolderLister(deps.platform);
   const jobs: Jobs = new Jobs({
     ...deps,
     ...{ log, journal, outbox, workDir: paths.work, cacheDir: paths.cache, inherited: deps.env },
-    findRestic: search,
+    hooksAllowed: config.allow_hooks,
+    redact: (text) => serverConfig.redact(text),
+    findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),
     reportProgress: (message) => link.reportProgress(message),
     forgetProgress: (jobId) => link.forgetProgress(jobId),
@@ -110,8 +121,9 @@ async function assemble(
   const link: AgentLink = new AgentLink({
     ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer, certPin: config.cert_pin },
     createHello: async () => ({
-      ...createHello(deps, outbox, jobs, await search()),
+      ...createHello(deps, outbox, jobs, await restic.search()),
       schedule_version: schedules.version,
+      hooks_allowed: config.allow_hooks,
     }),
     onWelcomed: () => scheduler.connected(),
     receiver: {
@@ -127,6 +139,7 @@ async function assemble(
         return ack;
       },
       scheduleFired: (answer) => scheduler.fired(answer),
+      listFolder: folders,
     },
   });
   await scheduler.resume();

@@ -4,7 +4,7 @@
  * agent began by itself wait for their turn; whatever happens to a job, the server is told how it ended; stopping the
  * agent ends no job.
  */
-import type { CommandAck, KnownJob } from "@restic-manager/protocol";
+import type { CommandAck, KnownJob, Snapshot } from "@restic-manager/protocol";
 import { freshPosition, JobLog } from "../journal/job-log.ts";
 import type { Journal, JournalEntry } from "../journal/journal.ts";
 import type { Outbox } from "../link/outbox.ts";
@@ -13,10 +13,11 @@ import { reasonOf } from "../platform/errors.ts";
 import { createId } from "../platform/ids.ts";
 import type { Log } from "../platform/log.ts";
 import { runCommand } from "./index.ts";
-import { type ActiveJob, type CommandDeps, type CommandOutcome, failedResult } from "./job-context.ts";
+import { type ActiveJob, type CommandDeps, type CommandOutcome, internalFailure } from "./job-context.ts";
 import { cutIntoParts } from "./list-snapshots.ts";
 import { newEntry, type OwnRun, ownEntry, ranEvent } from "./own-run.ts";
 import { NO_REPOSITORY } from "./restic-access.ts";
+import { SnapshotLister } from "./snapshot-lister.ts";
 
 export type JobsDeps = CommandDeps & {
   log: Log;
@@ -34,9 +35,11 @@ export class Jobs {
   readonly #stopping = new AbortController();
   /** Resolves when every job that was started before is over. */
   #lane: Promise<void> = Promise.resolve();
+  readonly #lister: SnapshotLister;
 
   constructor(deps: JobsDeps) {
     this.#deps = deps;
+    this.#lister = new SnapshotLister(deps);
   }
 
   /** Takes up every job that an earlier agent left, and forgets those whose end the server knows. */
@@ -53,7 +56,7 @@ export class Jobs {
   /** Lets go of all jobs: restic runs on under its runners. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await Promise.all([...this.#running.values()].map(({ done }) => done));
+    await Promise.all([this.#lister.stop(), ...[...this.#running.values()].map(({ done }) => done)]);
   }
 
   /** For hello: what the server may believe to be running, lost or finished. */
@@ -170,14 +173,12 @@ export class Jobs {
     log.info({ job_id, status: outcome.status, code: outcome.error?.code }, "job ended");
   }
 
-  /** A command that throws has met a mistake of ours: the job fails and says so. */
   async #attempt(job: ActiveJob): Promise<CommandOutcome> {
     try {
       return await runCommand(this.#deps, job);
     } catch (error) {
       if (this.#stopping.signal.aborted) return "detached";
-      const message = `The agent could not run this job: ${reasonOf(error)}`.slice(0, 4000);
-      return failedResult({ code: "agent.internal", message, last_lines: [] });
+      return internalFailure(error);
     }
   }
 
@@ -201,15 +202,24 @@ export class Jobs {
     outcome: Exclude<CommandOutcome, "detached">,
   ): Promise<void> {
     await jobLog.close(outcome.closing);
-    const parts = outcome.snapshots === undefined ? [] : cutIntoParts(outcome.snapshots);
-    const report_id = createId(this.#deps.clock.nowMs(), this.#deps.random);
-    for (const [index, snapshots] of parts.entries()) {
-      const part = { part: index + 1, parts: parts.length, snapshots };
-      await jobLog.tell({ type: "snapshots.report", report_id, job_id, ...part });
+    const { status, error, summary, exitCode, snapshots, added } = outcome;
+    if (snapshots !== undefined) await this.#tellList(job_id, jobLog, snapshots);
+    if (added !== undefined) {
+      this.#lister.outdate();
+      await jobLog.tell({ type: "snapshots.added", job_id, snapshot: added });
     }
-    const { status, error, summary, exitCode } = outcome;
     const end = { status, error, exit_code: exitCode, summary, log_lines: jobLog.position.logLines };
     await jobLog.tell({ type: "job.finished", job_id, attempt, at: this.#now(), ...end }, { finished: true });
+    if (added !== undefined) this.#lister.wish(added.hostname);
+  }
+
+  async #tellList(job_id: string, jobLog: JobLog, snapshots: readonly Snapshot[]): Promise<void> {
+    const parts = cutIntoParts(snapshots);
+    const report_id = createId(this.#deps.clock.nowMs(), this.#deps.random);
+    for (const [index, cut] of parts.entries()) {
+      const part = { part: index + 1, parts: parts.length, snapshots: cut };
+      await jobLog.tell({ type: "snapshots.report", report_id, job_id, ...part });
+    }
   }
 
   /** MUST not reject: it runs while an acknowledgement is worked off. What stays behind is removed at the next start. */

@@ -59,7 +59,13 @@ async function createAgent(): Promise<Agent> {
   const journal = await Journal.open(join(dir, "jobs"), log);
   const deps: JobsDeps = {
     ...{ clock: systemClock(), random: systemRandom(), log, journal, outbox, workDir: dir, cacheDir: dir },
-    ...{ inherited: {}, platform: process.platform, runnerCommand: { file: "none", args: [] } },
+    ...{
+      hooksAllowed: true,
+      redact: (text: string) => text,
+      inherited: {},
+      platform: process.platform,
+      runnerCommand: { file: "none", args: [] },
+    },
     ...{ findRepository: () => repository, findRestic: () => findRestic() },
     ...{ reportProgress: () => undefined, forgetProgress: () => undefined },
   };

@@ -2,7 +2,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { CommandAck, ConfigUpdate, Hello, Progress, ScheduleSet } from "@restic-manager/protocol";
+import type {
+  CommandAck,
+  ConfigUpdate,
+  FsEntries,
+  Hello,
+  Progress,
+  ScheduleSet,
+} from "@restic-manager/protocol";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AgentFakeClock } from "../../../testkit/src/agent-clock.ts";
@@ -16,6 +23,7 @@ import { type EventDraft, Outbox } from "./outbox.ts";
 import type { JobProgress, Receiver } from "./session.ts";
 
 const JOB = "01KAQ2W4T9B3E6R8M1N5P7S0VX";
+const OTHER = "01KAQ2W4T9B3E6R8M1N5P7S0VY";
 const AT = "2026-11-23T04:12:10.000Z";
 /** Versions of the credentials that came first in their connection. */
 let openers: number[];
@@ -54,6 +62,7 @@ const createHello = async (): Promise<Hello> => ({
   ...{ hostname: "h", os: "linux", arch: "x64", sent_at: AT, stream_id: outbox.streamId, jobs: [] },
 });
 
+let answerFolder: (requestId: string) => Promise<FsEntries>;
 const receiver: Receiver = {
   updateConfig: async (update, opens) => {
     if (opens) openers.push(update.version);
@@ -71,6 +80,7 @@ const receiver: Receiver = {
     return part === parts ? { type: "schedule.ack", version } : undefined;
   },
   scheduleFired: async ({ outcome }) => void calls.push(outcome),
+  listFolder: ({ request_id }) => answerFolder(request_id),
 };
 
 /** A link whose back-off is always `fraction` of its limit. */
@@ -116,6 +126,25 @@ describe("the address", () => {
     ["https://example.org/restic/", "wss://example.org/restic/ws/agent"],
   ])("of %s is %s", (address, expected) => {
     expect(agentSocketUrl(address).href).toBe(expected);
+  });
+});
+
+describe("a folder that is asked for", () => {
+  test("is answered, and one that never answers holds up nothing", async () => {
+    answerFolder = (request_id) =>
+      request_id === OTHER
+        ? new Promise(() => undefined)
+        : Promise.resolve({ type: "fs.entries", request_id, entries: [], more: false, error: null });
+    createLink().start();
+    await helloCount(1);
+    const ask = (request_id: string) =>
+      server.send({ type: "fs.list", request_id, path: "/", after: null, limit: 1 });
+    ask(OTHER);
+    server.send({ type: "command.cancel", job_id: JOB });
+    ask(JOB);
+    await server.until(() => server.all("fs.entries").length === 1, "the entries");
+    expect(server.all("fs.entries")[0]).toMatchObject({ request_id: JOB, error: null });
+    expect(calls).toEqual(["cancel"]);
   });
 });
 

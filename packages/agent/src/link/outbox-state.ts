@@ -19,6 +19,8 @@ export const jobPosition = z.object({
   /** How many bytes of restic's output have been told; a later agent reads them again without telling them. */
   stdoutOffset: z.int(),
   stderrOffset: z.int(),
+  /** The same for what is told beside restic's output, such as hooks: how far, by part and stream. */
+  partOffsets: z.record(z.string(), z.int()).optional(),
   /** True while log lines are left out because the outbox is full. */
   dropping: z.boolean(),
   /** True once the agent's closing lines are told: nothing more goes into the log. */

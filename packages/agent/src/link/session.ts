@@ -8,6 +8,8 @@ import {
   type CommandAck,
   type ConfigUpdate,
   encodeMessage,
+  type FsEntries,
+  type FsList,
   type Hello,
   parseServerFrame,
   type ScheduleFire,
@@ -38,6 +40,8 @@ export type Receiver = {
   updateSchedules(part: ScheduleSet, opens: boolean): Promise<ScheduleAck | undefined>;
   /** What became of a fire; MUST be idempotent. */
   scheduleFired(answer: ScheduleFired): Promise<void>;
+  /** Not awaited before the next message is read: a folder on a dead network disk never answers. MUST not reject. */
+  listFolder(request: FsList): Promise<FsEntries>;
 };
 
 export type SessionDeps = {
@@ -219,6 +223,8 @@ export class AgentSession {
         return this.#receiveSchedules(message);
       case "schedule.fired":
         return receiver.scheduleFired(message);
+      case "fs.list":
+        return this.#supervise(receiver.listFolder(message).then((entries) => this.#send(entries)));
       case "event.ack":
         await outbox.ack(message.seq);
         return this.#pump();
