@@ -1,6 +1,6 @@
 /** Hooks around a backup, with real shells and real restic: their order, what they see, and how they end. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { cp, readFile, stat, utimes, writeFile } from "node:fs/promises";
+import { cp, readFile, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BackupSpec, ServerMessage } from "@restic-manager/protocol";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -17,6 +17,7 @@ import {
   createLab,
   createRepository,
   fillSource,
+  getResticPath,
   LAB_PASSWORD,
   type Lab,
   readCommandLine,
@@ -118,7 +119,7 @@ describe("the scripts of a backup", () => {
 
   test("are a private file while they run, never an argument, and gone afterwards", async () => {
     lab.server.commands = [
-      backupWith({ pre: `secret=hush; ${note("$$")}; ${waitFor("pre")}`, post: "true" }),
+      backupWith({ pre: `secret=hush; ${note("$$")}; ${waitFor("pre")}`, post: waitFor("post") }),
     ];
     await startInProgram(lab);
     await until("the hook runs", () => noted().length > 0);
@@ -133,7 +134,9 @@ describe("the scripts of a backup", () => {
       expect([name, (await readFile(path, "utf8")).includes("hush")]).toEqual([name, isSecret]);
     }
     await open("pre");
-    await until("the script is gone", () => !existsSync(script));
+    await until("the post hook runs", () => existsSync(join(jobDir, "hook-post", "script")));
+    expect(existsSync(script)).toBe(false);
+    await open("post");
     await untilFinished();
     expect(JSON.stringify(lab.server.received) + lab.logLines.join("")).not.toContain("hush");
   });
@@ -270,14 +273,16 @@ describe("an agent that is killed", () => {
     expect(lab.server.all("snapshots.report").at(-1)?.snapshots).toHaveLength(1);
   });
 
-  test("after a pre hook failed does not run the backup after all", async () => {
-    lab.server.commands = [backupWith({ pre: "exit 1", post: numbered("post") })];
+  test("after the backup failed does not run it after all, when its reason is gone", async () => {
+    lab.config.restic_path = join(lab.dir, "late-restic");
+    lab.server.commands = [backupWith({ post: numbered("post") })];
     const first = await startProgram(lab);
     await untilNoted("post");
     await killProgram(first);
+    await symlink(getResticPath(), lab.config.restic_path);
     await startInProgram(lab);
     await open("post");
-    expect(await untilFinished()).toMatchObject({ status: "failed", error: { code: "hook.pre_failed" } });
+    expect(await untilFinished()).toMatchObject({ status: "failed", error: { code: "restic.missing" } });
     expect(lab.server.all("snapshots.added")).toEqual([]);
   });
 
