@@ -60,7 +60,7 @@ async function createAgent(): Promise<Agent> {
   const deps: JobsDeps = {
     ...{ clock: systemClock(), random: systemRandom(), log, journal, outbox, workDir: dir, cacheDir: dir },
     ...{
-      hooksAllowed: true,
+      hooksAllowed: false,
       redact: (text: string) => text,
       inherited: {},
       platform: process.platform,
@@ -119,8 +119,9 @@ describe("a run of a schedule by the agent", () => {
       ...{ job_id: run.jobId, attempt: 1, schedule_id: SCHEDULE, source_group_id: GROUP },
       planned_at: "2026-11-23T03:00:00.000Z",
     });
-    expect(JSON.stringify(events)).not.toContain("hook");
-    expect(events.at(-1)).toMatchObject({ status: "failed", error: { code: "restic.missing" } });
+    expect(JSON.stringify(events)).not.toContain("hunter2");
+    expect(events[0]).not.toHaveProperty("spec.pre_hook");
+    expect(events.at(-1)).toMatchObject({ status: "failed", error: { code: "hook.not_allowed" } });
   });
 
   test("is acknowledged when the server's command comes after all, and not run again", async () => {
