@@ -24,13 +24,13 @@ const THREE = Date.UTC(2026, 10, 23, 3);
 const log = pino({ level: "silent" });
 const repository = { location: "/r", password: "p", rest_username: null, rest_password: null };
 
-function ownRun(sourceGroupId = GROUP): OwnRun {
+function ownRun(sourceGroupId = GROUP, script: string | null = null): OwnRun {
   const key = { scheduleId: SCHEDULE, plannedAt: THREE, sourceGroupId };
   return {
     ...{ ...key, jobId: scheduledJobId({ ...key, tries: 0 }) },
     spec: {
       ...{ kind: "backup", host_name: "h", source_group: "g", includes: ["/etc"], excludes: [] },
-      ...{ pre_hook: { script: "echo hunter2", timeout_seconds: 60 }, post_hook: null },
+      pre_hook: script === null ? null : { script, timeout_seconds: 60 },
     },
   };
 }
@@ -107,7 +107,7 @@ describe("a run of a schedule by the agent", () => {
   test("is told with its key and without hooks, before its job starts", async () => {
     const agent = await createAgent();
     await agent.jobs.start();
-    const run = ownRun();
+    const run = ownRun(GROUP, "echo hunter2");
     await agent.jobs.hold(run);
     expect(agent.jobs.isUnfinished(run.jobId)).toBe(true);
     expect(await readEvents(agent)).toEqual([]);

@@ -283,6 +283,7 @@ describe("a long backup", () => {
     const { runner, restic } = await readRestic("job");
     const commandLines = await Promise.all([readCommandLine(runner.pid), readCommandLine(restic.pid)]);
     await backup.run.stop(20_000);
+    await backup.outcome();
     expect(commandLines[1]).toContain("--files-from-raw");
     for (const line of commandLines) {
       expect(line).not.toBe("");
