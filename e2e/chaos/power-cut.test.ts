@@ -84,6 +84,7 @@ async function start(dataDir: string, on: FakeServer): Promise<RunningAgent> {
     ...{ server: on.url, host_id: "01KAQ2TZY8X6W4V2T0S9R7Q5PN", bearer: on.bearer, cert_pin: null },
     ...{ secrets_key: Buffer.alloc(32, 7).toString("base64"), data_dir: dataDir, log_level: "info" },
     restic_path: join(folder, "restic"),
+    allow_hooks: true,
   };
   const agent = await startAgent(config, {
     ...{ clock: systemClock(), random: systemRandom(), platform: process.platform, env: plainEnvironment() },

@@ -68,7 +68,7 @@ function expectCompleteLog(): void {
 const jobDirs = () => readdir(join(lab.config.data_dir, "jobs"));
 
 describe("the first hour of a host", () => {
-  test("init creates the repository, backup reports started, log, snapshots, finished in this order", async () => {
+  test("init creates the repository, backup reports started, log, the snapshot, finished in this order", async () => {
     await fillSource(lab, 3);
     lab.server.commands = [run({ kind: "init" })];
     await startInProgram(lab);
@@ -81,7 +81,7 @@ describe("the first hour of a host", () => {
     expect(types).toEqual([
       "job.started",
       ...types.slice(1, -2).map(() => "log.stream"),
-      "snapshots.report",
+      "snapshots.added",
       "job.finished",
     ]);
     expect(finished()[1]).toMatchObject({
@@ -90,8 +90,9 @@ describe("the first hour of a host", () => {
       error: null,
       summary: { files_new: 3, total_bytes: 3 * 1024 * 1024 },
     });
+    await lab.server.until(() => lab.server.all("snapshots.report").length > 0, "the list");
     const report = lab.server.all("snapshots.report")[0];
-    expect(report).toMatchObject({ part: 1, parts: 1, job_id: OTHER_JOB });
+    expect(report).toMatchObject({ part: 1, parts: 1, job_id: null });
     expect(report?.snapshots).toMatchObject([
       { hostname: "test-host", tags: ["default"], paths: [lab.source] },
     ]);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type AgentConfig, loadConfig, saveConfig } from "./config.ts";
+import { type AgentConfig, keepsHooksAllowed, loadConfig, saveConfig } from "./config.ts";
 import { AgentError } from "./platform/errors.ts";
 
 const CONFIG: AgentConfig = {
@@ -15,6 +15,7 @@ const CONFIG: AgentConfig = {
   secrets_key: Buffer.alloc(32, 3).toString("base64"),
   data_dir: "/var/lib/restic-manager",
   restic_path: null,
+  allow_hooks: true,
   log_level: "info",
 };
 
@@ -30,6 +31,16 @@ test("a saved configuration is read back and is private", async () => {
   await saveConfig(path, CONFIG);
   expect(await loadConfig(path)).toEqual({ config: CONFIG, warnings: [] });
   expect((await stat(path)).mode & 0o777).toBe(0o600);
+});
+
+test("hooks are allowed unless the file says otherwise, and an enrolment anew keeps what it says", async () => {
+  expect(await keepsHooksAllowed(path)).toBe(true);
+  const { allow_hooks: _left_out, ...older } = CONFIG;
+  await saveConfig(path, CONFIG);
+  await writeFile(path, JSON.stringify(older));
+  expect((await loadConfig(path)).config.allow_hooks).toBe(true);
+  await saveConfig(path, { ...CONFIG, allow_hooks: false });
+  expect(await keepsHooksAllowed(path)).toBe(false);
 });
 
 test("one that others can read is used with a warning", async () => {

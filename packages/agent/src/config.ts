@@ -33,6 +33,8 @@ export const agentConfig = z.strictObject({
   data_dir: z.string().min(1),
   /** Path of restic; null = looked for in PATH. */
   restic_path: z.string().min(1).nullable().default(null),
+  /** False: backups with hooks fail instead of running scripts of the server's operators on this host. */
+  allow_hooks: z.boolean().default(true),
   log_level: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
 export type AgentConfig = z.infer<typeof agentConfig>;
@@ -138,12 +140,23 @@ export async function prepareEnrolment(configPath: string, dataDir: string, forc
   return createSecretsKey();
 }
 
+/** Whether a host that is enrolled anew goes on refusing hooks. A configuration that can't be read decides nothing. */
+export async function keepsHooksAllowed(configPath: string): Promise<boolean> {
+  try {
+    return (await loadConfig(configPath)).config.allow_hooks;
+  } catch {
+    return true;
+  }
+}
+
 /** Where things are below the data directory. */
 export function dataPaths(dataDir: string) {
   return {
     secrets: join(dataDir, "secrets.enc"),
     outbox: join(dataDir, "outbox"),
     jobs: join(dataDir, "jobs"),
+    /** What the scheduler has dealt with. */
+    scheduleState: join(dataDir, "schedules.json"),
     /** restic's own cache. */
     cache: join(dataDir, "cache"),
     /** Short-lived files of commands that answer soon. */

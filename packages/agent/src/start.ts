@@ -5,7 +5,8 @@
 import { dirname } from "node:path";
 import { type Hello, protocolRange } from "@restic-manager/protocol";
 import { Jobs } from "./commands/jobs.ts";
-import { type AgentConfig, dataPaths, prepareEnrolment, saveConfig } from "./config.ts";
+import { createFolderLister } from "./commands/list-folder.ts";
+import { type AgentConfig, dataPaths, keepsHooksAllowed, prepareEnrolment, saveConfig } from "./config.ts";
 import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enrol.ts";
 import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
@@ -22,6 +23,9 @@ import type { Machine } from "./platform/machine.ts";
 import type { Random } from "./platform/random.ts";
 import { Secrets } from "./platform/secrets.ts";
 import { type BinaryOutcome, findRestic } from "./restic/binary.ts";
+import { KnownRestic } from "./restic/known-restic.ts";
+import { Scheduler } from "./scheduler/scheduler.ts";
+import { StoredSchedules } from "./scheduler/stored-schedules.ts";
 import { agentVersion } from "./version.ts";
 
 export type AgentDeps = {
@@ -68,10 +72,16 @@ export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & {
 export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Promise<Enrolment> {
   const { configPath, dataDir, force, resticPath } = options;
   const secretsKey = await prepareEnrolment(configPath, dataDir, force);
+  const allow_hooks = await keepsHooksAllowed(configPath);
   const enrolment = await enrol(deps, { ...options, workDir: dataPaths(dataDir).work });
   const { server, host_id, bearer, cert_pin } = enrolment;
   const known = { server, host_id, bearer, cert_pin, secrets_key: secretsKey };
-  const chosen = { data_dir: dataDir, restic_path: resticPath ?? null, log_level: "info" as const };
+  const chosen = {
+    data_dir: dataDir,
+    restic_path: resticPath ?? null,
+    log_level: "info" as const,
+    allow_hooks,
+  };
   await saveConfig(configPath, { ...known, ...chosen });
   return enrolment;
 }
@@ -91,18 +101,31 @@ async function assemble(
   const limits = deps.outboxLimits === undefined ? {} : { limits: deps.outboxLimits };
   const outbox = await Outbox.open({ dir: paths.outbox, newId, log, ...limits });
   const journal = await Journal.open(paths.jobs, log);
-  const search = () => searchRestic(config, deps, paths.work);
+  const schedules = new StoredSchedules(secrets, config.host_id, log);
+  const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
+  const folders = createFolderLister(deps.platform);
   const jobs: Jobs = new Jobs({
     ...deps,
     ...{ log, journal, outbox, workDir: paths.work, cacheDir: paths.cache, inherited: deps.env },
-    findRestic: search,
+    hooksAllowed: config.allow_hooks,
+    redact: (text) => serverConfig.redact(text),
+    findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),
     reportProgress: (message) => link.reportProgress(message),
     forgetProgress: (jobId) => link.forgetProgress(jobId),
   });
+  const scheduler = await Scheduler.open({
+    ...{ clock: deps.clock, log, schedules, jobs, statePath: paths.scheduleState },
+    send: (message) => link.sendFire(message),
+  });
   const link: AgentLink = new AgentLink({
     ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer, certPin: config.cert_pin },
-    createHello: async () => createHello(deps, outbox, jobs, await search()),
+    createHello: async () => ({
+      ...createHello(deps, outbox, jobs, await restic.search()),
+      schedule_version: schedules.version,
+      hooks_allowed: config.allow_hooks,
+    }),
+    onWelcomed: () => scheduler.connected(),
     receiver: {
       updateConfig: async (update, opens) => {
         const outcome = await serverConfig.update(update, opens);
@@ -110,12 +133,21 @@ async function assemble(
       },
       runCommand: (command) => jobs.accept(command),
       cancelJob: (jobId) => jobs.cancel(jobId),
+      updateSchedules: async (part, opens) => {
+        const ack = await schedules.take(part, opens);
+        if (ack !== undefined) await scheduler.changed();
+        return ack;
+      },
+      scheduleFired: (answer) => scheduler.fired(answer),
+      listFolder: folders,
     },
   });
+  await scheduler.resume();
   await jobs.start();
+  scheduler.start();
   const { ended } = link.start();
   const stop = once(async () => {
-    await Promise.all([link.stop(), jobs.stop()]);
+    await Promise.all([link.stop(), jobs.stop(), scheduler.stop()]);
     await outbox.close();
     await releaseLock();
   });

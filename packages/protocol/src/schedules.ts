@@ -1,6 +1,6 @@
 /**
  * Schedules on the wire. The agent keeps the last set that it was told and its own cron; at a planned time it asks the
- * server, and without an answer runs from its own copy and tells later, under the same key (docs/adr/0004, 0008).
+ * server, and without an answer runs from its own copy and tells later, under the same key (docs/adr/0004, 0009).
  */
 import { z } from "zod";
 import { maxCronChars } from "./cron.ts";

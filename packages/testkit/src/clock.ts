@@ -42,6 +42,12 @@ export class FakeClock {
     this.nowMs = target;
   }
 
+  /** Sets the wall clock to another time, as a person or NTP does: who sleeps still wakes after as long as it wanted. */
+  jump(ms: number): void {
+    this.nowMs += ms;
+    for (const sleeper of this.sleepers) sleeper.at += ms;
+  }
+
   /** How many wait now. */
   get sleeping(): number {
     return this.sleepers.length;

@@ -33,6 +33,19 @@ export function notCovered(partial: JobError | null, missing: readonly string[])
   return { ...partial, message: bounded(`${missingSentence(missing)} ${partial.message}`) };
 }
 
+/** A moved or unmounted source makes a good-looking empty snapshot: the operator said how small is too small. */
+export function tooSmall(
+  known: JobError | null,
+  summary: BackupSummary,
+  minSizeBytes: number | null | undefined,
+): JobError | null {
+  if (minSizeBytes == null || summary.total_bytes >= minSizeBytes) return known;
+  const size = summary.total_files === 0 ? "no file at all" : `only ${formatBytes(summary.total_bytes)}`;
+  const sentence = `The snapshot was made, but holds ${size}, less than the ${formatBytes(minSizeBytes)} that this source group should have at least. Check whether its paths moved or their disks are not mounted.`;
+  const message = known === null ? sentence : bounded(`${sentence} ${known.message}`);
+  return { code: "restic.below_min_size", message, last_lines: known?.last_lines ?? [] };
+}
+
 function error(code: string, message: string): JobError {
   return { code, message: bounded(message), last_lines: [] };
 }

@@ -1,21 +1,24 @@
 /**
  * One backup of one source group. Invariants: what was not covered is said (restic before 0.19 exits 0 when a
- * path is missing); restic's status lines never become log lines; the list of snapshots that follows is for
- * display and never makes a good backup fail.
+ * path is missing); restic's status lines never become log lines; what is told of the snapshot comes from restic's
+ * own summary, so that nobody waits for the list. The scripts around it are hooked-backup.ts.
  */
-import type { BackupSpec, Progress } from "@restic-manager/protocol";
+import { resolve } from "node:path";
+import type { BackupSpec, Progress, Snapshot } from "@restic-manager/protocol";
+import type { LineDraft } from "../journal/job-log.ts";
 import { ProgressThrottle } from "../journal/progress-throttle.ts";
-import { backupArgs } from "../restic/args.ts";
+import { backupArgs, findMarkerProblem } from "../restic/args.ts";
 import { describeProblem } from "../restic/exit.ts";
-import { parseBackupLine, type Snapshot, type BackupSummary as Summary } from "../restic/output.ts";
+import { parseBackupLine, type BackupSummary as Summary } from "../restic/output.ts";
 import type { OutputLine } from "../restic/run.ts";
-import { missingSources, writeSourceFiles } from "../restic/sources.ts";
+import { findSourceProblem, missingSources, writeSourceFiles } from "../restic/sources.ts";
 import {
   allMissing,
   missingSentence,
   notCovered,
   summaryLines,
   toLogLine,
+  tooSmall,
   toWireProgress,
   toWireSummary,
   warning,
@@ -30,17 +33,13 @@ import {
   type JobResult,
   type ResticAccess,
 } from "./job-context.ts";
-import { listForServer } from "./list-snapshots.ts";
+import { listForServer, toWireSnapshot } from "./list-snapshots.ts";
 import { cancelledRun, isJobError, openRestic, toJobError } from "./restic-access.ts";
 
 /** What restic said on the way that the end of the job needs. */
 type Heard = { summary: Summary | null; skipped: string[] };
 
-export async function runBackup(
-  deps: CommandDeps,
-  job: ActiveJob,
-  spec: BackupSpec,
-): Promise<CommandOutcome> {
+export async function backUp(deps: CommandDeps, job: ActiveJob, spec: BackupSpec): Promise<CommandOutcome> {
   const access = await openRestic(deps);
   if (isJobError(access)) return failedResult(access);
   const missing = job.entry.missing_sources ?? (await missingSources(spec.includes));
@@ -66,14 +65,33 @@ async function prepare(
   missing: string[],
 ): Promise<{ args: string[] } | JobResult> {
   if (job.cancelled.aborted) return cancelledResult();
+  const problem = findProblem(spec);
+  if (problem !== undefined) return invalid(problem);
   await job.update({ missing_sources: missing });
   if (missing.length === spec.includes.length) return failedResult(allMissing(missing));
   const present = spec.includes.filter((path) => !missing.includes(path));
   const written = await writeSourceFiles(job.dir, present, spec.excludes);
-  if (written.kind === "invalid")
-    return failedResult({ code: written.code, message: written.message, last_lines: [] });
+  if (written.kind === "invalid") return invalid(written.message);
   await introduce(job, spec, access, present.length, missing);
-  return { args: backupArgs({ hostName: spec.host_name, tags: [spec.source_group], ...written.files }) };
+  const args = backupArgs({
+    ...{ hostName: spec.host_name, tags: [spec.source_group], ...written.files },
+    excludeIfPresent: spec.exclude_if_present ?? [],
+    excludeLargerThanBytes: spec.exclude_larger_than_bytes,
+    excludeCaches: spec.exclude_caches,
+    oneFileSystem: spec.one_file_system,
+    limits: spec.limits,
+  });
+  return { args };
+}
+
+/** What no restic could work with: an agent that is older or on another system than the server took it for. */
+function findProblem(spec: BackupSpec): string | undefined {
+  const markers = (spec.exclude_if_present ?? []).map(findMarkerProblem);
+  return findSourceProblem(spec.includes, spec.excludes) ?? markers.find((problem) => problem !== undefined);
+}
+
+function invalid(message: string): JobResult {
+  return failedResult({ code: "restic.invalid_source", message: message.slice(0, 4000), last_lines: [] });
 }
 
 async function introduce(
@@ -116,53 +134,81 @@ async function hear(
 
 type Ending = { spec: BackupSpec; followed: FollowedOutcome; heard: Heard; missing: string[] };
 
+/** The snapshot that was made, from what restic said or, where that was lost, from the repository. */
+type Made = { summary: Summary; added: Snapshot; snapshots?: Snapshot[]; warnings: LineDraft[] };
+
 async function conclude(
   deps: CommandDeps,
   job: ActiveJob,
   access: ResticAccess,
   ending: Ending,
 ): Promise<CommandOutcome> {
-  const { followed, heard } = ending;
+  const { spec, followed, heard } = ending;
   const { outcome, exitCode } = followed;
   if (outcome.kind === "detached") return "detached";
   if (outcome.kind === "cancelled") return cancelledRun(followed);
   if (outcome.kind === "failed") return failedResult(toJobError(outcome.problem), exitCode);
-  const list = await listForServer(deps, job, access, ending.spec.host_name);
-  if (list === "detached") return "detached";
-  const said = heard.summary?.snapshotId === undefined ? findUnheard(list.read, ending) : heard.summary;
+  const missing = [...new Set([...ending.missing, ...heard.skipped])];
+  const made = heardSnapshot(ending, missing) ?? (await findUnheard(deps, job, access, ending));
+  if (made === "detached") return "detached";
   // Exit 0 without a snapshot is no backup, whatever restic thinks of it.
-  if (said === undefined)
+  if (made === undefined)
     return failedResult(
       toJobError(describeProblem("restic.bad_output", followed.stderrTail, exitCode)),
       exitCode,
     );
-  const missing = [...new Set([...ending.missing, ...heard.skipped])];
-  const error = notCovered(outcome.kind === "warning" ? toJobError(outcome.problem) : null, missing);
   const { fromMs = 0, toMs = 0 } = followed.ran ?? {};
-  const summary = toWireSummary(said, Math.max(0, Math.round(toMs - fromMs)));
+  const summary = toWireSummary(made.summary, Math.max(0, Math.round(toMs - fromMs)));
+  const partial = outcome.kind === "warning" ? toJobError(outcome.problem) : null;
+  const error = tooSmall(notCovered(partial, missing), summary, spec.min_size_bytes);
   return {
     status: error === null ? "succeeded" : "warning",
-    error,
-    exitCode,
-    summary,
+    ...{ error, exitCode, summary, added: made.added },
     closing: [
-      ...(said === heard.summary ? [] : [warning(UNHEARD)]),
+      ...made.warnings,
       ...summaryLines(summary),
       ...(error === null ? [] : [warning(error.message)]),
-      ...list.warnings,
     ],
-    ...(list.snapshots === undefined ? {} : { snapshots: list.snapshots }),
+    ...(made.snapshots === undefined ? {} : { snapshots: made.snapshots }),
   };
+}
+
+/** Undefined when restic named no snapshot. */
+function heardSnapshot({ spec, followed, heard }: Ending, missing: readonly string[]): Made | undefined {
+  const { summary } = heard;
+  if (summary?.snapshotId === undefined) return undefined;
+  const added = toWireSnapshot({
+    ...{ id: summary.snapshotId, shortId: summary.snapshotId.slice(0, 8), hostname: spec.host_name },
+    timeMs: summary.startedAtMs ?? followed.ran?.fromMs ?? 0,
+    // restic keeps them without a slash at their end.
+    paths: spec.includes.filter((path) => !missing.includes(path)).map((path) => resolve(path)),
+    tags: [spec.source_group],
+    ...{ sizeBytes: summary.totalBytes, fileCount: summary.totalFiles, addedBytes: summary.addedBytes },
+  });
+  return { summary, added, warnings: [] };
 }
 
 const UNHEARD =
   "restic ended well, but its report could not be stored: the agent's disk was probably full. The snapshot was found in the repository; some of restic's lines may be missing in this log.";
 
 /** The snapshot that restic made while it ran for this job, when the disk was too full to keep what it said. */
-function findUnheard(snapshots: readonly Snapshot[], { spec, followed }: Ending): Summary | undefined {
+async function findUnheard(
+  deps: CommandDeps,
+  job: ActiveJob,
+  access: ResticAccess,
+  { spec, followed }: Ending,
+): Promise<Made | "detached" | undefined> {
+  const list = await listForServer(deps, job, access, spec.host_name);
+  if (list === "detached") return "detached";
   const { ran } = followed;
   if (ran === null) return undefined;
-  const isOurs = ({ timeMs, tags }: Snapshot): boolean =>
-    timeMs >= ran.fromMs && timeMs <= ran.toMs && tags.includes(spec.source_group);
-  return snapshots.findLast(isOurs)?.summary;
+  const found = list.read.findLast(
+    ({ timeMs, tags }) => timeMs >= ran.fromMs && timeMs <= ran.toMs && tags.includes(spec.source_group),
+  );
+  if (found?.summary === undefined) return undefined;
+  return {
+    ...{ summary: found.summary, added: toWireSnapshot(found) },
+    ...(list.snapshots === undefined ? {} : { snapshots: list.snapshots }),
+    warnings: [warning(UNHEARD), ...list.warnings],
+  };
 }

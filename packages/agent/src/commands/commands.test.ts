@@ -10,14 +10,20 @@ import {
   notCovered,
   summaryLines,
   toLogLine,
+  tooSmall,
   toWireProgress,
   toWireSummary,
 } from "./backup-report.ts";
+import { hookError } from "./hook-report.ts";
 import { visible } from "./job-context.ts";
 import { cutIntoParts, toWireSnapshot } from "./list-snapshots.ts";
 import { cancelledRun } from "./restic-access.ts";
 
 const JOB = "01KAQ2W4T9B3E6R8M1N5P7S0VX";
+const EMPTY_SUMMARY = {
+  ...{ filesNew: 0, filesChanged: 0, filesUnmodified: 0, dirsNew: 0, dirsChanged: 0, dirsUnmodified: 0 },
+  ...{ addedBytes: 0, addedPackedBytes: 0, totalFiles: 0, totalBytes: 0, reportedSeconds: 0 },
+};
 
 describe("control characters", () => {
   test("are shown, not obeyed", () => {
@@ -77,6 +83,55 @@ describe("what was not covered", () => {
   test("fits the protocol however long the paths are", () => {
     const paths = Array.from({ length: 20 }, () => `/${"x".repeat(4000)}`);
     expect(allMissing(paths).message.length).toBeLessThanOrEqual(4000);
+  });
+});
+
+describe("a snapshot that is smaller than it should be", () => {
+  const summaryOf = (bytes: number, files: number) =>
+    toWireSummary({ ...EMPTY_SUMMARY, totalBytes: bytes, totalFiles: files }, 1);
+
+  test("is a warning that says how large it is and how large it should be", () => {
+    expect(tooSmall(null, summaryOf(1024, 1), 2048)).toMatchObject({
+      code: "restic.below_min_size",
+      message: expect.stringContaining("only 1.0 KiB, less than the 2.0 KiB"),
+    });
+    expect(tooSmall(null, summaryOf(0, 0), 1)?.message).toContain("no file at all");
+  });
+
+  test("does not hide what else was not covered", () => {
+    const partial = { code: "restic.partial", message: "Some files.", last_lines: ["denied"] };
+    const error = tooSmall(partial, summaryOf(0, 0), 1);
+    expect(error?.message).toMatch(/Some files\.$/);
+    expect(error?.last_lines).toEqual(["denied"]);
+  });
+
+  test("is not one that is large enough, or of a group without a bound", () => {
+    expect(tooSmall(null, summaryOf(2048, 1), 2048)).toBeNull();
+    expect(tooSmall(null, summaryOf(0, 0), null)).toBeNull();
+  });
+});
+
+describe("a hook that did not end well", () => {
+  const hook = { script: "secret-in-script", timeout_seconds: 600 };
+
+  test.each([
+    ["pre" as const, { kind: "exited" as const, code: 3, signal: null }, "hook.pre_failed", "exit code 3"],
+    [
+      "post" as const,
+      { kind: "exited" as const, code: null, signal: "SIGKILL" },
+      "hook.post_failed",
+      "SIGKILL",
+    ],
+    ["pre" as const, { kind: "timeout" as const }, "hook.pre_timeout", "600 s"],
+    ["post" as const, { kind: "timeout" as const }, "hook.post_timeout", "600 s"],
+    ["post" as const, { kind: "not_run" as const, reason: "ENOSPC" }, "hook.post_failed", "ENOSPC"],
+    ["pre" as const, { kind: "vanished" as const }, "hook.pre_failed", "not known"],
+    ["pre" as const, { kind: "output" as const }, "hook.pre_failed", "64 MiB"],
+  ])("(%s, %j) has the code %s", (phase, end, code, words) => {
+    const error = hookError(phase, hook, end, ["last words"]);
+    expect(error).toMatchObject({ code, last_lines: ["last words"] });
+    expect(error.message).toContain(words);
+    expect(JSON.stringify(error)).not.toContain("secret-in-script");
   });
 });
 

@@ -1,6 +1,6 @@
 /** Which command runs which kind of job: one switch, and the compiler says when a kind is missing. */
-import { runBackup } from "./backup.ts";
 import { runCheck } from "./check.ts";
+import { runBackup } from "./hooked-backup.ts";
 import { runInit } from "./init.ts";
 import type { ActiveJob, CommandDeps, CommandOutcome } from "./job-context.ts";
 
@@ -11,7 +11,7 @@ export function runCommand(deps: CommandDeps, job: ActiveJob): Promise<CommandOu
     case "init":
       return runInit(deps, job, spec);
     case "check":
-      return runCheck(deps, job);
+      return runCheck(deps, job, spec);
     case "backup":
       return runBackup(deps, job, spec);
   }

@@ -6,6 +6,7 @@ import type { BackupSummary, JobError, Progress, RepositoryAccess, Snapshot } fr
 import type { JobLog, LineDraft } from "../journal/job-log.ts";
 import type { JournalEntry } from "../journal/journal.ts";
 import type { Clock } from "../platform/clock.ts";
+import { reasonOf } from "../platform/errors.ts";
 import type { Random } from "../platform/random.ts";
 import type { BinaryOutcome } from "../restic/binary.ts";
 import type { RunDeps } from "../restic/run.ts";
@@ -27,6 +28,10 @@ export type CommandDeps = {
   /** The agent's environment, from which restic's is picked. */
   inherited: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;
+  /** False refuses every hook: `allow_hooks` of agent.yaml. */
+  hooksAllowed: boolean;
+  /** Masks every secret that the agent knows: a hook may print any of them. */
+  redact: (text: string) => string;
   findRestic: () => Promise<BinaryOutcome>;
   /** What the server told last; undefined before it told anything. */
   findRepository: () => RepositoryAccess | undefined;
@@ -54,6 +59,8 @@ export type JobResult = {
   closing: LineDraft[];
   /** The full list for the server, when it was read. */
   snapshots?: Snapshot[];
+  /** The snapshot that a backup made; the full list follows after the job's end. */
+  added?: Snapshot;
 };
 
 /** `detached` = the agent stops; nothing is told, the next agent goes on. */
@@ -68,6 +75,12 @@ export function failedResult(error: JobError, exitCode: number | null = null): J
     summary: null,
     closing: [{ level: "error", stream: "agent", text: error.message }],
   };
+}
+
+/** A command that throws has met a mistake of ours: the job fails and says so. */
+export function internalFailure(error: unknown): JobResult {
+  const message = `The agent could not run this job: ${reasonOf(error)}`.slice(0, 4000);
+  return failedResult({ code: "agent.internal", message, last_lines: [] });
 }
 
 /** @param error what the operator must know about the way it ended, such as a lock that was left */

@@ -12,8 +12,15 @@ import type { Log } from "../platform/log.ts";
 export type JobLogDeps = { clock: Clock; log: Log; outbox: Outbox; signal: AbortSignal };
 
 export type LineDraft = Pick<LogLine, "level" | "stream" | "text">;
-/** Bytes of one of restic's streams that are told with a line. */
-export type Told = { stream: "stdout" | "stderr"; endOffset: number };
+/**
+ * Bytes of one of restic's streams that are told with a line; or of a hook's, or the number of a line about the
+ * backup's end: whatever another agent would say again.
+ */
+export type Told = {
+  stream: "stdout" | "stderr";
+  endOffset: number;
+  part?: "pre" | "post" | "result";
+};
 
 const BATCH_MS = 200;
 const BATCH_LINES = 500;
@@ -29,6 +36,7 @@ const FULL_SENTENCE =
 
 export const freshPosition = (attempt: number): JobPosition => ({
   attempt,
+  started: false,
   logLines: 0,
   stdoutOffset: 0,
   stderrOffset: 0,
@@ -46,7 +54,7 @@ export class JobLog {
   #position: JobPosition;
   #batch: BatchedLine[] = [];
   #batchBytes = 0;
-  #reached: { stdoutOffset: number; stderrOffset: number };
+  #reached: Pick<JobPosition, "stdoutOffset" | "stderrOffset" | "partOffsets">;
   #queue: Promise<void> = Promise.resolve();
   #leftOut = 0;
 
@@ -54,15 +62,17 @@ export class JobLog {
     this.#deps = deps;
     this.#jobId = jobId;
     this.#position = position;
-    this.#reached = { stdoutOffset: position.stdoutOffset, stderrOffset: position.stderrOffset };
+    const { stdoutOffset, stderrOffset, partOffsets } = position;
+    this.#reached = { stdoutOffset, stderrOffset, ...(partOffsets === undefined ? {} : { partOffsets }) };
   }
 
   get position(): JobPosition {
     return this.#position;
   }
 
-  /** True when this part of restic's output was told before, or by an earlier agent. */
-  isTold({ stream, endOffset }: Told): boolean {
+  /** True when this was told before, or by an earlier agent. */
+  isTold({ stream, endOffset, part }: Told): boolean {
+    if (part !== undefined) return endOffset <= (this.#reached.partOffsets?.[`${part}.${stream}`] ?? 0);
     return endOffset <= (stream === "stdout" ? this.#reached.stdoutOffset : this.#reached.stderrOffset);
   }
 
@@ -168,7 +178,14 @@ export class JobLog {
     return [{ level: "warning", stream: "agent", text: `${this.#leftOut} lines were left out here.` }];
   }
 
-  #reach({ stream, endOffset }: Told): void {
+  #reach({ stream, endOffset, part }: Told): void {
+    if (part !== undefined) {
+      const partKey = `${part}.${stream}`;
+      const known = this.#reached.partOffsets;
+      const partOffsets = { ...known, [partKey]: Math.max(known?.[partKey] ?? 0, endOffset) };
+      this.#reached = { ...this.#reached, partOffsets };
+      return;
+    }
     const key = stream === "stdout" ? "stdoutOffset" : "stderrOffset";
     this.#reached = { ...this.#reached, [key]: Math.max(this.#reached[key], endOffset) };
   }

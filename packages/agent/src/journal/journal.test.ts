@@ -52,6 +52,18 @@ describe("the journal", () => {
   });
 });
 
+test.each([
+  ["no JSON", '{"spec":{"pre_hook":{"script":"hush'],
+  ["of another version", '{"version":2,"spec":{"pre_hook":{"script":"hush"}}}'],
+])("a state that is %s is named in the log and never quoted: it may hold a script", async (_why, state) => {
+  const lines: string[] = [];
+  await mkdir(join(dir, JOB));
+  await writeFile(join(dir, JOB, "state.json"), state);
+  await Journal.open(dir, pino({}, { write: (line: string) => lines.push(line) }));
+  expect(lines.join("")).toContain(JOB);
+  expect(lines.join("")).not.toContain("hush");
+});
+
 /** An outbox in memory that does as it is told. */
 class FakeOutbox {
   readonly stored: { draft: EventDraft; position: JobPosition | undefined }[] = [];
@@ -124,6 +136,19 @@ describe("the log of a job", () => {
     await log.add(line("next"), { stream: "stderr", endOffset: 120 });
     await log.flush();
     expect(outbox.lines()).toMatchObject([{ n: 42 }]);
+  });
+
+  test("knows of each part of a job on its own how far it was told, also another agent's", async () => {
+    const { outbox, log } = createLog();
+    await log.add(line("hook"), { stream: "stdout", endOffset: 10, part: "pre" });
+    await log.add(line("restic"), { stream: "stdout", endOffset: 5 });
+    await log.flush();
+    const { log: second } = createLog(outbox.stored.at(-1)?.position);
+    expect(second.isTold({ stream: "stdout", endOffset: 10, part: "pre" })).toBe(true);
+    expect(second.isTold({ stream: "stdout", endOffset: 11, part: "pre" })).toBe(false);
+    expect(second.isTold({ stream: "stderr", endOffset: 1, part: "pre" })).toBe(false);
+    expect(second.isTold({ stream: "stdout", endOffset: 1, part: "post" })).toBe(false);
+    expect(second.isTold({ stream: "stdout", endOffset: 6 })).toBe(false);
   });
 
   test("is closed once: closing lines of a second agent are not told again", async () => {

@@ -2,15 +2,34 @@
  * The jobs this agent has accepted, one directory each: `jobs/<job_id>/state.json` beside restic's own files
  * (restic/job-dir.ts). Invariants: a job is on the disk before it is acknowledged; its directory goes when the
  * server has committed its end. How far a job has been told is not here but in the outbox, in the same line as
- * the telling.
+ * the telling. A state holds the scripts of hooks, which may hold passwords: it is private and never quoted.
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { jobSpec } from "@restic-manager/protocol";
+import {
+  backupSummary,
+  finishedStatus,
+  jobError,
+  jobSpec,
+  logLine,
+  snapshot,
+} from "@restic-manager/protocol";
 import { z } from "zod";
 import { reasonOf } from "../platform/errors.ts";
 import { ensurePrivateDir, readTextIfExists, removeTree, writeFileAtomic } from "../platform/files.ts";
 import type { Log } from "../platform/log.ts";
+
+const ownRun = z.object({ schedule_id: z.string(), planned_at: z.string(), source_group_id: z.string() });
+const endedBackup = z.object({
+  status: finishedStatus,
+  error: jobError.nullable(),
+  exit_code: z.int().nullable(),
+  summary: backupSummary.nullable(),
+  added: snapshot.nullable(),
+  /** What the log says of it; lines that were told already are known by their number. */
+  closing: z.array(logLine.pick({ level: true, stream: true, text: true })),
+});
+export type EndedBackup = z.infer<typeof endedBackup>;
 
 const journalEntry = z.object({
   version: z.literal(1),
@@ -20,6 +39,10 @@ const journalEntry = z.object({
   cancel_requested: z.boolean(),
   /** The includes that did not exist when the backup began; null before it looked. */
   missing_sources: z.array(z.string()).nullable(),
+  /** The run of a schedule that this agent began without the server; absent from jobs that it was told to run. */
+  own: ownRun.optional(),
+  /** How the backup ended, once its post hook may have begun: it is not run again. */
+  ended_backup: endedBackup.nullish(),
 });
 export type JournalEntry = z.infer<typeof journalEntry>;
 
@@ -103,5 +126,17 @@ export class Journal {
 
 async function readEntry(dir: string): Promise<JournalEntry | undefined> {
   const text = await readTextIfExists(join(dir, "state.json"));
-  return text === undefined ? undefined : journalEntry.parse(JSON.parse(text));
+  if (text === undefined) return undefined;
+  const parsed = journalEntry.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  throw new Error("its state.json is damaged or from a newer agent");
+}
+
+/** JSON.parse quotes in its errors what it could not read. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -12,11 +12,15 @@ import { readTextIfExists, writeFileAtomic } from "../platform/files.ts";
  */
 export const jobPosition = z.object({
   attempt: z.int(),
+  /** True once job.started is told: a run of a schedule is told before it starts. */
+  started: z.boolean().default(true),
   /** The last log line number given out. */
   logLines: z.int(),
   /** How many bytes of restic's output have been told; a later agent reads them again without telling them. */
   stdoutOffset: z.int(),
   stderrOffset: z.int(),
+  /** The same for what is told beside restic's output, such as hooks: how far, by part and stream. */
+  partOffsets: z.record(z.string(), z.int()).optional(),
   /** True while log lines are left out because the outbox is full. */
   dropping: z.boolean(),
   /** True once the agent's closing lines are told: nothing more goes into the log. */

@@ -42,6 +42,15 @@ describe("a child", () => {
     expect(isAlive(identity)).toBe(false);
   });
 
+  it("is not taken for one of an earlier boot, whose numbers mean nothing any more", async () => {
+    const child = await spawnShell("exec sleep 60");
+    const identity = identify(child.pid);
+    await killTree({ ...identity, bootId: "another boot" });
+    expect(isAlive(identity)).toBe(true);
+    await killTree(identity);
+    await child.ended;
+  });
+
   it("that cannot be started is an error of the system", async () => {
     const command = { file: "/no/such/program", args: [] };
     await expect(spawnOwnSession({ command, env: {}, cwd: "/" })).rejects.toThrow("ENOENT");

@@ -117,6 +117,8 @@ export async function killTree(identity: PidIdentity): Promise<void> {
     await taskkill(identity.pid);
     return;
   }
+  // Of another boot nothing is left, and its numbers are somebody else's.
+  if (identity.bootId !== null && identity.bootId !== readBootId()) return;
   const now = identifyPid(identity.pid);
   // The number belongs to somebody else by now. (It cannot, while a member of our session is left.)
   if (now !== undefined && now.startTicks !== identity.startTicks) return;

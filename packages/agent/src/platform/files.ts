@@ -98,7 +98,12 @@ export async function fileSizeBytes(path: string): Promise<number> {
   }
 }
 
-/** Removes a directory with everything in it; no error when it is already gone. */
+/** When the file was last written, epoch milliseconds. Rejects when there is none. */
+export async function fileTimeMs(path: string): Promise<number> {
+  return (await stat(path)).mtimeMs;
+}
+
+/** Removes a file or a directory with everything in it; no error when it is already gone. */
 export async function removeTree(dir: string): Promise<void> {
   await rm(dir, { recursive: true, force: true });
 }

@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { backupArgs, catConfigArgs, initArgs, snapshotsArgs, versionArgs } from "./args.ts";
+import {
+  backupArgs,
+  catConfigArgs,
+  checkArgs,
+  findMarkerProblem,
+  initArgs,
+  snapshotsArgs,
+  versionArgs,
+} from "./args.ts";
 
 describe("argument lists", () => {
   it("are what restic takes", () => {
@@ -15,8 +23,7 @@ describe("argument lists", () => {
       ...{
         excludesPath: "/job/excludes.txt",
         oneFileSystem: true,
-        limitUploadKib: 0.5,
-        limitDownloadKib: 200,
+        limits: { upload_kib: 1, download_kib: 200 },
       },
     });
     expect(args).toEqual([
@@ -24,6 +31,38 @@ describe("argument lists", () => {
       ...["--files-from-raw", "/job/sources.raw", "--exclude-file", "/job/excludes.txt", "--one-file-system"],
       ...["--limit-upload", "1", "--limit-download", "200"],
     ]);
+  });
+
+  it("leave out what the operator named, each marker file in one word", () => {
+    const args = backupArgs({
+      ...{ hostName: "h", tags: [], sourcesPath: "/s" },
+      ...{
+        excludeIfPresent: ["-x", ".nobackup:no thanks"],
+        excludeLargerThanBytes: 1024,
+        excludeCaches: true,
+      },
+    });
+    expect(args.slice(-5)).toEqual([
+      ...["--exclude-if-present=-x", "--exclude-if-present=.nobackup:no thanks"],
+      ...["--exclude-larger-than", "1024", "--exclude-caches"],
+    ]);
+  });
+
+  it("limit a check in KiB a second, and only in the direction that is limited", () => {
+    const unlimited = ["check", "--json", "--retry-lock", "30m"];
+    expect(checkArgs()).toEqual(unlimited);
+    expect(checkArgs({ upload_kib: null, download_kib: 500 })).toEqual([
+      ...unlimited,
+      ...["--limit-download", "500"],
+    ]);
+  });
+
+  it.each(["", ":header", "a\nb", "a\0b", "x".repeat(513)])("refuse the marker file %j", (marker) => {
+    expect(findMarkerProblem(marker)).toContain("marker file");
+  });
+
+  it.each([".nobackup", "-x", "CACHEDIR.TAG:Signature: 8a47"])("take the marker file %j", (marker) => {
+    expect(findMarkerProblem(marker)).toBeUndefined();
   });
 
   it.each(["", "a,b", ","])("refuse the tag %j, which restic would split or drop", (tag) => {

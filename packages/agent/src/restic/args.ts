@@ -1,8 +1,9 @@
 /**
  * The argument lists of restic, one function per command. Invariants: no secret and no path or pattern of the
- * user ever becomes an argument (they go through files and the environment), reads never take a lock, and
- * everything here exists since restic 0.17.
+ * user ever becomes an argument (they go through files and the environment; names of marker files, which restic
+ * takes in no other way, are the exception), reads never take a lock, and everything here exists since restic 0.17.
  */
+import type { Bandwidth } from "@restic-manager/protocol";
 
 /** How long restic waits for another operation's lock before it gives up with exit 11. */
 const RETRY_LOCK = "10m";
@@ -32,11 +33,24 @@ export type BackupArgs = {
   sourcesPath: string;
   /** File with one exclude pattern a line. */
   excludesPath?: string;
-  oneFileSystem?: boolean;
-  /** KiB per second. */
-  limitUploadKib?: number;
-  limitDownloadKib?: number;
+  /** Names of files, or `name:first bytes`: the one text of the user that restic takes as an argument only. */
+  excludeIfPresent?: readonly string[];
+  excludeLargerThanBytes?: number | null | undefined;
+  excludeCaches?: boolean | null | undefined;
+  oneFileSystem?: boolean | null | undefined;
+  limits?: Bandwidth | null | undefined;
 };
+
+const MAX_MARKER_CHARS = 512;
+
+/** Why restic, or the system, could not take this for `--exclude-if-present`; undefined when it can. */
+export function findMarkerProblem(marker: string): string | undefined {
+  const shown = JSON.stringify(marker.slice(0, 80));
+  if (marker === "" || marker.startsWith(":")) return `The marker file ${shown} has no name.`;
+  if (/[\0\r\n]/.test(marker)) return `The name of the marker file ${shown} spans lines.`;
+  if (marker.length > MAX_MARKER_CHARS) return `The name of the marker file ${shown}… is too long.`;
+  return undefined;
+}
 
 /** One snapshot of the sources. Throws RangeError for a host name or tag that restic would misread. */
 export function backupArgs(options: BackupArgs): string[] {
@@ -50,15 +64,18 @@ export function backupArgs(options: BackupArgs): string[] {
     ...options.tags.flatMap((tag) => ["--tag", tag]),
     ...["--retry-lock", RETRY_LOCK, "--files-from-raw", options.sourcesPath],
     ...(options.excludesPath === undefined ? [] : ["--exclude-file", options.excludesPath]),
+    // One word each, so that a name with a dash in front is not taken for a flag.
+    ...(options.excludeIfPresent ?? []).map((marker) => `--exclude-if-present=${marker}`),
+    ...flagIf(options.excludeLargerThanBytes, (bytes) => ["--exclude-larger-than", String(bytes)]),
+    ...(options.excludeCaches === true ? ["--exclude-caches"] : []),
     ...(options.oneFileSystem === true ? ["--one-file-system"] : []),
-    ...limit("--limit-upload", options.limitUploadKib),
-    ...limit("--limit-download", options.limitDownloadKib),
+    ...limitArgs(options.limits),
   ];
 }
 
 /** Structure of the repository, no data read. Takes the exclusive lock. */
-export function checkArgs(): string[] {
-  return ["check", "--json", "--retry-lock", RETRY_LOCK_EXCLUSIVE];
+export function checkArgs(limits?: Bandwidth | null): string[] {
+  return ["check", "--json", "--retry-lock", RETRY_LOCK_EXCLUSIVE, ...limitArgs(limits)];
 }
 
 /** All snapshots of one host as one JSON document on one line. */
@@ -71,6 +88,14 @@ function isUsableTag(tag: string): boolean {
   return tag !== "" && !tag.includes(",");
 }
 
-function limit(flag: string, kibPerSecond: number | undefined): string[] {
-  return kibPerSecond === undefined ? [] : [flag, String(Math.max(1, Math.floor(kibPerSecond)))];
+/** restic counts KiB a second, as the protocol does. */
+function limitArgs(limits: Bandwidth | null | undefined): string[] {
+  return [
+    ...flagIf(limits?.upload_kib, (kib) => ["--limit-upload", String(kib)]),
+    ...flagIf(limits?.download_kib, (kib) => ["--limit-download", String(kib)]),
+  ];
+}
+
+function flagIf(figure: number | null | undefined, toArgs: (figure: number) => string[]): string[] {
+  return figure == null ? [] : toArgs(figure);
 }

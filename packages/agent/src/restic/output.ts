@@ -35,6 +35,8 @@ export type BackupSummary = {
   totalBytes: number;
   /** As restic says, 0 when it says nonsense (0.18.0). Measured wall time is the one to show. */
   reportedSeconds: number;
+  /** The snapshot's time, epoch milliseconds; told by restic 0.18 and later. */
+  startedAtMs?: number;
 };
 
 export type BackupLine =
@@ -87,6 +89,7 @@ const summary = z.object({
   total_files_processed: count,
   total_bytes_processed: count,
   total_duration: count,
+  backup_start: words,
 });
 
 const exitError = z.object({ message_type: z.literal("exit_error"), code: z.int().catch(1), message: words });
@@ -141,6 +144,7 @@ function toProgress(message: z.output<typeof status>): BackupProgress {
 
 function toSummary(message: z.output<typeof summary>): BackupSummary {
   const snapshotId = message.snapshot_id;
+  const startedAtMs = Date.parse(message.backup_start);
   return {
     ...(snapshotId === undefined ? {} : { snapshotId }),
     filesNew: message.files_new,
@@ -154,6 +158,7 @@ function toSummary(message: z.output<typeof summary>): BackupSummary {
     totalFiles: message.total_files_processed,
     totalBytes: message.total_bytes_processed,
     reportedSeconds: message.total_duration,
+    ...(Number.isNaN(startedAtMs) || startedAtMs <= 0 ? {} : { startedAtMs }),
   };
 }
 

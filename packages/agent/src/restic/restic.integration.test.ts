@@ -82,7 +82,7 @@ async function startBackup(name: string, paths: string[], changes: Changes = {})
   const { limitUploadKib, retryLock } = changes;
   const args = backupArgs({
     ...{ hostName: "lab-host", tags: ["group:lab"], ...written.files },
-    ...(limitUploadKib === undefined ? {} : { limitUploadKib }),
+    ...(limitUploadKib === undefined ? {} : { limits: { upload_kib: limitUploadKib } }),
   });
   const shorter = args.map((arg, index) => (args[index - 1] === "--retry-lock" ? (retryLock ?? arg) : arg));
   const argv = [...(changes.wrapper ?? []), getResticPath(), ...shorter];
@@ -283,6 +283,7 @@ describe("a long backup", () => {
     const { runner, restic } = await readRestic("job");
     const commandLines = await Promise.all([readCommandLine(runner.pid), readCommandLine(restic.pid)]);
     await backup.run.stop(20_000);
+    await backup.outcome();
     expect(commandLines[1]).toContain("--files-from-raw");
     for (const line of commandLines) {
       expect(line).not.toBe("");

@@ -14,19 +14,24 @@ export type SourceFilesOutcome =
   | { kind: "written"; files: SourceFiles }
   | { kind: "invalid"; code: "restic.invalid_source"; message: string };
 
+/** After a power cut nobody reads these any more: restic is not started a second time for a job. */
+const FOR_ONE_RUN = { durable: false };
+
 /** Writes the lists of one job into its directory. Nothing is written when a path or pattern is unusable. */
 export async function writeSourceFiles(
   jobDir: string,
   paths: readonly string[],
   excludes: readonly string[],
 ): Promise<SourceFilesOutcome> {
-  const problem = findProblem(paths, excludes);
+  const problem = findSourceProblem(paths, excludes);
   if (problem !== undefined) return { kind: "invalid", code: "restic.invalid_source", message: problem };
   const files = jobFiles(jobDir);
   // restic wants every name ended by a NUL, the last one too.
-  await writeFileAtomic(files.sources, paths.map((path) => `${path}\0`).join(""));
+  const sources = paths.map((path) => `${path}\0`).join("");
+  await writeFileAtomic(files.sources, sources, FOR_ONE_RUN);
   if (excludes.length === 0) return { kind: "written", files: { sourcesPath: files.sources } };
-  await writeFileAtomic(files.excludes, excludes.map((pattern) => `${asLine(pattern)}\n`).join(""));
+  const lines = excludes.map((pattern) => `${asLine(pattern)}\n`).join("");
+  await writeFileAtomic(files.excludes, lines, FOR_ONE_RUN);
   return { kind: "written", files: { sourcesPath: files.sources, excludesPath: files.excludes } };
 }
 
@@ -42,7 +47,8 @@ function asLine(pattern: string): string {
     .replace(/\\?(\s)$/, "[$1]");
 }
 
-function findProblem(paths: readonly string[], excludes: readonly string[]): string | undefined {
+/** Why these can't be handed to restic, in a sentence; undefined when they can. */
+export function findSourceProblem(paths: readonly string[], excludes: readonly string[]): string | undefined {
   if (paths.length === 0) return "There is no path to back up. Add at least one.";
   for (const path of paths) {
     if (!isAbsolute(path)) return `The path ${JSON.stringify(path)} is not absolute. Start it at the root.`;

@@ -18,9 +18,6 @@ export interface SetDeps {
 
 /** Below a frame of 1 MiB with room for the rest of the message; one group is at most 728 KiB. */
 const partBytes = 800 * 1024;
-/** A schedule takes some 300 bytes, and up to 3 kB with a hundred groups. */
-const schedulesInPart = 200;
-
 /**
  * The host's set as it is now, under the version that was stored before it was read: should it change meanwhile, the
  * next push carries a higher one.
@@ -69,20 +66,19 @@ export function cutIntoParts(
   groups: readonly ScheduledGroup[],
   schedules: readonly ScheduleEntry[],
 ): ScheduleSet[] {
-  const parts: Pick<ScheduleSet, "groups" | "schedules">[] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const group of groups) {
-    const size = Buffer.byteLength(JSON.stringify(group));
-    if (bytes + size > partBytes) {
+  const parts: Pick<ScheduleSet, "groups" | "schedules">[] = [{ groups: [], schedules: [] }];
+  let bytes = 0;
+  const partFor = (item: ScheduledGroup | ScheduleEntry) => {
+    const size = Buffer.byteLength(JSON.stringify(item));
+    if (bytes > 0 && bytes + size > partBytes) {
       parts.push({ groups: [], schedules: [] });
       bytes = 0;
     }
-    parts.at(-1)?.groups.push(group);
     bytes += size;
-  }
-  for (let from = 0; from < schedules.length; from += schedulesInPart)
-    parts.push({ groups: [], schedules: schedules.slice(from, from + schedulesInPart) });
-  if (parts.length === 0) parts.push({ groups: [], schedules: [] });
+    return parts.at(-1);
+  };
+  for (const group of groups) partFor(group)?.groups.push(group);
+  for (const schedule of schedules) partFor(schedule)?.schedules.push(schedule);
   return parts.map((part, index) => {
     return { type: "schedule.set", version, part: index + 1, parts: parts.length, ...part };
   });

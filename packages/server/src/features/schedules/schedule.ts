@@ -110,7 +110,7 @@ export async function createSchedule(
   const draft = tidy(input.draft);
   const at = deps.clock.now();
   const made = await inTransaction(deps.db, async (tx) => {
-    const host = await getHost(tx, hostId);
+    const host = await lockHost(tx, hostId);
     await refuseInvalid(tx, host, draft);
     if ((await store.listSchedules(tx, hostId)).length >= maxSchedulesOfHost) throw tooMany(host);
     const id = newId(at);
@@ -119,7 +119,6 @@ export async function createSchedule(
     const schedule = { ...identity, nextFireAt: null, version: 1, createdAt: at, updatedAt: at };
     const planned = plan(schedule, at);
     await store.insertSchedule(tx, planned);
-    await bumpScheduleVersion(tx, hostId);
     await record(tx, {
       at,
       actor,
@@ -132,6 +131,15 @@ export async function createSchedule(
   });
   deps.events.emit(scheduleSetChanged, { hostId });
   return made;
+}
+
+/**
+ * The host, its version bumped. That first: whoever else changes its schedules or groups at the same moment waits, so
+ * that no group is deleted while it is put into a schedule.
+ */
+async function lockHost(tx: Db, hostId: string): Promise<Host> {
+  await bumpScheduleVersion(tx, hostId);
+  return getHost(tx, hostId);
 }
 
 const partsOf = ({ cron, timeZone, jitterSeconds, sourceGroupIds }: ScheduleDraft) => ({
@@ -156,12 +164,12 @@ export async function editSchedule(
   const draft = tidy(input.draft);
   const at = deps.clock.now();
   const { schedule, changed } = await inTransaction(deps.db, async (tx) => {
-    const host = await getHost(tx, hostId);
     const before = await getSchedule(tx, hostId, scheduleId);
     const changed = changedFields(before, draft);
     if (before.version !== version) throw editConflict(before, changed);
-    await refuseInvalid(tx, host, draft);
     if (changed.length === 0) return { schedule: before, changed };
+    const host = await lockHost(tx, hostId);
+    await refuseInvalid(tx, host, draft);
     const pausedAt = draft.enabled ? null : (before.pausedAt ?? at);
     const edited = { ...before, ...partsOf(draft), pausedAt, version: version + 1, updatedAt: at };
     const timesChanged = changed.some(
@@ -170,7 +178,6 @@ export async function editSchedule(
     const after = timesChanged ? plan(edited, at) : edited;
     if (!(await store.replaceSchedule(tx, after, version))) throw editConflict(before, changed);
     if (pausedAt !== null) await store.deletePending(tx, { scheduleId });
-    await bumpScheduleVersion(tx, hostId);
     const payload = { fields: changed, ...wireDraft(draft) };
     await record(tx, { at, actor, action: "schedule.edit", host, schedule: after, payload });
     return { schedule: after, changed };
@@ -197,11 +204,10 @@ export async function deleteSchedule(
   const { hostId, scheduleId, actor } = input;
   const at = deps.clock.now();
   await inTransaction(deps.db, async (tx) => {
-    const host = await getHost(tx, hostId);
+    const host = await lockHost(tx, hostId);
     const schedule = await getSchedule(tx, hostId, scheduleId);
     await store.markDeleted(tx, scheduleId, at);
     await store.deletePending(tx, { scheduleId });
-    await bumpScheduleVersion(tx, hostId);
     const payload = { cron: schedule.cron, time_zone: schedule.timeZone };
     await record(tx, { at, actor, action: "schedule.delete", host, schedule, payload });
   });

@@ -170,18 +170,10 @@ function checkPresentNames(names: readonly string[]): GroupProblem[] {
 }
 
 /** Years, months, days and hours, in this order and at least one of them above zero. */
-const duration = /^(?=.*[1-9])(?:\d{1,3}y)?(?:\d{1,4}m)?(?:\d{1,5}d)?(?:\d{1,6}h)?$/;
+const durationRule = /^(?=.*[1-9])(?:\d{1,3}y)?(?:\d{1,4}m)?(?:\d{1,5}d)?(?:\d{1,6}h)?$/;
 
 function checkRetention(retention: Retention): GroupProblem[] {
   const most = groupLimits.keepMost;
-  const { keepWithin } = retention;
-  const within =
-    keepWithin === null || duration.test(keepWithin)
-      ? []
-      : wrong(
-          "retention.keep_within",
-          "Write a duration in years, months, days and hours, such as 1y6m, 30d or 2d12h.",
-        );
   return [
     ...checkNumber("retention.keep_last", retention.keepLast, 1, most),
     ...checkNumber("retention.keep_hourly", retention.keepHourly, 1, most),
@@ -189,8 +181,13 @@ function checkRetention(retention: Retention): GroupProblem[] {
     ...checkNumber("retention.keep_weekly", retention.keepWeekly, 1, most),
     ...checkNumber("retention.keep_monthly", retention.keepMonthly, 1, most),
     ...checkNumber("retention.keep_yearly", retention.keepYearly, 1, most),
-    ...within,
+    ...checkDuration("retention.keep_within", retention.keepWithin),
   ];
+}
+
+function checkDuration(path: string, duration: string | null): GroupProblem[] {
+  if (duration === null || durationRule.test(duration)) return [];
+  return wrong(path, "Write a duration in years, months, days and hours, such as 1y6m, 30d or 2d12h.");
 }
 
 function checkRetry({ retryMax, retryBackoffSeconds }: GroupDraft): GroupProblem[] {

@@ -10,7 +10,7 @@ const unixPath = /^\//;
 
 /** The first wrong path of a list; the list itself when it is empty or too long. */
 export function checkIncludes(includes: readonly string[], os: string): GroupProblem[] {
-  const problem = (code: string, message: string) => [{ path: "includes", message, code }];
+  const problem = (code: GroupProblem["code"], message: string) => [{ path: "includes", message, code }];
   if (includes.length === 0)
     return problem("sources.invalid", "Say what to back up: at least one path, such as /etc or C:\\Users.");
   if (includes.length > maxIncludes)
@@ -25,7 +25,7 @@ export function checkIncludes(includes: readonly string[], os: string): GroupPro
   return [];
 }
 
-function problemOf(path: string, os: string): { code: string; message: string } | null {
+function problemOf(path: string, os: string): Omit<GroupProblem, "path"> | null {
   if (path.length > maxPathLength)
     return { code: "sources.path_invalid", message: `A path has at most ${maxPathLength} characters.` };
   // A lone surrogate can't be written as UTF-8: it would reach the host as another name.
