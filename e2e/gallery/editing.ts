@@ -7,9 +7,9 @@ import {
   previewCron,
   renderCronPreview,
 } from "../../packages/server/src/features/schedules/cron-preview.views.tsx";
+import { renderRunPausedPage } from "../../packages/server/src/features/schedules/run-paused.views.tsx";
 import { newSchedule } from "../../packages/server/src/features/schedules/schedule-form.ts";
 import {
-  renderRunPausedPage,
   renderSchedulePage,
   type SchedulePageProps,
 } from "../../packages/server/src/features/schedules/schedule-form.views.tsx";

@@ -4,22 +4,20 @@
  */
 import type { ComponentChildren, JSX } from "preact";
 import { formatCount, splitBytes } from "../../platform/html/format.ts";
-import { PostForm } from "../../platform/html/forms.tsx";
-import { Icon } from "../../platform/html/icons.tsx";
 import { renderFragment, renderPage } from "../../platform/html/page.tsx";
-import { Notice, Tags } from "../../platform/html/parts.tsx";
-import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
-import { Dot, type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
+import { Notice } from "../../platform/html/parts.tsx";
+import type { PageContext } from "../../platform/html/scope.ts";
+import { type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
 import type { HostMode } from "../hosts/hosts.ts";
 import { HostAside } from "./host-aside.views.tsx";
+import { HostHead } from "./host-head.views.tsx";
 import { SettingsTab, type SettingsTabProps } from "./host-options.views.tsx";
 import { SchedulesTab, type SchedulesTabProps } from "./host-schedules.views.tsx";
 import { RepositoryTab, type RepositoryTabProps } from "./host-settings.views.tsx";
 import { SourcesTab, type SourcesTabProps } from "./host-sources.views.tsx";
 import type { HostCondition } from "./host-table.views.tsx";
 import { JobsTab, type JobsTabProps, SnapshotsTab, type SnapshotsTabProps } from "./host-tabs.views.tsx";
-import { RunButton } from "./run-button.views.tsx";
 
 /** Who the host is. */
 export interface HostHeader {
@@ -185,74 +183,6 @@ function TabContent({ host, tab }: { host: HostHeader; tab: HostTab }): JSX.Elem
     case "settings":
       return <SettingsTab hostId={host.id} hostName={host.name} {...tab} />;
   }
-}
-
-function HostHead({ host, activeJob }: HostPageProps): JSX.Element {
-  const mayOperate = useMayOperate();
-  return (
-    <div class="head" id="host-head">
-      <div class="head-main">
-        <h1>
-          <Dot tone={toneOf(host.condition)} />
-          <span class="mono break">{host.name}</span>
-        </h1>
-        <p class="head-line">
-          <span class={`word ${toneOf(host.condition)}`}>{wordOf(host.condition)}</span>
-          <span>{host.os === null ? "platform unknown" : `${host.os}/${host.arch ?? "?"}`}</span>
-          <span>
-            {host.lastSeenAt === null ? (
-              "never connected"
-            ) : (
-              <>
-                {host.online ? "online, seen" : "last seen"} <Time at={host.lastSeenAt} />
-              </>
-            )}
-          </span>
-          <span>{host.mode === "intermittent" ? "intermittent" : "always on"}</span>
-          {host.sync === null ? null : <Sync sync={host.sync} />}
-          <Tags tags={host.tags} />
-        </p>
-      </div>
-      {mayOperate ? <HeadAction host={host} activeJob={activeJob} /> : null}
-    </div>
-  );
-}
-
-/** What was changed reaches an agent at once, or with its next connection. */
-function Sync({ sync }: { sync: ScheduleSync }): JSX.Element {
-  const { version, applied, late } = sync;
-  if (applied === version) return <span>schedules v{version} · in sync</span>;
-  const behind = applied === null ? "agent has none" : `agent at v${applied}`;
-  return (
-    <span
-      class={late ? "word warn" : undefined}
-      title={
-        late
-          ? "The agent is connected and has not taken the newest schedules. Restart it, and look at its log."
-          : "The agent gets them when it is connected; until then it runs what it knows."
-      }
-    >
-      schedules v{version} · {behind}
-    </span>
-  );
-}
-
-function HeadAction({ host, activeJob }: Pick<HostPageProps, "host" | "activeJob">): JSX.Element {
-  if (activeJob !== null) {
-    return (
-      <a class="btn" href={`/jobs/${encodeURIComponent(activeJob.id)}`}>
-        Open job
-      </a>
-    );
-  }
-  return (
-    <PostForm action={`/hosts/${encodeURIComponent(host.id)}/run`}>
-      <RunButton host={host} class="btn primary">
-        <Icon name="play" />
-        Run now
-      </RunButton>
-    </PostForm>
-  );
 }
 
 function Vital(props: {

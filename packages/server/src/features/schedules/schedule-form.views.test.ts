@@ -2,8 +2,9 @@
 import { find, findControl, PAGE_NOW, parseHtml, textOf, viewPage } from "@restic-manager/testkit";
 import { describe, expect, it } from "vitest";
 import { previewCron, renderCronPreview } from "./cron-preview.views.tsx";
+import { renderRunPausedPage } from "./run-paused.views.tsx";
 import { minutesOf, newSchedule, secondsOf } from "./schedule-form.ts";
-import { renderRunPausedPage, renderSchedulePage, type SchedulePageProps } from "./schedule-form.views.tsx";
+import { renderSchedulePage, type SchedulePageProps } from "./schedule-form.views.tsx";
 
 const values = { ...newSchedule, time_zone: "Europe/Berlin" };
 const props = (overrides: Partial<SchedulePageProps> = {}): SchedulePageProps => ({

@@ -1,24 +1,24 @@
 /**
- * A schedule's own page: when, what, whether, and the danger zone; and the question before a paused one is run. The
- * chips and the live times need scripts, everything else works without.
+ * A schedule's own page: its form, its verbs, and the danger zone. A form that comes back shows what was typed, never
+ * what is stored.
  */
 import type { JSX } from "preact";
-import { Choice, ChoiceSet, Field, FormMessage, PostForm } from "../../platform/html/forms.tsx";
+import { FormMessage, PostForm } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { renderPage } from "../../platform/html/page.tsx";
-import { Empty, Notice, Panel } from "../../platform/html/parts.tsx";
+import { Notice, Panel } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import type { Tone } from "../../platform/html/state.tsx";
-import { listTimeZones } from "../../platform/html/zoned.ts";
-import { type CronPreview, CronTimes } from "./cron-preview.views.tsx";
-import { cronChips, type ScheduleField, type ScheduleValues } from "./schedule-form.ts";
-
-/** A group to choose. */
-export interface GroupChoice {
-  id: string;
-  name: string;
-  includes: readonly string[];
-}
+import type { CronPreview } from "./cron-preview.views.tsx";
+import type { ScheduleField, ScheduleValues } from "./schedule-form.ts";
+import {
+  type GroupChoice,
+  HowPanel,
+  schedulesTabUrl,
+  scheduleUrl,
+  WhatPanel,
+  WhenPanel,
+} from "./schedule-panels.views.tsx";
 
 /** The page of one schedule, or of a new one. */
 export interface SchedulePageProps {
@@ -49,7 +49,7 @@ export function renderSchedulePage(page: PageContext, props: SchedulePageProps):
     crumbs: [
       { label: "Hosts", href: "/" },
       { label: host.name, href: `/hosts/${encodeURIComponent(host.id)}`, mono: true },
-      { label: "Schedules", href: tabOf(host) },
+      { label: "Schedules", href: schedulesTabUrl(host) },
       schedule === null ? { label: "New" } : { label: schedule.cron, mono: true },
     ],
     notice: props.notice,
@@ -57,10 +57,6 @@ export function renderSchedulePage(page: PageContext, props: SchedulePageProps):
     content: <SchedulePage {...props} />,
   });
 }
-
-const tabOf = (host: { id: string }): string => `/hosts/${encodeURIComponent(host.id)}?tab=schedules`;
-const urlOf = (host: { id: string }, scheduleId: string): string =>
-  `/hosts/${encodeURIComponent(host.id)}/schedules/${encodeURIComponent(scheduleId)}`;
 
 function SchedulePage(props: SchedulePageProps): JSX.Element {
   const { host, schedule } = props;
@@ -82,7 +78,9 @@ function SchedulePage(props: SchedulePageProps): JSX.Element {
         </Notice>
       ))}
       <ScheduleForm {...props} />
-      {schedule !== null && mayOperate ? <DangerPanel action={`${urlOf(host, schedule.id)}/delete`} /> : null}
+      {schedule !== null && mayOperate ? (
+        <DangerPanel action={`${scheduleUrl(host, schedule.id)}/delete`} />
+      ) : null}
     </div>
   );
 }
@@ -94,7 +92,7 @@ function ScheduleVerbs({
   host: SchedulePageProps["host"];
   schedule: NonNullable<SchedulePageProps["schedule"]>;
 }): JSX.Element {
-  const url = urlOf(host, schedule.id);
+  const url = scheduleUrl(host, schedule.id);
   return (
     <PostForm action={`${url}/${schedule.paused ? "resume" : "pause"}`} class="actions">
       {schedule.paused ? (
@@ -120,10 +118,10 @@ function ScheduleVerbs({
 }
 
 function ScheduleForm(props: SchedulePageProps): JSX.Element {
-  const { host, schedule, changes = [] } = props;
+  const { host, schedule, values, errors = {}, changes = [] } = props;
   const mayOperate = useMayOperate();
   return (
-    <PostForm action={urlOf(host, schedule?.id ?? "new")} label="Schedule">
+    <PostForm action={scheduleUrl(host, schedule?.id ?? "new")} label="Schedule">
       {schedule === null ? null : <input type="hidden" name="version" value={String(schedule.version)} />}
       <input type="hidden" name="seen" value={props.seen} />
       {changes.length > 0 ? <Changed changes={changes} /> : null}
@@ -131,11 +129,16 @@ function ScheduleForm(props: SchedulePageProps): JSX.Element {
       <fieldset class="plain form-columns" disabled={!mayOperate}>
         <legend class="sr-only">Schedule</legend>
         <div class="form-column">
-          <WhenPanel {...props} />
-          <StatePanel {...props} />
+          <WhenPanel values={values} errors={errors} preview={props.preview} isNew={schedule === null} />
+          <HowPanel values={values} errors={errors} />
         </div>
         <div class="form-column">
-          <WhatPanel {...props} />
+          <WhatPanel
+            groups={props.groups}
+            chosenGroupIds={props.chosenGroupIds}
+            error={errors.source_group_ids}
+            hostId={host.id}
+          />
         </div>
       </fieldset>
       {mayOperate ? (
@@ -143,7 +146,7 @@ function ScheduleForm(props: SchedulePageProps): JSX.Element {
           <button type="submit" class="btn primary">
             {schedule === null ? "Create schedule" : changes.length > 0 ? "Save anyway" : "Save"}
           </button>
-          <a class="btn quiet" href={tabOf(host)}>
+          <a class="btn quiet" href={schedulesTabUrl(host)}>
             Cancel
           </a>
         </div>
@@ -172,133 +175,6 @@ function Changed({ changes }: { changes: readonly string[] }): JSX.Element {
   );
 }
 
-function WhenPanel({ values, errors = {}, preview, schedule }: SchedulePageProps): JSX.Element {
-  return (
-    <Panel title="When">
-      <div class="panel-body stack">
-        <Field
-          name="cron"
-          label="Cron expression"
-          mono
-          autofocus={schedule === null}
-          value={values.cron}
-          error={errors.cron}
-          hint="Minute, hour, day of the month, month, day of the week."
-        />
-        <div class="cron-chips scripted">
-          {cronChips.map(({ label, cron }) => (
-            <button
-              key={cron}
-              type="button"
-              class="chip"
-              data-cron={cron}
-              aria-pressed={values.cron.trim() === cron}
-            >
-              {label}
-            </button>
-          ))}
-        </div>
-        <Field
-          name="time_zone"
-          label="Time zone"
-          mono
-          list="time-zones"
-          value={values.time_zone}
-          error={errors.time_zone}
-          hint={
-            <>
-              An IANA name, such as <code>Europe/Berlin</code>.{" "}
-              <button type="button" class="text-button scripted" data-own-zone="field-time_zone" hidden />
-            </>
-          }
-        />
-        <datalist id="time-zones">
-          {listTimeZones().map((zone) => (
-            <option key={zone} value={zone} />
-          ))}
-        </datalist>
-        <div class="cron-preview" id="cron-preview" data-cron-src="/fragments/cron" aria-live="polite">
-          {preview.problem !== null && (errors.cron ?? errors.time_zone) ? (
-            // What is wrong stands beside its field already.
-            <p class="hint">There are no runs to show.</p>
-          ) : (
-            <CronTimes preview={preview} />
-          )}
-        </div>
-      </div>
-    </Panel>
-  );
-}
-
-function WhatPanel({ groups, chosenGroupIds, errors = {}, host }: SchedulePageProps): JSX.Element {
-  return (
-    <Panel title="What">
-      <div class="panel-body stack">
-        {groups.length === 0 ? (
-          <Empty
-            title="No source group"
-            action={
-              <a class="btn" href={`/hosts/${encodeURIComponent(host.id)}/sources/new`}>
-                New group
-              </a>
-            }
-          >
-            A schedule needs at least one.
-          </Empty>
-        ) : (
-          <ChoiceSet
-            name="source_group_ids"
-            legend="Source groups"
-            error={errors.source_group_ids}
-            class="choices boxes"
-          >
-            {groups.map((group) => (
-              <Choice
-                key={group.id}
-                type="checkbox"
-                boxed
-                name="source_group_ids"
-                value={group.id}
-                checked={chosenGroupIds.includes(group.id)}
-                hint={<span class="mono clip">{group.includes.join(", ")}</span>}
-              >
-                <span class="mono break">{group.name}</span>
-              </Choice>
-            ))}
-          </ChoiceSet>
-        )}
-      </div>
-    </Panel>
-  );
-}
-
-function StatePanel({ values, errors = {} }: SchedulePageProps): JSX.Element {
-  return (
-    <Panel title="How">
-      <div class="panel-body stack">
-        <Field
-          name="jitter_minutes"
-          label="Spread"
-          optional
-          inputMode="decimal"
-          unit="minutes"
-          value={values.jitter_minutes}
-          error={errors.jitter_minutes}
-          hint="A run begins up to so much later than planned, each host at another moment: a thousand hosts at 03:00 would otherwise meet at one repository."
-        />
-        <Choice
-          type="checkbox"
-          name="enabled"
-          checked={values.enabled === "on"}
-          hint="A paused schedule keeps its place and runs by hand only."
-        >
-          Enabled
-        </Choice>
-      </div>
-    </Panel>
-  );
-}
-
 function DangerPanel({ action }: { action: string }): JSX.Element {
   return (
     <div class="form-foot">
@@ -312,59 +188,6 @@ function DangerPanel({ action }: { action: string }): JSX.Element {
               Delete schedule
             </button>
           </PostForm>
-        </div>
-      </Panel>
-    </div>
-  );
-}
-
-/** The question before a paused schedule is run. */
-export interface RunPausedProps {
-  host: { id: string; name: string; online: boolean };
-  schedule: { id: string; cron: string; pausedAt: number };
-  groups: readonly string[];
-  message?: string | undefined;
-}
-
-/** The page /hosts/{id}/schedules/{sid}/run. */
-export function renderRunPausedPage(page: PageContext, props: RunPausedProps): string {
-  const { host, schedule } = props;
-  return renderPage(page, {
-    title: `${host.name} · Run ${schedule.cron}`,
-    nav: "dashboard",
-    crumbs: [
-      { label: "Hosts", href: "/" },
-      { label: host.name, href: `/hosts/${encodeURIComponent(host.id)}`, mono: true },
-      { label: "Schedules", href: tabOf(host) },
-      { label: "Run now" },
-    ],
-    content: <RunPaused {...props} />,
-  });
-}
-
-function RunPaused({ host, schedule, groups, message }: RunPausedProps): JSX.Element {
-  return (
-    <div class="column">
-      <div class="head">
-        <h1>Run a paused schedule?</h1>
-      </div>
-      <Panel title="Paused">
-        <div class="panel-body stack">
-          <FormMessage message={message} />
-          <p>
-            <code>{schedule.cron}</code> is paused. This runs it once, now, and leaves it paused: one backup
-            each of {groups.join(", ")}.
-          </p>
-          <PostForm action={`${urlOf(host, schedule.id)}/run`} class="actions">
-            <input type="hidden" name="confirmed" value="1" />
-            <button type="submit" class="btn primary" disabled={!host.online}>
-              Run once
-            </button>
-            <a class="btn quiet" href={tabOf(host)}>
-              Cancel
-            </a>
-          </PostForm>
-          {host.online ? null : <p class="hint">Offline: start its agent first.</p>}
         </div>
       </Panel>
     </div>

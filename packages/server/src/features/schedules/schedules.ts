@@ -5,6 +5,7 @@
 export { recordRan } from "./fires.ts";
 export { graceMs, lookAtOf, timesOf } from "./planned-times.ts";
 export { type KeepUnit, listRetentionConflicts, type RetentionConflict } from "./retention-conflicts.ts";
+export { renderRunPausedPage } from "./run-paused.views.tsx";
 export { runScheduleNow } from "./run-schedule.ts";
 export {
   createSchedule,
@@ -17,7 +18,6 @@ export {
   type SchedulesDeps,
   setSchedulePaused,
 } from "./schedule.ts";
-export { renderRunPausedPage } from "./schedule-form.views.tsx";
 export { scheduleSetOf } from "./schedule-set.ts";
 export {
   type FleetSchedules,
