@@ -82,7 +82,7 @@ async function startBackup(name: string, paths: string[], changes: Changes = {})
   const { limitUploadKib, retryLock } = changes;
   const args = backupArgs({
     ...{ hostName: "lab-host", tags: ["group:lab"], ...written.files },
-    ...(limitUploadKib === undefined ? {} : { limitUploadKib }),
+    ...(limitUploadKib === undefined ? {} : { limits: { upload_kib: limitUploadKib } }),
   });
   const shorter = args.map((arg, index) => (args[index - 1] === "--retry-lock" ? (retryLock ?? arg) : arg));
   const argv = [...(changes.wrapper ?? []), getResticPath(), ...shorter];
