@@ -3,7 +3,7 @@
  * the list or takes it out. The list stays the truth; names come from the host and are only ever written as text.
  */
 import { formatBytes } from "../platform/html/format.ts";
-import { addLine, dropLine, hasLine, pathOf, wayTo } from "./folder-paths.ts";
+import { addLine, dropLine, hasLine, isLine, pathOf, wayTo } from "./folder-paths.ts";
 
 interface Entry {
   name: string;
@@ -117,6 +117,10 @@ class FolderBrowser {
     check.value = path;
     check.checked = hasLine(this.parts.list.value, path);
     check.setAttribute("aria-label", `Back up ${path}`);
+    if (!isLine(path)) {
+      check.disabled = true;
+      check.title = "This name can't be written as a line: choose the folder that it is in.";
+    }
     check.addEventListener("change", () => this.choose(path, check.checked), { signal: this.parts.signal });
     item.append(check);
     const isFolder = entry.kind === "folder";

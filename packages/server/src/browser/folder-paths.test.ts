@@ -1,6 +1,6 @@
 /** Paths in the browser of folders. */
 import { describe, expect, it } from "vitest";
-import { addLine, dropLine, hasLine, pathOf, wayTo } from "./folder-paths.ts";
+import { addLine, dropLine, hasLine, isLine, pathOf, wayTo } from "./folder-paths.ts";
 
 describe("a path", () => {
   it.each([
@@ -32,6 +32,11 @@ describe("a list of lines", () => {
     expect(addLine("/a\n /etc ", "/etc")).toBe("/a\n /etc ");
     expect(hasLine("/a\r\n/etc", "/etc")).toBe(true);
     expect(hasLine("/etcetera", "/etc")).toBe(false);
+  });
+
+  it("can't hold every path that a host has", () => {
+    for (const path of ["/a\nb", "/a\r", "/a ", "/bad-\uFFFD"]) expect(isLine(path)).toBe(false);
+    expect(isLine("/a b/ä")).toBe(true);
   });
 
   it("gives a path back wherever it stands", () => {

@@ -27,6 +27,9 @@ export function wayTo(path: string | null): { name: string; path: string }[] {
   return way;
 }
 
+/** Whether a path can stand in a list of lines: not with a break in it, blanks at its ends, or a byte that is no text. */
+export const isLine = (path: string): boolean => path === path.trim() && !/[\r\n\uFFFD]/.test(path);
+
 const linesOf = (text: string): string[] => text.split(/\r?\n/).map((line) => line.trim());
 
 /** Whether one of the lines is this path. */
