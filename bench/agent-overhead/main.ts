@@ -32,7 +32,7 @@ interface Timing {
   set: string;
   aloneMs: number[];
   throughAgentMs: number[];
-  /** What of `throughAgentMs` was not restic's own run: dispatch, start, the list of snapshots, the report. */
+  /** What of `throughAgentMs` was not restic's own run: dispatch, start, the report. */
   outsideResticMs: number[];
   /** Processor time of agent and server meanwhile; hardly disturbed by other work on the machine. */
   ownCpuMs: number[];

@@ -220,6 +220,19 @@ describe("commands that can't run", () => {
   });
 });
 
+test("a folder of the host is listed when the server asks", async () => {
+  await fillSource(lab, 1);
+  await startInProgram(lab);
+  await lab.server.until(() => lab.server.hellos.length > 0, "hello");
+  lab.server.send({ type: "fs.list", request_id: JOB, path: lab.source, after: null, limit: 10 });
+  await lab.server.until(() => lab.server.all("fs.entries").length > 0, "the entries");
+  expect(lab.server.all("fs.entries")[0]).toMatchObject({
+    ...{ request_id: JOB, more: false, error: null },
+    entries: [{ name: "file-0", kind: "file", size_bytes: 1024 * 1024 }],
+  });
+  expect(lab.server.hellos[0]).toMatchObject({ hooks_allowed: true });
+});
+
 describe("cancelling", () => {
   test("ends a running backup, also when asked twice", async () => {
     await copyRepository();

@@ -126,7 +126,7 @@ describe("a hook that did not end well", () => {
     ["post" as const, { kind: "timeout" as const }, "hook.post_timeout", "600 s"],
     ["post" as const, { kind: "not_run" as const, reason: "ENOSPC" }, "hook.post_failed", "ENOSPC"],
     ["pre" as const, { kind: "vanished" as const }, "hook.pre_failed", "not known"],
-    ["pre" as const, { kind: "output" as const }, "hook.pre_failed", "64 MiB"],
+    ["pre" as const, { kind: "output" as const }, "hook.pre_failed", "16 MiB"],
   ])("(%s, %j) has the code %s", (phase, end, code, words) => {
     const error = hookError(phase, hook, end, ["last words"]);
     expect(error).toMatchObject({ code, last_lines: ["last words"] });

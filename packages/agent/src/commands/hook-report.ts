@@ -49,7 +49,7 @@ function describeEnd(end: HookEnd, timeoutSeconds: number): string {
     case "timeout":
       return `did not end within its ${timeoutSeconds} s and was stopped with everything it had started`;
     case "output":
-      return "printed more than 64 MiB and was stopped";
+      return "printed more than 16 MiB and was stopped";
     case "vanished":
       return "ended in a way that is not known: it was killed together with its runner, or the machine went down";
     case "not_run":

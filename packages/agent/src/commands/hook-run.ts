@@ -14,6 +14,7 @@ import {
   fileSizeBytes,
   fileTimeMs,
   removeTree,
+  shortenFile,
   writeFileAtomic,
 } from "../platform/files.ts";
 import { StderrTail } from "../restic/exit.ts";
@@ -45,7 +46,8 @@ const STOP_GRACE_MS = 5_000;
 /** More than this is no log that anybody reads. */
 const TOLD_LINES = 2_000;
 /** A script that never stops printing would fill the host's disk before its time is up. */
-const OUTPUT_BYTES = 64 * 1024 * 1024;
+const OUTPUT_BYTES = 16 * 1024 * 1024;
+const LOOK_MS = 500;
 
 type Stopped = "timeout" | "cancelled" | "output";
 
@@ -130,7 +132,6 @@ class FollowedHook {
   }
 
   async #hear(line: OutputLine): Promise<void> {
-    if (line.endOffset > OUTPUT_BYTES) this.#stop("output");
     const said = stripEscapes(line.text);
     if (said.trim() === "") return;
     this.#tail.add(said);
@@ -150,7 +151,7 @@ class FollowedHook {
     if (cancelled?.aborted === true) onCancel();
     // It may have been stopped before there was anything to stop.
     if (this.#stopped !== undefined) this.#stop(this.#stopped);
-    const timer = this.#expire(over.signal);
+    const watching = this.#watch(over.signal);
     try {
       const exit = await running.exited;
       if (exit.kind !== "detached") await this.#stopping;
@@ -158,17 +159,30 @@ class FollowedHook {
     } finally {
       over.abort();
       cancelled?.removeEventListener("abort", onCancel);
-      await timer;
+      await watching;
     }
   }
 
-  async #expire(over: AbortSignal): Promise<void> {
+  /** Ends the hook when its time is up or its output too large. MUST not reject. */
+  async #watch(over: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
     // Written right before the start: the only trace of it that another agent finds.
-    const startedAtMs = await fileTimeMs(jobFiles(this.#dir).spec);
+    const startedAtMs = await fileTimeMs(jobFiles(this.#dir).spec).catch(() => clock.nowMs());
     const elapsedMs = Math.max(0, clock.nowMs() - startedAtMs);
-    const leftMs = Math.max(0, this.#run.hook.timeout_seconds * 1000 - elapsedMs);
-    if (await slept(clock, leftMs, over)) this.#stop("timeout");
+    const deadlineMs = clock.monotonicMs() + this.#run.hook.timeout_seconds * 1000 - elapsedMs;
+    for (;;) {
+      const leftMs = deadlineMs - clock.monotonicMs();
+      if (leftMs <= 0) return this.#stop("timeout");
+      if (await this.#isTooLoud()) return this.#stop("output");
+      if (!(await slept(clock, Math.min(leftMs, LOOK_MS), over))) return;
+    }
+  }
+
+  /** By the files and not by what was read of them: a script can print faster than anybody reads. */
+  async #isTooLoud(): Promise<boolean> {
+    const { stdout, stderr } = jobFiles(this.#dir);
+    const sizes = await Promise.all([stdout, stderr].map((path) => fileSizeBytes(path).catch(() => 0)));
+    return sizes.some((bytes) => bytes > OUTPUT_BYTES);
   }
 
   #stop(why: Stopped): void {
@@ -182,6 +196,9 @@ class FollowedHook {
     await running.stop(STOP_GRACE_MS).catch(() => undefined);
     const record = await readRunnerRecord(jobFiles(this.#dir)).catch(() => undefined);
     if (record?.restic) await killTree(record.restic);
+    const { stdout, stderr } = jobFiles(this.#dir);
+    // Nobody reads more than that, and a page waits for who does.
+    for (const path of [stdout, stderr]) await shortenFile(path, OUTPUT_BYTES).catch(() => undefined);
   }
 
   #judge(exit: Exclude<RunExit, { kind: "detached" }>): HookOutcome {

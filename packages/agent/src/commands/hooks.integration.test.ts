@@ -156,6 +156,12 @@ describe("the scripts of a backup", () => {
 });
 
 describe("a pre hook that fails", () => {
+  test("by printing faster than a disk can take is stopped", async () => {
+    const end = await runToEnd({ pre: `yes "$(printf "%01000d" 0)"` });
+    expect(end).toMatchObject({ status: "failed", error: { code: "hook.pre_failed" } });
+    expect(end?.error?.message).toContain("16 MiB");
+  });
+
   test("keeps the backup from running, says its last words, and the post hook runs all the same", async () => {
     const end = await runToEnd({
       pre: "echo dumping; echo no such database >&2; exit 3",

@@ -3,7 +3,7 @@
  * its old or its new self: a power cut never leaves a half-written one.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, stat, truncate } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 const PRIVATE_FILE = 0o600;
@@ -101,6 +101,11 @@ export async function fileSizeBytes(path: string): Promise<number> {
 /** When the file was last written, epoch milliseconds. Rejects when there is none. */
 export async function fileTimeMs(path: string): Promise<number> {
   return (await stat(path)).mtimeMs;
+}
+
+/** Cuts a file to at most so many bytes. Rejects when there is none. */
+export async function shortenFile(path: string, maxBytes: number): Promise<void> {
+  if ((await stat(path)).size > maxBytes) await truncate(path, maxBytes);
 }
 
 /** Removes a file or a directory with everything in it; no error when it is already gone. */

@@ -3,16 +3,12 @@
  * of a planned time in fires.ts and pending-runs.ts, and what runs beside the requests in schedule-watch.ts.
  */
 export { recordRan } from "./fires.ts";
-export { graceMs, lookAtOf, timesOf } from "./planned-times.ts";
-export { type KeepUnit, listRetentionConflicts, type RetentionConflict } from "./retention-conflicts.ts";
+export { listRetentionConflicts } from "./retention-conflicts.ts";
 export { renderRunPausedPage } from "./run-paused.views.tsx";
 export { runScheduleNow } from "./run-schedule.ts";
 export {
   createSchedule,
-  deleteSchedule,
-  editSchedule,
   getSchedule,
-  maxJitterSeconds,
   type Schedule,
   type ScheduleDraft,
   type SchedulesDeps,
@@ -26,4 +22,4 @@ export {
   scheduleStates,
 } from "./schedule-states.ts";
 export { ScheduleWatch, settleMs } from "./schedule-watch.ts";
-export { listSchedules, listSchedulesUsing, type PendingRun } from "./schedules.store.ts";
+export { listSchedules, listSchedulesUsing } from "./schedules.store.ts";

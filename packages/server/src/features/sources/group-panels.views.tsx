@@ -274,8 +274,8 @@ export function RetryPanel({ values, errors }: PanelProps): JSX.Element {
           />
         </div>
         <p class="hint">
-          The pause doubles each time, up to 30 minutes. A run that missed its time because the host was away
-          is tried by the same rule.
+          The pause doubles each time, up to 30 minutes. A host that was away at its time is waited for and
+          backs up when it is back; that costs no try.
         </p>
       </div>
     </Panel>

@@ -5,16 +5,7 @@
  */
 export { completeBackupSpec, completeSpec, specOfGroup, specsOf } from "./backup-specs.ts";
 export { createDefaultGroup } from "./default-group.ts";
-export { type FolderDeps, readFolder } from "./folders.ts";
-export {
-  checkGroupDraft,
-  type GroupBody,
-  type GroupDraft,
-  groupBody,
-  groupLimits,
-  readGroupDraft,
-  readHookDrafts,
-} from "./group-draft.ts";
+export type { GroupBody } from "./group-draft.ts";
 export {
   cloneSourceGroup,
   createSourceGroup,
@@ -23,13 +14,7 @@ export {
 } from "./group-edits.ts";
 export { hookProblems, hookValues, readHookForm } from "./hook-form.ts";
 export {
-  defaultHookSeconds,
-  type HookDraft,
-  type HookDrafts,
-  type HookFact,
-  type HookFacts,
   hookFacts,
-  type OpenHooks,
   openHooks,
   setHostHooks,
 } from "./hooks.ts";
@@ -39,7 +24,6 @@ export {
   isEmptyRetention,
   type Retention,
   type SourceGroup,
-  type SourceOptions,
   type SourcesDeps,
 } from "./source-group.ts";
 export { countSourceGroups, listSourceGroups } from "./sources.store.ts";
