@@ -1,6 +1,7 @@
 /**
  * From a folder of the host to a snapshot that nobody asked for: a group made with the browser of folders, a schedule
- * that fires at its minute, a hook around it, and the snapshot with the group's name. Real programs, a real browser.
+ * that fires at its minute, a hook around it, and the snapshot with the group's name; then the server is away while its
+ * time comes again. Real programs, a real browser, the clock on the wall: most of it is waiting.
  */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -47,6 +48,23 @@ afterAll(async () => {
   await browser?.close();
   await lab?.close();
 });
+
+interface ScheduledJob {
+  status: string;
+  planned_at: string;
+  actor: { kind: string };
+  summary: { snapshot_id: string } | null;
+}
+
+async function scheduledJobs(): Promise<ScheduledJob[]> {
+  const { jobs } = await lab.api.get<{ jobs: ScheduledJob[] }>(`/api/hosts/${host.id}/jobs?kind=backup`);
+  return jobs.filter((job) => job.actor.kind === "schedule");
+}
+
+/** What the repository itself has, asked with plain restic. */
+async function snapshots(): Promise<{ id: string; time: string; tags?: string[] }[]> {
+  return JSON.parse(await host.restic("snapshots", "--json", "--no-lock")) as [];
+}
 
 /** Opens the folders on the way to the sources, one after the other. */
 async function browseToSources(): Promise<void> {
@@ -102,14 +120,35 @@ describe("a schedule", () => {
   });
 
   test("fires at its minute, with its hook, and the snapshot has the group's name", async () => {
-    const tags = async () => {
-      const list = JSON.parse(await host.restic("snapshots", "--json", "--no-lock")) as { tags?: string[] }[];
-      return list.flatMap((snapshot) => snapshot.tags ?? []);
-    };
-    await until("a snapshot of the group", 100_000, async () => (await tags()).includes("photos"));
+    const [job] = await until("a run of the schedule", 100_000, async () => {
+      const ended = (await scheduledJobs()).filter(({ status }) => status === "succeeded");
+      return ended.length > 0 && ended;
+    });
     expect(await readFile(join(lab.folder, "hook.txt"), "utf8")).toBe("before photos\n");
+    const [snapshot] = await snapshots();
+    expect(snapshot).toMatchObject({ id: job?.summary?.snapshot_id, tags: ["photos"] });
+    // The agent fired it: the server itself looks only a minute after the time.
+    expect(Date.parse(snapshot?.time ?? "") - Date.parse(job?.planned_at ?? "")).toBeLessThan(30_000);
     await page.locator("#schedule-rows", { hasText: "succeeded" }).waitFor();
     await gallery.take(page, "host-schedules-fired");
+  });
+
+  test("while the server is away is run by the host itself, and each time has exactly one job", async () => {
+    // A page that looks for news of a server that is away would count as a failed one.
+    await page.goto("about:blank");
+    await lab.server?.stop(8000);
+    const before = (await snapshots()).length;
+    await until("a backup without the server", 150_000, async () => (await snapshots()).length > before);
+    await lab.startServer();
+    await host.untilOnline();
+    const jobs = await until("the reports of the host's own runs", 60_000, async () => {
+      const all = await scheduledJobs();
+      const told = new Set(all.map((job) => job.summary?.snapshot_id));
+      return (await snapshots()).every(({ id }) => told.has(id)) && all;
+    });
+    const times = jobs.map((job) => job.planned_at);
+    expect(times.length).toBeGreaterThanOrEqual(2);
+    expect([...new Set(times)]).toEqual(times);
   });
 
   test("that is paused fires no more, and is run after a question", async () => {
