@@ -16,6 +16,8 @@ export default defineConfig({
           name: "unit",
           include: ["packages/**/*.test.{ts,tsx}", "tools/**/*.test.ts"],
           exclude: ["**/node_modules/**", "**/dist/**", "**/*.store.test.ts", "**/*.integration.test.ts"],
+          // Some do thousands of cases: five seconds are not enough on a machine with other work.
+          testTimeout: 30_000,
         },
       },
       {
