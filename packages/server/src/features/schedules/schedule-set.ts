@@ -25,14 +25,19 @@ const partBytes = 800 * 1024;
 export async function scheduleSetOf(deps: SetDeps, hostId: string): Promise<ScheduleSet[]> {
   const host = await getHost(deps.db, hostId);
   const active = (await listSchedules(deps.db, hostId)).filter((schedule) => schedule.nextFireAt !== null);
+  const groups = active.length === 0 ? [] : await groupsOf(deps, host, active);
+  return cutIntoParts(host.scheduleVersion, groups, active.map(toEntry));
+}
+
+async function groupsOf(deps: SetDeps, host: Host, active: readonly Schedule[]): Promise<ScheduledGroup[]> {
   const used = new Set(active.flatMap((schedule) => schedule.sourceGroupIds));
   const groups: ScheduledGroup[] = [];
-  for (const group of await listSourceGroups(deps.db, hostId)) {
+  for (const group of await listSourceGroups(deps.db, host.id)) {
     if (!used.has(group.id)) continue;
     const spec = await specFor(deps, host, group);
     if (spec) groups.push({ source_group_id: group.id, spec });
   }
-  return cutIntoParts(host.scheduleVersion, groups, active.map(toEntry));
+  return groups;
 }
 
 /** One hook that can't be opened must not keep the agent from connecting; its runs fail and say why. */
