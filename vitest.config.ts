@@ -47,8 +47,20 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
+          exclude: ["**/node_modules/**", "e2e/waiting/**"],
           fileParallelism: false,
           testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          // What waits for the clock on the wall, and so runs beside the others.
+          name: "waiting",
+          include: ["e2e/waiting/*.test.ts"],
+          testTimeout: 240_000,
           hookTimeout: 120_000,
         },
       },

@@ -18,12 +18,14 @@ async function runAll(isCheck: boolean): Promise<Count> {
   }
   const path = [join(root, "node_modules/.bin"), process.env.PATH].join(delimiter);
   const environment = { ...process.env, ...found.environment, PATH: path, NO_COLOR: "1" };
-  const counts: Count[] = [];
+  const counts: Promise<Count>[] = [];
   for (const stage of stages) {
-    if (stage.isQuick || !isCheck)
-      counts.push(await runStage(stage, { root, environment, say: console.log }));
+    if (isCheck && !stage.isQuick) continue;
+    const count = runStage(stage, { root, environment, say: console.log });
+    counts.push(count);
+    if (!stage.runsBeside) await count;
   }
-  return sumCounts(counts);
+  return sumCounts(await Promise.all(counts));
 }
 
 const { passed, failed } = await runAll(process.argv.includes("--check"));

@@ -7,10 +7,10 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { until } from "../tools/demo/children.ts";
-import { Findings, Gallery, launchBrowser } from "./lab/browser.ts";
-import { LabHost } from "./lab/host.ts";
-import { admin, Lab, writeRandomFiles } from "./lab/lab.ts";
+import { until } from "../../tools/demo/children.ts";
+import { Findings, Gallery, launchBrowser } from "../lab/browser.ts";
+import { LabHost } from "../lab/host.ts";
+import { admin, Lab, writeRandomFiles } from "../lab/lab.ts";
 
 let lab: Lab;
 let host: LabHost;
