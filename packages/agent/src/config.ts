@@ -144,6 +144,8 @@ export function dataPaths(dataDir: string) {
     secrets: join(dataDir, "secrets.enc"),
     outbox: join(dataDir, "outbox"),
     jobs: join(dataDir, "jobs"),
+    /** What the scheduler has dealt with. */
+    scheduleState: join(dataDir, "schedules.json"),
     /** restic's own cache. */
     cache: join(dataDir, "cache"),
     /** Short-lived files of commands that answer soon. */

@@ -22,6 +22,8 @@ import type { Machine } from "./platform/machine.ts";
 import type { Random } from "./platform/random.ts";
 import { Secrets } from "./platform/secrets.ts";
 import { type BinaryOutcome, findRestic } from "./restic/binary.ts";
+import { Scheduler } from "./scheduler/scheduler.ts";
+import { StoredSchedules } from "./scheduler/stored-schedules.ts";
 import { agentVersion } from "./version.ts";
 
 export type AgentDeps = {
@@ -91,6 +93,7 @@ async function assemble(
   const limits = deps.outboxLimits === undefined ? {} : { limits: deps.outboxLimits };
   const outbox = await Outbox.open({ dir: paths.outbox, newId, log, ...limits });
   const journal = await Journal.open(paths.jobs, log);
+  const schedules = new StoredSchedules(secrets, config.host_id, log);
   const search = () => searchRestic(config, deps, paths.work);
   const jobs: Jobs = new Jobs({
     ...deps,
@@ -100,9 +103,17 @@ async function assemble(
     reportProgress: (message) => link.reportProgress(message),
     forgetProgress: (jobId) => link.forgetProgress(jobId),
   });
+  const scheduler = await Scheduler.open({
+    ...{ clock: deps.clock, log, schedules, jobs, statePath: paths.scheduleState },
+    send: (message) => link.sendFire(message),
+  });
   const link: AgentLink = new AgentLink({
     ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer, certPin: config.cert_pin },
-    createHello: async () => createHello(deps, outbox, jobs, await search()),
+    createHello: async () => ({
+      ...createHello(deps, outbox, jobs, await search()),
+      schedule_version: schedules.version,
+    }),
+    onWelcomed: () => scheduler.connected(),
     receiver: {
       updateConfig: async (update, opens) => {
         const outcome = await serverConfig.update(update, opens);
@@ -110,12 +121,20 @@ async function assemble(
       },
       runCommand: (command) => jobs.accept(command),
       cancelJob: (jobId) => jobs.cancel(jobId),
+      updateSchedules: async (part, opens) => {
+        const ack = await schedules.take(part, opens);
+        if (ack !== undefined) await scheduler.changed();
+        return ack;
+      },
+      scheduleFired: (answer) => scheduler.fired(answer),
     },
   });
+  await scheduler.resume();
   await jobs.start();
+  scheduler.start();
   const { ended } = link.start();
   const stop = once(async () => {
-    await Promise.all([link.stop(), jobs.stop()]);
+    await Promise.all([link.stop(), jobs.stop(), scheduler.stop()]);
     await outbox.close();
     await releaseLock();
   });

@@ -1,9 +1,14 @@
-/** The agent's clock, standing still until the test moves it. Wall and monotonic time move together. */
+/**
+ * The agent's clock, standing still until the test moves it. Wall and monotonic time move together, unless the test
+ * sets the wall clock or sends the machine to sleep.
+ */
 
 type Sleeper = { atMs: number; wake: () => void };
 
 export class AgentFakeClock {
   #nowMs: number;
+  /** What the wall clock is ahead of the monotonic one. */
+  #aheadMs = 0;
   #sleepers: Sleeper[] = [];
 
   /** @param startMs epoch milliseconds; 2026-11-23T04:00:00Z by default */
@@ -12,7 +17,7 @@ export class AgentFakeClock {
   }
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#aheadMs;
   }
 
   monotonicMs(): number {
@@ -48,6 +53,14 @@ export class AgentFakeClock {
       await new Promise((resolve) => setImmediate(resolve));
     }
     this.#nowMs = target;
+  }
+
+  /**
+   * Sets the wall clock forward, or back when negative. A machine that sleeps looks the same on Linux, where the
+   * monotonic clock stands still meanwhile and nobody who waits is woken.
+   */
+  jump(ms: number): void {
+    this.#aheadMs += ms;
   }
 
   /** How many wait now. */

@@ -11,6 +11,8 @@ import {
   type DurableEvent,
   maxFrameBytes,
   parseAgentFrame,
+  type ScheduleFire,
+  type ScheduleSet,
   type ServerMessage,
 } from "@restic-manager/protocol";
 import { type WebSocket, WebSocketServer } from "ws";
@@ -31,7 +33,10 @@ export class FakeServer {
   readonly bearers: (string | undefined)[] = [];
   /** Sent right after the welcome of every connection, in this order. */
   config: ConfigUpdate | undefined;
+  schedules: ScheduleSet | undefined;
   commands: CommandRun[] = [];
+  /** What a fire is answered with; default nothing at all. */
+  answerFire: ((fire: ScheduleFire) => ServerMessage[]) | undefined;
   bearer = "test-bearer";
   heartbeatIntervalMs = 30_000;
   /** What hello is answered with; default a welcome. `null` = nothing at all. */
@@ -157,6 +162,8 @@ export class FakeServer {
 
   #work(socket: WebSocket, message: AgentMessage): void {
     if (message.type === "hello") this.#greet(socket, message);
+    if (message.type === "schedule.fire")
+      for (const answer of this.answerFire?.(message) ?? []) socket.send(JSON.stringify(answer));
     if (!("seq" in message) || message.type === "error") return;
     if (message.seq > this.ackedSeq) {
       this.committed.push(message);
@@ -175,6 +182,7 @@ export class FakeServer {
     send(answer);
     if (answer.type !== "welcome") return;
     if (this.config !== undefined) send(this.config);
+    if (this.schedules !== undefined) send(this.schedules);
     for (const command of this.commands) send(command);
   }
 

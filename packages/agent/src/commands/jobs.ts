@@ -1,7 +1,8 @@
 /**
  * The jobs of this host, from the command to the reported end. Invariants: a command is on the disk before it
- * is acknowledged, and runs once however often it arrives; one job at a time; whatever happens to a job, the
- * server is told how it ended; stopping the agent ends no job.
+ * is acknowledged, and runs once however often it arrives; one job at a time, and only runs of schedules that this
+ * agent began by itself wait for their turn; whatever happens to a job, the server is told how it ended; stopping the
+ * agent ends no job.
  */
 import type { CommandAck, KnownJob } from "@restic-manager/protocol";
 import { freshPosition, JobLog } from "../journal/job-log.ts";
@@ -14,6 +15,7 @@ import type { Log } from "../platform/log.ts";
 import { runCommand } from "./index.ts";
 import { type ActiveJob, type CommandDeps, type CommandOutcome, failedResult } from "./job-context.ts";
 import { cutIntoParts } from "./list-snapshots.ts";
+import { newEntry, type OwnRun, ownEntry, ranEvent } from "./own-run.ts";
 import { NO_REPOSITORY } from "./restic-access.ts";
 
 export type JobsDeps = CommandDeps & {
@@ -30,6 +32,8 @@ export class Jobs {
   readonly #deps: JobsDeps;
   readonly #running = new Map<string, Running>();
   readonly #stopping = new AbortController();
+  /** Resolves when every job that was started before is over. */
+  #lane: Promise<void> = Promise.resolve();
 
   constructor(deps: JobsDeps) {
     this.#deps = deps;
@@ -40,11 +44,10 @@ export class Jobs {
     const { journal, outbox } = this.#deps;
     outbox.onFinishReported = (jobId) => this.#forget(jobId);
     outbox.retainPositions(journal.listEntries().map((entry) => entry.job_id));
-    for (const entry of journal.listEntries()) {
-      const finished = outbox.positionOf(entry.job_id)?.finished === true;
-      if (!finished) this.#run(entry);
-      else if (!outbox.awaitsFinish(entry.job_id)) await this.#forget(entry.job_id);
+    for (const { job_id } of journal.listEntries()) {
+      if (this.#isFinished(job_id) && !outbox.awaitsFinish(job_id)) await this.#forget(job_id);
     }
+    this.startHeld();
   }
 
   /** Lets go of all jobs: restic runs on under its runners. */
@@ -55,11 +58,44 @@ export class Jobs {
 
   /** For hello: what the server may believe to be running, lost or finished. */
   listKnown(): KnownJob[] {
-    const { journal, outbox } = this.#deps;
-    return journal.listEntries().map(({ job_id, attempt }) => {
-      const finished = outbox.positionOf(job_id)?.finished === true;
-      return { job_id, attempt, state: finished ? "finished" : "running" };
+    return this.#deps.journal.listEntries().map(({ job_id, attempt }) => {
+      return { job_id, attempt, state: this.#isFinished(job_id) ? "finished" : "running" };
     });
+  }
+
+  /** True while this job is on this host: until the server has committed its end. */
+  knows(jobId: string): boolean {
+    return this.#deps.journal.findEntry(jobId) !== undefined;
+  }
+
+  /** True for a job that is on this host and has not ended. */
+  isUnfinished(jobId: string): boolean {
+    return this.knows(jobId) && !this.#isFinished(jobId);
+  }
+
+  /** The runs of schedules that this agent began by itself and that are still on this host. */
+  listOwn(): NonNullable<JournalEntry["own"]>[] {
+    return this.#deps.journal.listEntries().flatMap(({ own }) => own ?? []);
+  }
+
+  /**
+   * Writes a run of a schedule into the journal. It starts with `startHeld`, or with the next agent.
+   * @throws what writing throws; the run is unknown then.
+   */
+  async hold(run: OwnRun): Promise<void> {
+    if (!this.knows(run.jobId)) await this.#deps.journal.add(ownEntry(run));
+  }
+
+  /** Starts what is in the journal and neither runs nor has ended, one after the other, begun ones first. */
+  startHeld(): void {
+    const { journal, outbox } = this.#deps;
+    const begun = (jobId: string): boolean => outbox.positionOf(jobId)?.started === true;
+    const held = journal
+      .listEntries()
+      .filter(({ job_id }) => !this.#running.has(job_id) && !this.#isFinished(job_id))
+      .sort((a, b) => (a.job_id < b.job_id ? -1 : 1));
+    for (const entry of held.filter(({ job_id }) => begun(job_id))) this.#run(entry);
+    for (const entry of held.filter(({ job_id }) => !begun(job_id))) this.#run(entry);
   }
 
   /** Accepts a command into the journal and starts it; one that is already known is acknowledged again. */
@@ -72,10 +108,7 @@ export class Jobs {
     if (known !== undefined || this.#running.size > 0)
       return refused("agent.busy", "Another job is running on this host, or its end is not reported yet.");
     if (this.#deps.findRepository() === undefined) return refused(NO_REPOSITORY.code, NO_REPOSITORY.message);
-    const entry = {
-      ...{ version: 1 as const, job_id, attempt, spec },
-      ...{ cancel_requested: false, missing_sources: null },
-    };
+    const entry = newEntry(job_id, attempt, spec);
     try {
       await this.#deps.journal.add(entry);
     } catch (error) {
@@ -95,9 +128,12 @@ export class Jobs {
   }
 
   #run(entry: JournalEntry): void {
+    // A command that was written down this moment may have been found there by `startHeld`.
+    if (this.#running.has(entry.job_id)) return;
     const cancel = new AbortController();
     if (entry.cancel_requested) cancel.abort();
-    const done = this.#runToEnd(entry, cancel.signal)
+    const before = this.#lane;
+    const done = this.#runToEnd(entry, cancel.signal, before)
       .catch((error: unknown) => {
         if (this.#stopping.signal.aborted) return;
         this.#deps.log.error(
@@ -110,16 +146,24 @@ export class Jobs {
         this.#deps.forgetProgress(entry.job_id);
       });
     this.#running.set(entry.job_id, { done, cancel });
+    this.#lane = Promise.all([before, done]).then(() => undefined);
   }
 
-  async #runToEnd(entry: JournalEntry, cancelled: AbortSignal): Promise<void> {
+  async #runToEnd(entry: JournalEntry, cancelled: AbortSignal, before: Promise<void>): Promise<void> {
     const { clock, log, outbox } = this.#deps;
     const { job_id, attempt } = entry;
     const position = outbox.positionOf(job_id);
     const logDeps = { clock, log, outbox, signal: this.#stopping.signal };
     const jobLog = new JobLog(logDeps, job_id, position ?? freshPosition(attempt));
-    log.info({ job_id, kind: entry.spec.kind }, position === undefined ? "job starts" : "job taken up again");
-    if (position === undefined) await jobLog.tell({ type: "job.started", job_id, attempt, at: this.#now() });
+    const ran = position === undefined ? ranEvent(entry, this.#now()) : undefined;
+    if (ran !== undefined) await jobLog.tell(ran);
+    // One that is cancelled while it waits has nothing to wait for.
+    await Promise.race([before, aborted(cancelled)]);
+    if (this.#stopping.signal.aborted) return;
+    const { started } = jobLog.position;
+    log.info({ job_id, kind: entry.spec.kind }, started ? "job taken up again" : "job starts");
+    if (!started)
+      await jobLog.tell({ type: "job.started", job_id, attempt, at: this.#now() }, { started: true });
     const outcome = await this.#attempt(this.#activate(entry, jobLog, cancelled));
     if (outcome === "detached") return;
     await this.#report(entry, jobLog, outcome);
@@ -177,7 +221,18 @@ export class Jobs {
     }
   }
 
+  #isFinished(jobId: string): boolean {
+    return this.#deps.outbox.positionOf(jobId)?.finished === true;
+  }
+
   #now(): string {
     return new Date(this.#deps.clock.nowMs()).toISOString();
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }

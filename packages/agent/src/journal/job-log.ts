@@ -29,6 +29,7 @@ const FULL_SENTENCE =
 
 export const freshPosition = (attempt: number): JobPosition => ({
   attempt,
+  started: false,
   logLines: 0,
   stdoutOffset: 0,
   stderrOffset: 0,

@@ -12,6 +12,8 @@ import { reasonOf } from "../platform/errors.ts";
 import { ensurePrivateDir, readTextIfExists, removeTree, writeFileAtomic } from "../platform/files.ts";
 import type { Log } from "../platform/log.ts";
 
+const ownRun = z.object({ schedule_id: z.string(), planned_at: z.string(), source_group_id: z.string() });
+
 const journalEntry = z.object({
   version: z.literal(1),
   job_id: z.string(),
@@ -20,6 +22,8 @@ const journalEntry = z.object({
   cancel_requested: z.boolean(),
   /** The includes that did not exist when the backup began; null before it looked. */
   missing_sources: z.array(z.string()).nullable(),
+  /** The run of a schedule that this agent began without the server; absent from jobs that it was told to run. */
+  own: ownRun.optional(),
 });
 export type JournalEntry = z.infer<typeof journalEntry>;
 

@@ -3,6 +3,7 @@
  * waiting grows to a limit and is spread at random, so that a thousand agents do not come back in one second;
  * only a server that says so ends it.
  */
+import type { ScheduleFire } from "@restic-manager/protocol";
 import { slept } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import { type ConnectOutcome, connectToServer } from "./connect.ts";
@@ -58,6 +59,11 @@ export class AgentLink {
   /** The job has ended: its last progress must not be sent to a later connection. */
   forgetProgress(jobId: string): void {
     if (this.#newestProgress?.job_id === jobId) this.#newestProgress = undefined;
+  }
+
+  /** Volatile: false when there is no connection. */
+  sendFire(message: ScheduleFire): boolean {
+    return this.#session?.sendFire(message) ?? false;
   }
 
   async #run(): Promise<LinkEnd> {

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { CommandAck, ConfigUpdate, Hello, Progress } from "@restic-manager/protocol";
+import type { CommandAck, ConfigUpdate, Hello, Progress, ScheduleSet } from "@restic-manager/protocol";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AgentFakeClock } from "../../../testkit/src/agent-clock.ts";
@@ -28,6 +28,7 @@ let outbox: Outbox;
 let links: AgentLink[];
 let logLines: string[];
 let calls: string[];
+let welcomes: number;
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "agent-link-"));
@@ -38,6 +39,7 @@ beforeEach(async () => {
   links = [];
   logLines = [];
   calls = [];
+  welcomes = 0;
   openers = [];
 });
 afterEach(async () => {
@@ -64,6 +66,11 @@ const receiver: Receiver = {
     return { type: "command.ack", job_id, attempt, accepted: true };
   },
   cancelJob: async () => void calls.push("cancel"),
+  updateSchedules: async ({ version, part, parts }, opens) => {
+    calls.push(`schedules ${version} part ${part}${opens ? " opens" : ""}`);
+    return part === parts ? { type: "schedule.ack", version } : undefined;
+  },
+  scheduleFired: async ({ outcome }) => void calls.push(outcome),
 };
 
 /** A link whose back-off is always `fraction` of its limit. */
@@ -72,6 +79,9 @@ function createLink(clock: Clock = systemClock(), fraction = 0): AgentLink {
     ...{ clock, outbox, createHello, receiver, server: server.url, bearer: "test-bearer", certPin: null },
     log: pino({}, { write: (line: string) => logLines.push(line) }),
     random: { fraction: () => fraction, hex: () => "00" },
+    onWelcomed: () => {
+      welcomes += 1;
+    },
   });
   links.push(link);
   return link;
@@ -388,5 +398,50 @@ describe("progress", () => {
     link.start();
     await server.until(() => server.all("heartbeat").length > 0, "a heartbeat");
     expect(server.all("job.progress")).toEqual([]);
+  });
+});
+
+describe("schedules", () => {
+  const part = (version: number, number: number, parts: number): ScheduleSet => ({
+    ...{ type: "schedule.set", version, part: number, parts, groups: [], schedules: [] },
+  });
+  const fire = { type: "schedule.fire", schedule_id: JOB, planned_at: AT } as const;
+
+  test("come in parts, are acknowledged when whole, and the first set of each connection opens it", async () => {
+    const link = createLink();
+    link.start();
+    await server.until(() => server.all("heartbeat").length > 0, "the welcome");
+    for (const message of [part(7, 1, 2), part(7, 2, 2), part(8, 1, 1)]) server.send(message);
+    await server.until(() => server.all("schedule.ack").length === 2, "two acknowledgements");
+    expect(server.all("schedule.ack").map(({ version }) => version)).toEqual([7, 8]);
+    server.dropAll();
+    await server.until(() => server.all("heartbeat").length > 1, "the next welcome");
+    server.send(part(3, 1, 1));
+    await server.until(() => server.all("schedule.ack").length === 3, "the third acknowledgement");
+    expect(calls).toEqual([
+      "schedules 7 part 1 opens",
+      "schedules 7 part 2 opens",
+      "schedules 8 part 1",
+      "schedules 3 part 1 opens",
+    ]);
+  });
+
+  test("a fire is sent only over a connection that was welcomed, and each welcome is told", async () => {
+    const link = createLink();
+    expect(link.sendFire(fire)).toBe(false);
+    link.start();
+    await until(() => welcomes === 1, "the welcome");
+    expect(link.sendFire(fire)).toBe(true);
+    await server.until(() => server.all("schedule.fire").length === 1, "the fire");
+    server.send({
+      type: "schedule.fired",
+      schedule_id: JOB,
+      planned_at: AT,
+      outcome: "refused",
+      code: "a.b",
+    });
+    await until(() => calls.includes("refused"), "the answer");
+    server.dropAll();
+    await until(() => welcomes === 2, "the next welcome");
   });
 });

@@ -12,6 +12,8 @@ import { readTextIfExists, writeFileAtomic } from "../platform/files.ts";
  */
 export const jobPosition = z.object({
   attempt: z.int(),
+  /** True once job.started is told: a run of a schedule is told before it starts. */
+  started: z.boolean().default(true),
   /** The last log line number given out. */
   logLines: z.int(),
   /** How many bytes of restic's output have been told; a later agent reads them again without telling them. */

@@ -37,7 +37,7 @@ async function openOutbox(limits: Partial<OutboxLimits> = {}): Promise<Outbox> {
 
 const position = (logLines: number, change: Partial<JobPosition> = {}): JobPosition => ({
   ...{ attempt: 1, logLines, stdoutOffset: logLines * 10, stderrOffset: 0 },
-  ...{ dropping: false, closed: false, finished: false },
+  ...{ started: true, dropping: false, closed: false, finished: false },
   ...change,
 });
 const started: EventDraft = { type: "job.started", job_id: JOB, attempt: 1, at: AT };

@@ -10,6 +10,9 @@ import {
   encodeMessage,
   type Hello,
   parseServerFrame,
+  type ScheduleFire,
+  type ScheduleFired,
+  type ScheduleSet,
   type ServerMessage,
   type Welcome,
 } from "@restic-manager/protocol";
@@ -21,6 +24,7 @@ import type { Outbox } from "./outbox.ts";
 
 export type CommandRun = Extract<ServerMessage, { type: "command.run" }>;
 export type JobProgress = Extract<AgentMessage, { type: "job.progress" }>;
+export type ScheduleAck = Extract<AgentMessage, { type: "schedule.ack" }>;
 
 /** What the rest of the agent does with the server's messages. Each is awaited before the next one is read. */
 export type Receiver = {
@@ -30,6 +34,10 @@ export type Receiver = {
   runCommand(command: CommandRun): Promise<CommandAck>;
   /** MUST be idempotent; an unknown job is no error. */
   cancelJob(jobId: string): Promise<void>;
+  /** One part of the host's schedules; answers when a set is whole. `opens`: none of this connection was yet. */
+  updateSchedules(part: ScheduleSet, opens: boolean): Promise<ScheduleAck | undefined>;
+  /** What became of a fire; MUST be idempotent. */
+  scheduleFired(answer: ScheduleFired): Promise<void>;
 };
 
 export type SessionDeps = {
@@ -41,6 +49,8 @@ export type SessionDeps = {
   receiver: Receiver;
   /** What a new connection is told first about a running job. */
   newestProgress: () => JobProgress | undefined;
+  /** The server has welcomed us: what waits for a connection can be sent. */
+  onWelcomed: () => void;
 };
 
 export type SessionEnd =
@@ -71,6 +81,8 @@ export class AgentSession {
   #welcomed = false;
   /** The first credentials of this connection came. */
   #configured = false;
+  /** The first whole set of schedules of this connection came. */
+  #scheduled = false;
   #pumping = false;
   #pumpAgain = false;
   #lastHeardMs: number;
@@ -101,6 +113,13 @@ export class AgentSession {
   /** Sends progress if the line is free; otherwise it is forgotten, the next one is newer. */
   sendProgress(message: JobProgress): void {
     if (this.#welcomed && this.#socket.bufferedAmount < PROGRESS_BUFFER_BYTES) this.#send(message);
+  }
+
+  /** Volatile: false when it can't be sent now; true still does not mean that it arrives. */
+  sendFire(message: ScheduleFire): boolean {
+    if (!this.#welcomed || this.#socket.readyState !== this.#socket.OPEN) return false;
+    this.#send(message);
+    return true;
   }
 
   #listen(): void {
@@ -181,6 +200,7 @@ export class AgentSession {
     this.#pump();
     const progress = this.#deps.newestProgress();
     if (progress !== undefined) this.sendProgress(progress);
+    this.#deps.onWelcomed();
   }
 
   async #receive(message: ServerMessage): Promise<void> {
@@ -195,6 +215,10 @@ export class AgentSession {
         return this.#send(await receiver.runCommand(message));
       case "command.cancel":
         return receiver.cancelJob(message.job_id);
+      case "schedule.set":
+        return this.#receiveSchedules(message);
+      case "schedule.fired":
+        return receiver.scheduleFired(message);
       case "event.ack":
         await outbox.ack(message.seq);
         return this.#pump();
@@ -209,6 +233,13 @@ export class AgentSession {
       case "welcome":
         return;
     }
+  }
+
+  async #receiveSchedules(part: ScheduleSet): Promise<void> {
+    const ack = await this.#deps.receiver.updateSchedules(part, !this.#scheduled);
+    if (ack === undefined) return;
+    this.#scheduled = true;
+    this.#send(ack);
   }
 
   /** Sends what the outbox has, as far as its window allows. One at a time, in order. */
