@@ -245,15 +245,24 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant("restart"), ms: fc.integer({ min: 0, max: 8 * HOUR }) }),
 );
 
+/** There and back again: the same hours are passed through more than once. */
+const sameHours = fc.oneof(
+  fc.record({ kind: fc.constant("awake"), ms: fc.constant(HOUR) }),
+  fc.record({ kind: fc.constant("jump"), ms: fc.constantFrom(-2 * DAY, 2 * DAY, -2 * HOUR) }),
+);
+
 describe("whatever the clocks do", () => {
   const schedules = [
     scheduleOf("*/30 * * * *", "Europe/Berlin", { jitterSeconds: 900 }),
     scheduleOf("7 * * * *", "America/New_York", { scheduleId: OTHER }),
   ];
 
-  test("no planned time fires twice, and while the machine is awake each fires", () => {
+  test.each([
+    ["anything", fc.array(step, { maxLength: 12 })],
+    ["the same hours again", fc.array(sameHours, { minLength: 8, maxLength: 16 })],
+  ])("no planned time fires twice, and while the machine is awake each fires: %s", (_, days) => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+      fc.property(days, (steps) => {
         const agent = new Simulated(schedules);
         for (const { kind, ms } of steps) {
           if (kind === "jump") agent.jump(ms);
@@ -267,7 +276,7 @@ describe("whatever the clocks do", () => {
         }
         expect(new Set(agent.fired).size).toBe(agent.fired.length);
       }),
-      { numRuns: 60 },
+      { numRuns: 80 },
     );
   });
 

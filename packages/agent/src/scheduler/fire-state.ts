@@ -9,7 +9,7 @@ import { readTextIfExists, writeFileAtomic } from "../platform/files.ts";
 import type { Log } from "../platform/log.ts";
 import { type Fire, fireKey } from "./due.ts";
 
-/** Answered and own runs are remembered for so many fires: far more than one host has under way. */
+/** So many runs are remembered: far more than one host has under way. */
 const MAX_RECENT = 200;
 
 const fire = z.object({ schedule_id: z.string(), planned_at: z.int() });
@@ -24,7 +24,7 @@ export type FireState = {
   dealtUntil: ReadonlyMap<string, number>;
   /** Fired and without an outcome, oldest first. */
   asked: readonly Fire[];
-  /** Taken, refused or run by ourselves; oldest first. */
+  /** Taken by the server or run by ourselves; oldest first. */
   recent: readonly Fire[];
 };
 
@@ -77,12 +77,16 @@ export function withFires(
   };
 }
 
-/** A fire has its outcome. */
+/** The server refused a fire: nothing ran, so a clock that was wrong then may come to it again. */
+export function withoutFire(state: FireState, refused: Fire): FireState {
+  return { ...state, asked: state.asked.filter((other) => fireKey(other) !== fireKey(refused)) };
+}
+
+/** A fire has its run. */
 export function withOutcome(state: FireState, done: Fire): FireState {
   const key = fireKey(done);
   return {
-    ...state,
-    asked: state.asked.filter((other) => fireKey(other) !== key),
+    ...withoutFire(state, done),
     recent: [...state.recent.filter((other) => fireKey(other) !== key), done].slice(-MAX_RECENT),
   };
 }

@@ -9,7 +9,7 @@ import { AgentFakeClock } from "../../../testkit/src/agent-clock.ts";
 import type { OwnRun } from "../commands/own-run.ts";
 import { systemClock } from "../platform/clock.ts";
 import { Secrets } from "../platform/secrets.ts";
-import { ANSWER_WITHIN_MS, type OwnJobs, Scheduler } from "./scheduler.ts";
+import { ANSWER_WITHIN_MS, LOOK_MS, type OwnJobs, Scheduler } from "./scheduler.ts";
 import { StoredSchedules } from "./stored-schedules.ts";
 
 const HOST = "01KAQ2TZY8X6W4V2T0S9R7Q5PN";
@@ -197,6 +197,20 @@ describe("with a server that answers", () => {
   });
 });
 
+test("a run that was refused under a clock far ahead fires when its time has come", async () => {
+  const scheduler = await start(setOf(1, "0 3 * * *"));
+  const planned = THREE + 2 * DAY;
+  clock.jump(2 * DAY);
+  await pass(BEFORE);
+  await scheduler.fired(answer(planned, "refused"));
+  clock.jump(-2 * DAY);
+  await pass(LOOK_MS);
+  clock.jump(2 * DAY - 2 * BEFORE);
+  asked = [];
+  await pass(2 * BEFORE);
+  expect(plannedAsked()).toContain(planned);
+});
+
 describe("without a server", () => {
   beforeEach(() => {
     online = false;
@@ -327,12 +341,12 @@ describe("a machine that was away", () => {
   test("catches up once after a long stop, a minute after its start", async () => {
     await start(hours);
     await schedulers.at(-1)?.stop();
-    await clock.advance(2 * DAY);
+    await clock.advance(2 * DAY + 20 * 60_000);
     await start();
     await pass(55_000);
     expect(asked).toEqual([]);
     await pass(5_000);
-    expect(plannedAsked()).toEqual([THREE + 2 * DAY - 3_600_000]);
+    expect(plannedAsked()).toEqual([THREE + 2 * DAY]);
   });
 
   test("fires nothing twice when its clock is set back, and goes on when it was far ahead", async () => {

@@ -15,6 +15,7 @@ import {
   readFireState,
   withFires,
   withOutcome,
+  withoutFire,
   withoutForgotten,
   writeFireState,
 } from "./fire-state.ts";
@@ -123,7 +124,9 @@ export class Scheduler {
       const fire = { scheduleId: schedule_id, plannedAt: Date.parse(planned_at) };
       if (!this.#isAsked(fire)) return;
       this.#deps.log.info({ schedule_id, planned_at, code: code ?? undefined }, `a run was ${outcome}`);
-      await this.#conclude(fire);
+      this.#asking.delete(fireKey(fire));
+      const withAnswer = outcome === "taken" ? withOutcome : withoutFire;
+      await this.#become(withAnswer(this.#state, fire));
       // Some of its jobs may be written down already, when the others could not be.
       this.#deps.jobs.startHeld();
     });
@@ -225,7 +228,8 @@ export class Scheduler {
       await jobs.hold({ jobId, scheduleId, plannedAt, sourceGroupId, spec });
       log.info(about, "the server does not answer: this agent runs by itself");
     }
-    await this.#conclude(fire);
+    this.#asking.delete(fireKey(fire));
+    await this.#become(withOutcome(this.#state, fire));
   }
 
   #previousGoesOn({ scheduleId, plannedAt }: Fire, sourceGroupId: string): boolean {
@@ -237,11 +241,6 @@ export class Scheduler {
 
   #isAsked(fire: Fire): boolean {
     return this.#state.asked.some((asked) => fireKey(asked) === fireKey(fire));
-  }
-
-  #conclude(fire: Fire): Promise<void> {
-    this.#asking.delete(fireKey(fire));
-    return this.#become(withOutcome(this.#state, fire));
   }
 
   #become(state: FireState): Promise<void> {
