@@ -24,6 +24,8 @@ export interface PlanSchedule {
   groupIds: string[];
   times: KnownTimes;
   firstPlannedAt: number;
+  pausedAt: null;
+  deletedAt: null;
 }
 
 export type HostEvent =
@@ -61,6 +63,8 @@ const kinds = [
 export const planId = (kind: string, index: number): string =>
   `01YEAR${kind}${String(index).padStart(19, "0")}`;
 
+const inForce = { pausedAt: null, deletedAt: null };
+
 export function planHost(seed: number, index: number, span: Span): PlanHost {
   const dice = new Dice(seed, index);
   const id = planId("H", index);
@@ -71,7 +75,7 @@ export function planHost(seed: number, index: number, span: Span): PlanHost {
     const cron = k === 0 && dice.chance(0.1) ? "0 */6 * * *" : dice.pick(crons.slice(0, 3) as [string]);
     const times = knownTimes(cron, timeZone, span.from, span.to);
     const firstPlannedAt = times.next(span.from) ?? span.to;
-    const shared = { hostId: id, cron, timeZone, jitterSeconds, groupIds, times, firstPlannedAt };
+    const shared = { ...inForce, hostId: id, cron, timeZone, jitterSeconds, groupIds, times, firstPlannedAt };
     return { id: planId("S", index * 4 + k), ...shared };
   });
   const character = dice.pick(["server", "server", "server", "laptop", "flaky"]);

@@ -26,8 +26,8 @@ export class KnownTimes implements CronTimes {
     return this.all.slice(first, first + count);
   };
 
-  /** The index of the first planned time after `ms`. */
-  private above(ms: number): number {
+  /** The index in `all` of the first planned time after `ms`. */
+  above(ms: number): number {
     const { all } = this;
     for (let i = Math.max(0, this.near - 1); i < this.near + 3; i++) {
       if ((i === 0 || (all[i - 1] ?? 0) <= ms) && (all[i] ?? Number.POSITIVE_INFINITY) > ms) {

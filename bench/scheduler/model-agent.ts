@@ -19,6 +19,8 @@ const answerWithinMs = 30_000;
 const maxRecent = 200;
 
 interface Asked extends Fire {
+  /** Its `fireKey`. */
+  key: string;
   sinceMs: number | null;
   askedMs: number | null;
 }
@@ -45,8 +47,10 @@ export class ModelAgent {
   private readonly planned: PlannedSchedule[];
   /** On the disk. */
   private readonly dealtUntil = new Map<string, number>();
-  private asked: Asked[] = [];
+  private readonly asked: Asked[] = [];
+  /** A ring. */
   private readonly recent: string[] = [];
+  private oldest = 0;
   private readonly fired = new Set<string>();
   readonly knows = new Set<string>();
   unfinished: HeldJob[] = [];
@@ -102,14 +106,16 @@ export class ModelAgent {
     });
     for (const [id, until] of decision.dealtUntil) this.dealtUntil.set(id, until);
     for (const { scheduleId, plannedAt } of decision.fires) {
-      this.asked.push({ scheduleId, plannedAt, sinceMs: null, askedMs: null });
-      this.fired.add(fireKey({ scheduleId, plannedAt }));
+      const key = fireKey({ scheduleId, plannedAt });
+      this.asked.push({ scheduleId, plannedAt, key, sinceMs: null, askedMs: null });
+      this.fired.add(key);
     }
     this.waits = decision.waits;
     let wait = decision.waits ? settleMs : Number.POSITIVE_INFINITY;
     this.dueMs = decision.nextDueMs ?? Number.POSITIVE_INFINITY;
     if (decision.nextDueMs !== null) wait = Math.min(wait, decision.nextDueMs - now.wallMs);
-    for (const asked of [...this.asked]) wait = Math.min(wait, this.pursue(asked, now.monotonicMs));
+    if (this.asked.length > 0)
+      for (const asked of [...this.asked]) wait = Math.min(wait, this.pursue(asked, now.monotonicMs));
     return Math.max(1, wait);
   }
 
@@ -162,9 +168,10 @@ export class ModelAgent {
   }
 
   private conclude(asked: Asked): void {
-    this.asked = this.asked.filter((other) => other !== asked);
-    this.recent.push(fireKey(asked));
-    const forgotten = this.recent.length > maxRecent ? this.recent.shift() : undefined;
+    this.asked.splice(this.asked.indexOf(asked), 1);
+    const forgotten = this.recent[this.oldest];
     if (forgotten !== undefined) this.fired.delete(forgotten);
+    this.recent[this.oldest] = asked.key;
+    this.oldest = (this.oldest + 1) % maxRecent;
   }
 }

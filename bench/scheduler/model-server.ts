@@ -3,7 +3,7 @@
  * told again without a database. Decisions that are pure there are those here (`refusalOf`, `newestDue`, `lookAtOf`,
  * `backoffMs`); that the rest is told rightly is shown by playing a part of the year to the real watch (replay.ts).
  */
-import { scheduledJobId } from "@restic-manager/protocol";
+import { type CronTimes, scheduledJobId } from "@restic-manager/protocol";
 import { refusalOf } from "../../packages/server/src/features/schedules/fires.ts";
 import { backoffMs } from "../../packages/server/src/features/schedules/pending-runs.ts";
 import { lookAtOf, newestDue } from "../../packages/server/src/features/schedules/planned-times.ts";
@@ -110,8 +110,7 @@ export class ModelServer {
 
   answerFire(schedule: ScheduleRows, plannedAt: number, at: number): "taken" | "refused" {
     const { plan } = schedule;
-    const row = { ...rowOf, hostId: plan.hostId, cron: plan.cron, timeZone: plan.timeZone };
-    if (refusalOf(this.host, row, plannedAt, at, () => plan.times) !== null) return "refused";
+    if (refusalOf(this.host, plan, plannedAt, at, timesOfPlan) !== null) return "refused";
     this.claim(schedule, plannedAt, at);
     return "taken";
   }
@@ -124,6 +123,7 @@ export class ModelServer {
   drain(at: number, replica: number, startedAt: number): void {
     for (const waits of ["offline", "failed"] as const) {
       for (const schedule of this.schedules) {
+        if (!schedule.pending.some((run) => run.waits === waits && run.nextTryAt <= at)) continue;
         for (const run of [...schedule.pending]) {
           if (run.waits !== waits || run.nextTryAt > at || !schedule.pending.includes(run)) continue;
           const settledAt = this.settledAt(replica, startedAt);
@@ -306,7 +306,11 @@ export class ModelServer {
   }
 }
 
-const rowOf = { deletedAt: null, pausedAt: null };
+/** `refusalOf` hands back the very plan that it was given. */
+const timesOfPlan = (plan: { times?: CronTimes } & object) => {
+  if (!plan.times) throw new Error("this is no plan");
+  return plan.times;
+};
 
 const awaited = (run: {
   groupId: string;

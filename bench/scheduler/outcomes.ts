@@ -21,22 +21,21 @@ export interface Found {
 
 export function outcomesOf(plan: PlanSchedule, rows: Rows, endMs: number): Found {
   const { times, firstPlannedAt } = plan;
-  const planned = times.all.filter((at) => at >= firstPlannedAt && at < endMs);
-  const indexOf = new Map(planned.map((at, i) => [at, i]));
+  const first = times.above(firstPlannedAt - 1);
+  const planned = times.all.slice(first, times.above(endMs - 1));
   const own: (FireRow | undefined)[] = [];
   const covered = new Uint16Array(planned.length);
   const violations: string[] = [];
   for (const fire of rows.fires) {
-    const at = indexOf.get(fire.plannedAt);
-    // A clock that is ahead by minutes may fire what is planned for the very end.
-    if (at === undefined && fire.plannedAt >= endMs && times.last(fire.plannedAt) === fire.plannedAt) continue;
-    if (at === undefined) {
+    const at = times.above(fire.plannedAt - 1) - first;
+    if (at < 0 || times.all[first + at] !== fire.plannedAt) {
       violations.push(`${tell(plan, fire.plannedAt)} has an outcome and was never planned`);
       continue;
     }
+    // A clock that is ahead by minutes may fire what is planned for the very end.
     own[at] = fire;
-    for (let i = at - 1; i >= 0 && (planned[i] ?? 0) >= fire.coversFrom; i--)
-      covered[i] = (covered[i] ?? 0) + 1;
+    for (let i = at - 1; i >= 0 && (planned[i] ?? endMs) >= fire.coversFrom; i--)
+      if (i < planned.length) covered[i] = (covered[i] ?? 0) + 1;
   }
   const waits = [...rows.pending].filter((run) => run.waits === "offline");
   const found = planned.map((plannedAt, i) => {
