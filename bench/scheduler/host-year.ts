@@ -188,7 +188,8 @@ export class HostYear {
     this.life = life;
     this.linkId++;
     this.server.connect(life.replica, this.now);
-    this.note({ at: this.now, kind: "connect", replica: life.replica, hostId: this.host.id });
+    if (this.notes)
+      this.told.push({ at: this.now, kind: "connect", replica: life.replica, hostId: this.host.id });
     if (this.agent.connected()) this.lookIn(0);
     this.push({ at: this.now + outboxMs, kind: "outbox", id: this.linkId });
     this.push({ at: this.now + commandsMs, kind: "commands", id: this.linkId });
@@ -197,7 +198,8 @@ export class HostYear {
   private disconnect(): void {
     if (this.life === null) return;
     this.server.disconnect(this.now);
-    this.note({ at: this.now, kind: "disconnect", replica: this.life.replica, hostId: this.host.id });
+    if (this.notes)
+      this.told.push({ at: this.now, kind: "disconnect", replica: this.life.replica, hostId: this.host.id });
     this.life = null;
     this.linkId++;
     if (this.canConnect) this.dialIn(this.dice.between(1000, 10_000));
@@ -218,7 +220,8 @@ export class HostYear {
   private answer(fire: Fire): void {
     const answer = this.server.answerFire(this.rows(fire), fire.plannedAt, this.now);
     const replica = this.life?.replica ?? 0;
-    this.note({ at: this.now, kind: "fire", replica, hostId: this.host.id, fire, answer });
+    if (this.notes)
+      this.told.push({ at: this.now, kind: "fire", replica, hostId: this.host.id, fire, answer });
     this.push({ at: this.now + latencyMs, kind: "answer", id: this.linkId, fire });
     this.sendQueued();
   }
@@ -242,13 +245,14 @@ export class HostYear {
         const { schedule, groupId, plannedAt } = report;
         const taken = this.server.ran(schedule, groupId, plannedAt, this.now);
         const told = { at: this.now, replica: this.life?.replica ?? 0, hostId: this.host.id };
-        this.note({
-          ...told,
-          kind: "ran",
-          fire: { scheduleId: schedule.plan.id, plannedAt },
-          groupId,
-          taken,
-        });
+        if (this.notes)
+          this.told.push({
+            ...told,
+            kind: "ran",
+            fire: { scheduleId: schedule.plan.id, plannedAt },
+            groupId,
+            taken,
+          });
       }
     }
   }
@@ -258,14 +262,15 @@ export class HostYear {
     // A run that the server refused has no row; an end that was told is told again after a second command.
     if (!job || job.status === "succeeded" || job.status === "failed") return;
     this.server.end(job, status, this.now);
-    this.note({
-      at: this.now,
-      kind: "end",
-      replica: this.life?.replica ?? 0,
-      hostId: this.host.id,
-      jobId,
-      status,
-    });
+    if (this.notes)
+      this.told.push({
+        at: this.now,
+        kind: "end",
+        replica: this.life?.replica ?? 0,
+        hostId: this.host.id,
+        jobId,
+        status,
+      });
   }
 
   private sendQueued(): void {
@@ -328,9 +333,5 @@ export class HostYear {
     let at = queue.length;
     while (at > 0 && (queue[at - 1]?.at ?? 0) <= happening.at) at--;
     queue.splice(at, 0, happening);
-  }
-
-  private note(told: Told): void {
-    if (this.notes) this.told.push(told);
   }
 }

@@ -102,7 +102,11 @@ export class ModelAgent {
     const settleMs = this.watch.look(now, lookMs);
     const { dealtUntil, fired } = this;
     const decision = decideDue({
-      ...{ schedules: this.planned, dealtUntil, fired, nowMs: now.wallMs, settled: settleMs === 0 },
+      schedules: this.planned,
+      dealtUntil,
+      fired,
+      nowMs: now.wallMs,
+      settled: settleMs === 0,
     });
     for (const [id, until] of decision.dealtUntil) this.dealtUntil.set(id, until);
     for (const { scheduleId, plannedAt } of decision.fires) {
