@@ -32,7 +32,8 @@ type Report =
 
 type Happening =
   | { at: number; kind: "look" | "dial" | "commands" | "outbox"; id: number }
-  | { at: number; kind: "request" | "answer"; id: number; fire: Fire }
+  | { at: number; kind: "request"; id: number; fire: Fire }
+  | { at: number; kind: "answer"; id: number; fire: Fire; answer: "taken" | "refused" }
   | { at: number; kind: "done"; jobId: string };
 
 export class HostYear {
@@ -163,7 +164,7 @@ export class HostYear {
         if (happening.id === this.linkId && this.life !== null) this.answer(happening.fire);
         break;
       case "answer":
-        if (happening.id === this.linkId && this.life !== null) this.hear(happening.fire);
+        if (happening.id === this.linkId && this.life !== null) this.hear(happening.fire, happening.answer);
         break;
       case "outbox":
         if (happening.id === this.linkId && this.life !== null) this.report();
@@ -222,12 +223,12 @@ export class HostYear {
     const replica = this.life?.replica ?? 0;
     if (this.notes)
       this.told.push({ at: this.now, kind: "fire", replica, hostId: this.host.id, fire, answer });
-    this.push({ at: this.now + latencyMs, kind: "answer", id: this.linkId, fire });
+    this.push({ at: this.now + latencyMs, kind: "answer", id: this.linkId, fire, answer });
     this.sendQueued();
   }
 
-  private hear(fire: Fire): void {
-    const waitMs = this.agent.answered(fire, this.now + this.skewMs);
+  private hear(fire: Fire, answer: "taken" | "refused"): void {
+    const waitMs = this.agent.answered(fire, answer, this.now + this.skewMs);
     if (waitMs !== null) this.lookIn(waitMs);
   }
 

@@ -124,10 +124,14 @@ export class ModelAgent {
   }
 
   /** @returns how long until the next look when nothing waits any more; null when something does, or it is too late */
-  answered(fire: Fire, wallMs: number): number | null {
+  answered(fire: Fire, answer: "taken" | "refused", wallMs: number): number | null {
     const asked = this.find(fire);
     if (!asked) return null;
-    this.conclude(asked);
+    if (answer === "taken") this.conclude(asked);
+    else {
+      this.asked.splice(this.asked.indexOf(asked), 1);
+      this.fired.delete(asked.key);
+    }
     return this.asked.length === 0 && !this.jumped && !this.waits ? Math.max(1, this.dueMs - wallMs) : null;
   }
 
