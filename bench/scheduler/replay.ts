@@ -3,7 +3,6 @@
  * told to the real one at the same moments, and what it answers and what its rows say at the end must be the same.
  */
 import { scheduledJobId } from "@restic-manager/protocol";
-import { sql } from "kysely";
 import { migrations } from "../../packages/server/migrations/index.ts";
 import {
   agentConnected,
@@ -40,6 +39,11 @@ import { type Found, outcomesOf } from "./outcomes.ts";
 import { ServerLives } from "./server-ticks.ts";
 
 const heartbeatMs = 25_000;
+
+type Tables = {
+  schedules: { look_at: number | null };
+  pending_runs: { next_try_at: number | null; waits: string };
+};
 
 /** Stands still until it is set. Nothing that sleeps wakes before the end: ticks are asked for. */
 class StillClock {
@@ -125,12 +129,18 @@ export class Replay {
 
   /** When there is something to look at or to drain, by the rows. */
   private async due(): Promise<{ lookAt: number; drainAt: number }> {
-    const look = await sql<{ at: number | null }>`SELECT min(look_at) AS at FROM schedules`.execute(this.db);
-    const drain = await sql<{
-      at: number | null;
-    }>`SELECT min(next_try_at) AS at FROM pending_runs WHERE waits != 'running'`.execute(this.db);
+    const rows = this.db.withTables<Tables>();
+    const look = await rows
+      .selectFrom("schedules")
+      .select((e) => e.fn.min("look_at").as("at"))
+      .executeTakeFirst();
+    const drain = await rows
+      .selectFrom("pending_runs")
+      .select((e) => e.fn.min("next_try_at").as("at"))
+      .where("waits", "!=", "running")
+      .executeTakeFirst();
     const never = Number.POSITIVE_INFINITY;
-    return { lookAt: look.rows[0]?.at ?? never, drainAt: drain.rows[0]?.at ?? never };
+    return { lookAt: look?.at ?? never, drainAt: drain?.at ?? never };
   }
 
   /** Servers that end and begin up to and with that moment. */
