@@ -57,8 +57,8 @@ export async function setFireOutcome(
     .execute();
 }
 
-/** A planned time that a later fire stood for turned out to have run: the later one stands for those after it only. */
-export async function uncover(
+/** From which planned time on an outcome stands for those that were missed. */
+export async function setCovers(
   tx: Db,
   input: { scheduleId: string; plannedAt: number; coversFrom: number },
 ): Promise<void> {
@@ -67,29 +67,48 @@ export async function uncover(
     .updateTable("schedule_fires")
     .set({ covers_from: input.coversFrom })
     .where("schedule_id", "=", input.scheduleId)
-    .where("planned_at", ">", input.plannedAt)
-    .where("covers_from", "<=", input.plannedAt)
+    .where("planned_at", "=", input.plannedAt)
     .execute();
+}
+
+const ofSchedule = (db: Db, scheduleId: string) =>
+  db.withTables<Tables>().selectFrom("schedule_fires").selectAll().where("schedule_id", "=", scheduleId);
+
+const toFire = (row: Tables["schedule_fires"]): Fire => ({
+  scheduleId: row.schedule_id,
+  plannedAt: row.planned_at,
+  hostId: row.host_id,
+  firedAt: row.fired_at,
+  outcome: row.outcome as FireOutcome,
+  coversFrom: row.covers_from,
+});
+
+type Key = { scheduleId: string; plannedAt: number };
+
+/** The later outcome that stands for a planned time, too. */
+export async function findFireOver(db: Db, { scheduleId, plannedAt }: Key): Promise<Fire | null> {
+  const row = await ofSchedule(db, scheduleId)
+    .where("planned_at", ">", plannedAt)
+    .where("covers_from", "<=", plannedAt)
+    .orderBy("planned_at")
+    .limit(1)
+    .executeTakeFirst();
+  return row ? toFire(row) : null;
+}
+
+/** The newest outcome of an earlier planned time. */
+export async function findFireBefore(db: Db, { scheduleId, plannedAt }: Key): Promise<Fire | null> {
+  const row = await ofSchedule(db, scheduleId)
+    .where("planned_at", "<", plannedAt)
+    .orderBy("planned_at", "desc")
+    .limit(1)
+    .executeTakeFirst();
+  return row ? toFire(row) : null;
 }
 
 /** The newest planned time first. */
 export async function listFires(db: Db, scheduleId: string, limit: number): Promise<Fire[]> {
-  const rows = await db
-    .withTables<Tables>()
-    .selectFrom("schedule_fires")
-    .selectAll()
-    .where("schedule_id", "=", scheduleId)
-    .orderBy("planned_at", "desc")
-    .limit(limit)
-    .execute();
-  return rows.map((row) => ({
-    scheduleId: row.schedule_id,
-    plannedAt: row.planned_at,
-    hostId: row.host_id,
-    firedAt: row.fired_at,
-    outcome: row.outcome as FireOutcome,
-    coversFrom: row.covers_from,
-  }));
+  return (await ofSchedule(db, scheduleId).orderBy("planned_at", "desc").limit(limit).execute()).map(toFire);
 }
 
 /** Outcomes that nobody will ask for again; the jobs stay. @returns how many went */

@@ -12,7 +12,14 @@ import type { Actor } from "../../platform/http/identity.ts";
 import type { Host } from "../hosts/hosts.ts";
 import { findJob, insertNewJob, isFinal, type Job, type NewJob, recordOwnRun } from "../jobs/jobs.ts";
 import { listSourceGroups, specOfGroup } from "../sources/sources.ts";
-import { insertFire, setFireOutcome, uncover } from "./fires.store.ts";
+import {
+  type Fire,
+  findFireBefore,
+  findFireOver,
+  insertFire,
+  setCovers,
+  setFireOutcome,
+} from "./fires.store.ts";
 import { timesOf } from "./planned-times.ts";
 import { notFound, type Schedule } from "./schedule.ts";
 import * as store from "./schedules.store.ts";
@@ -46,12 +53,14 @@ export async function claimFire(
   schedule: Schedule,
   input: { plannedAt: number; at: number },
 ): Promise<Claimed> {
-  const { plannedAt, at } = input;
   const pending = await store.listPending(tx, { scheduleId: schedule.id });
+  const { at } = input;
+  const plannedAt = newestWith(pending, input.plannedAt);
   const fire = { scheduleId: schedule.id, plannedAt, hostId: host.id, firedAt: at };
-  const coversFrom = firstMissed(schedule, pending, plannedAt);
+  const covering = await findCovering(tx, schedule, plannedAt);
+  const coversFrom = await firstMissed(tx, schedule, { pending, plannedAt, covering });
   await advancePast(tx, schedule, plannedAt);
-  const taken = await insertFire(tx, { ...fire, outcome: "run", coversFrom });
+  const taken = covering === null && (await insertFire(tx, { ...fire, outcome: "run", coversFrom }));
   await dropSettled(tx, pending, plannedAt);
   if (!taken) return { taken, jobs: [] };
   const jobs: Job[] = [];
@@ -65,10 +74,40 @@ export async function claimFire(
   return { taken: true, jobs };
 }
 
-/** The first planned time without an outcome, among those that this one stands for. */
-function firstMissed(schedule: Schedule, pending: store.PendingRun[], plannedAt: number): number {
+/** Fired late, with newer ones that were missed and wait: the newest of them is what runs. */
+const newestWith = (pending: store.PendingRun[], plannedAt: number): number =>
+  Math.max(
+    plannedAt,
+    ...pending.filter((run) => waitsFor(run, plannedAt)).map((waiting) => waiting.plannedAt),
+  );
+
+const waitsFor = (run: store.PendingRun, plannedAt: number): boolean =>
+  run.waits === "offline" && run.missedSince <= plannedAt && plannedAt < run.plannedAt;
+
+/** The later outcome that stands for a planned time already. */
+async function findCovering(tx: Db, schedule: Schedule, plannedAt: number): Promise<Fire | null> {
+  // Before the next planned time nothing later has an outcome.
+  if (schedule.nextFireAt !== null && schedule.nextFireAt <= plannedAt) return null;
+  return findFireOver(tx, { scheduleId: schedule.id, plannedAt });
+}
+
+/**
+ * The first planned time without an outcome of its own, among those that the one at `plannedAt` stands for. Each is
+ * stood for once, so none before the outcome before it.
+ */
+async function firstMissed(
+  tx: Db,
+  schedule: Schedule,
+  input: { pending: store.PendingRun[]; plannedAt: number; covering: Fire | null },
+): Promise<number> {
+  const { pending, plannedAt, covering } = input;
   const waiting = pending.filter((run) => run.waits === "offline").map((run) => run.missedSince);
-  return Math.min(plannedAt, schedule.nextFireAt ?? plannedAt, ...waiting);
+  const known = [schedule.nextFireAt ?? plannedAt, covering?.coversFrom ?? plannedAt];
+  const first = Math.min(plannedAt, ...known, ...waiting);
+  if (first === plannedAt || waiting.length === 0) return first;
+  const before = await findFireBefore(tx, { scheduleId: schedule.id, plannedAt });
+  if (before === null || before.plannedAt < first) return first;
+  return timesOf(schedule).next(before.plannedAt) ?? plannedAt;
 }
 
 /** What waited for its host has its outcome now, be it by a run of the host's own. */
@@ -133,16 +172,17 @@ const awaited = (schedule: Schedule, run: RunInput & { jobId: string }): store.P
 
 /** Why a fire is refused; null when it may be claimed. */
 export function refusalOf(
-  host: Host,
-  schedule: Schedule | null,
+  host: Pick<Host, "id">,
+  schedule: Pick<Schedule, "hostId" | "deletedAt" | "pausedAt" | "cron" | "timeZone"> | null,
   plannedAt: number,
   now: number,
+  readTimes: typeof timesOf = timesOf,
 ): string | null {
   if (schedule?.hostId !== host.id || schedule.deletedAt !== null) return "schedules.not_found";
   if (schedule.pausedAt !== null) return "schedules.paused";
   if (plannedAt > now + maxAheadMs) return "schedules.clock_ahead";
   // A set from before an edit: the agent gets the new one with its own times.
-  return timesOf(schedule).last(plannedAt) === plannedAt ? null : "schedules.not_planned";
+  return readTimes(schedule).last(plannedAt) === plannedAt ? null : "schedules.not_planned";
 }
 
 /**
@@ -163,7 +203,9 @@ export async function recordRan(tx: Db, host: Host, event: ScheduleRan, now: num
   };
   const job = await recordOwnRun(tx, host, { newJob, attempt: event.attempt, at: now });
   await settleKey(tx, schedule, plannedAt, now);
-  await awaitEnd(tx, schedule, { sourceGroupId, plannedAt, tries: 0, at: now, jobId: job.id });
+  // One that was given up has its trace already; its end is no reason to try again.
+  if (!isFinal(job.status))
+    await awaitEnd(tx, schedule, { sourceGroupId, plannedAt, tries: 0, at: now, jobId: job.id });
   return job;
 }
 
@@ -186,18 +228,21 @@ function withoutHooks({ spec }: ScheduleRan): ScheduleRan["spec"] {
   return rest;
 }
 
+/** It ran: with it is settled what was missed before it, and what stands for later ones stands for those only. */
 async function settleKey(tx: Db, schedule: Schedule, plannedAt: number, now: number): Promise<void> {
   const key = { scheduleId: schedule.id, plannedAt };
-  const fire = {
-    ...key,
-    hostId: schedule.hostId,
-    firedAt: now,
-    outcome: "run" as const,
-    coversFrom: plannedAt,
-  };
+  const pending = await store.listPending(tx, { scheduleId: schedule.id });
+  const covering = await findCovering(tx, schedule, plannedAt);
+  const coversFrom = await firstMissed(tx, schedule, { pending, plannedAt, covering });
+  const fire = { ...key, hostId: schedule.hostId, firedAt: now, outcome: "run" as const, coversFrom };
   if (!(await insertFire(tx, fire))) await setFireOutcome(tx, key, "run");
   const after = timesOf(schedule).next(plannedAt);
-  if (after !== null) await uncover(tx, { ...key, coversFrom: after });
+  if (covering && after !== null)
+    await setCovers(tx, { ...key, plannedAt: covering.plannedAt, coversFrom: after });
+  for (const run of pending)
+    if (after !== null && waitsFor(run, plannedAt))
+      await store.putPending(tx, { ...run, missedSince: after });
+  await dropSettled(tx, pending, plannedAt);
   await advancePast(tx, schedule, plannedAt);
 }
 

@@ -28,6 +28,8 @@ const purgeEvery = 720;
 export const settleMs = 60_000;
 /** Schedules read at once. */
 const slice = 50;
+/** On SQLite a transaction of claims runs in one piece; nobody shall wait 50 ms for it, its commit and its answers. */
+const transactionMs = 10;
 const dayMs = 24 * 60 * 60_000;
 const keepDeletedMs = 31 * dayMs;
 /** Outcomes are kept for a year and a bit: this time last year can be compared. */
@@ -56,7 +58,7 @@ export class ScheduleWatch {
 
   constructor(deps: WatchDeps) {
     this.deps = deps;
-    this.commits = new GroupCommit(deps.db, deps.clock);
+    this.commits = new GroupCommit(deps.db, deps.clock, transactionMs);
   }
 
   start(): void {

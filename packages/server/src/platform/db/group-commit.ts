@@ -7,8 +7,8 @@ import { setImmediate as socketsRead } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
 import { type Db, inTransaction } from "./db.ts";
 
-/** A transaction takes nothing more after this long: on SQLite, readers wait for it. */
-const maxTransactionMs = 25;
+/** A transaction takes nothing more after this long, unless its owner says less: on SQLite, readers wait for it. */
+const defaultTransactionMs = 25;
 /** And never more than this, should the clock stand still. */
 const maxGroup = 64;
 
@@ -34,13 +34,15 @@ interface Group {
 export class GroupCommit {
   private readonly db: Db;
   private readonly clock: Clock;
+  private readonly maxTransactionMs: number;
   private waiting: Entry[] = [];
   private running = false;
   private failuresInRow = 0;
 
-  constructor(db: Db, clock: Clock) {
+  constructor(db: Db, clock: Clock, maxTransactionMs = defaultTransactionMs) {
     this.db = db;
     this.clock = clock;
+    this.maxTransactionMs = maxTransactionMs;
   }
 
   /**
@@ -84,7 +86,7 @@ export class GroupCommit {
   }
 
   private async fill(tx: Db, group: Group): Promise<void> {
-    const until = this.clock.now() + maxTransactionMs;
+    const until = this.clock.now() + this.maxTransactionMs;
     for (let next = this.waiting.shift(); next; next = this.waiting.shift()) {
       group.taken.push(next);
       group.current = next;
