@@ -147,10 +147,10 @@ export class ScheduleLab {
     await this.settled();
   }
 
-  /** Leaps to five minutes before the given instant and passes the rest. */
+  /** Leaps to a minute before the given instant and passes the rest. */
   async passUntil(instant: string): Promise<void> {
     const left = Date.parse(instant) - this.clock.now();
-    const last = Math.min(left, 5 * minuteMs);
+    const last = Math.min(left, minuteMs);
     if (left > last) await this.leap(left - last);
     await this.pass(last);
   }

@@ -3,6 +3,7 @@
  * of a planned time in fires.ts and pending-runs.ts, and what runs beside the requests in schedule-watch.ts.
  */
 export { recordRan } from "./fires.ts";
+export { timesOf } from "./planned-times.ts";
 export { listRetentionConflicts } from "./retention-conflicts.ts";
 export { renderRunPausedPage } from "./run-paused.views.tsx";
 export { runScheduleNow } from "./run-schedule.ts";
