@@ -121,7 +121,7 @@ describe("the greeting", () => {
     expect(await agent.hello()).toMatchObject({ host_id: agent.hostId, host_name: agent.name, acked_seq: 0 });
     await agent.nextMessage("command.run");
     const types = agent.received.map((message) => message.type);
-    expect(types).toEqual(["welcome", "config.update", "command.run"]);
+    expect(types).toEqual(["welcome", "config.update", "schedule.set", "command.run"]);
     expect(agent.all("config.update")[0]?.repository).toMatchObject({ location: "/srv/repo" });
   });
 
