@@ -23,6 +23,7 @@ export type JobKind =
   | "prune"
   | "check"
   | "unlock"
+  | "repair"
   | "restore"
   | "diff"
   | "update";
