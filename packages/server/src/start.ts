@@ -223,7 +223,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
     bus,
     progress,
     page,
-    specsOf: (host: Host, request: RunRequest) => plannedJobsOf({ db, box }, host, request),
+    specsOf: (host: Host, request: RunRequest) => plannedJobsOf(db, host, request),
   };
   registerJobRoutes(app, jobs);
   registerJobStream(app, { ...shared, progress });

@@ -8,7 +8,12 @@ import { AppError } from "../../platform/errors.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import { getHost, type Host, nameMismatch } from "../hosts/hosts.ts";
 import type { Job, JobOrder, PlannedJob, RunRequest } from "../jobs/jobs.ts";
-import { findAdminAccess, findRepository, refuseSwapped } from "../repositories/repositories.ts";
+import {
+  credentialsChangedAt,
+  findAdminAccess,
+  findRepository,
+  refuseSwapped,
+} from "../repositories/repositories.ts";
 import {
   backupsOf,
   completeSpec,
@@ -68,19 +73,15 @@ export async function forgetsOf(
  * @throws AppError `repositories.swapped`, `maintenance.no_admin_credential`, `maintenance.clock_skew`,
  *   `maintenance.nothing_to_forget`, `hosts.name_mismatch`, and as backupsOf
  */
-export async function plannedJobsOf(
-  deps: { db: Db; box: SecretBox },
-  host: Host,
-  request: RunRequest,
-): Promise<PlannedJob[]> {
-  const { db, box } = deps;
+export async function plannedJobsOf(db: Db, host: Host, request: RunRequest): Promise<PlannedJob[]> {
   if (host.repositoryId !== null) refuseSwapped(await findRepository(db, host.repositoryId));
   if (request.kind === "backup") return backupsOf(db, host, request);
   if (request.kind === "forget") {
     const specs = await forgetsNow(db, host, request.confirmed ?? false);
     return specs.map((spec) => ({ spec, sourceGroupId: null }));
   }
-  if (request.kind === "prune" && !(await findAdminAccess(db, box, host.id))) throw noAdminCredential(host);
+  if (request.kind === "prune" && (await credentialsChangedAt(db, host.id, "admin")) === null)
+    throw noAdminCredential(host);
   return [{ spec: specOf(host, request), sourceGroupId: null }];
 }
 

@@ -1,27 +1,29 @@
 /**
  * THE ONLY public file of repositories: where backups go. A repository's identity is its normalised location without
- * user info. Who may reach it with what is in credentials.ts, what it looks like inside in statistics.ts.
+ * user info. Who may reach it with what is in access.ts, how that is edited in credentials.ts, what it looks like inside in statistics.ts.
  */
 export {
   type AccessParts,
   buildAccess,
-  type CredentialsEdit,
-  credentialsChanged,
   credentialsChangedAt,
   credentialsRefused,
-  editAdminCredentials,
-  editCredentials,
   findAdminAccess,
   findEverydayAccess,
+  type RedactedCredentials,
+  redactedAdminCredentials,
+  redactedCredentials,
+  saveEverydayAccess,
+} from "./access.ts";
+export {
+  type CredentialsEdit,
+  credentialsChanged,
+  editAdminCredentials,
+  editCredentials,
   type HostLink,
   noAdminCredentials,
   noCredentials,
-  type RedactedCredentials,
   type RepositoriesDeps,
-  redactedAdminCredentials,
-  redactedCredentials,
   removeAdminCredentials,
-  saveEverydayAccess,
 } from "./credentials.ts";
 export { ensureRepository, lockRepository } from "./repositories.store.ts";
 export { isLocalLocation, readLocation } from "./repository-location.ts";
