@@ -3,7 +3,7 @@
  * are in source-group.ts and group-draft.ts, changes in group-edits.ts, hooks in hooks.ts, what runs in
  * backup-specs.ts.
  */
-export { completeBackupSpec, completeSpec, specOfGroup, specsOf } from "./backup-specs.ts";
+export { backupsOf, completeBackupSpec, completeSpec, specOfGroup } from "./backup-specs.ts";
 export { createDefaultGroup } from "./default-group.ts";
 export type { GroupBody } from "./group-draft.ts";
 export {
