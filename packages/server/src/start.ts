@@ -38,6 +38,8 @@ import {
   LogRetention,
   queueFirstInit,
 } from "./features/jobs/jobs.ts";
+import { registerRetentionRoutes } from "./features/maintenance/retention.api.ts";
+import { registerRetentionPages } from "./features/maintenance/retention.pages.tsx";
 import { countLosses } from "./features/overview/host-page.ts";
 import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
@@ -230,6 +232,9 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
   registerSourceRoutes(app, { ...jobs, ...sources, listFolder });
   registerScheduleRoutes(app, { ...jobs, events: bus });
+  const retention = { db, clock, schedulesUsing: listSchedulesUsing };
+  registerRetentionRoutes(app, retention);
+  registerRetentionPages(app, { ...retention, page });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, repositories, deletion });
   connectEvents(ground, hub, log);

@@ -3,8 +3,8 @@
  * for each takes minutes. Minutes and hours repeat on every day, so cron is asked for the days only, and for the times of
  * the few days around a change of summer time. Pure.
  */
-import type { CronTimes } from "@restic-manager/protocol";
-import { timesOf } from "../schedules/schedules.ts";
+import { type CronTimes, readCron } from "@restic-manager/protocol";
+import { AppError } from "../../platform/errors.ts";
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -15,6 +15,12 @@ const dayMs = 24 * hourMs;
  * and an hour's runs more or less of hundreds a day are no matter here.
  */
 const exactRunsADay = 100;
+
+/** At most so many runs a year; less where days are left out. */
+export function countRunsAYear({ cron }: { cron: string }): number {
+  const [minute = "", hour = ""] = cron.trim().split(/\s+/);
+  return 366 * expand(minute, 59).length * expand(hour, 23).length;
+}
 
 /** All planned times after `from` and up to `to`, ascending; a minute in which several run is there for each. */
 export function listRuns(
@@ -27,7 +33,7 @@ export function listRuns(
 }
 
 function runsOf({ cron, timeZone }: { cron: string; timeZone: string }, from: number, to: number): number[] {
-  const times = timesOf({ cron, timeZone });
+  const times = timesOf(cron, timeZone);
   const [minute = "", hour = "", ...dayFields] = cron.trim().split(/\s+/);
   const minutes = expand(minute, 59);
   const timesOfDay = expand(hour, 23).flatMap((hours) => minutes.map((m) => hours * hourMs + m * minuteMs));
@@ -42,6 +48,13 @@ function runsOf({ cron, timeZone }: { cron: string; timeZone: string }, from: nu
     else for (const time of runsOfOddDay(times, zone, day, timesOfDay)) addBetween(time);
   }
   return runs;
+}
+
+/** @throws AppError `schedules.cron_invalid`: a time zone that this system lost */
+function timesOf(cron: string, timeZone: string): CronTimes {
+  const read = readCron(cron, timeZone);
+  if ("times" in read) return read.times;
+  throw new AppError("internal", "schedules.cron_invalid", read.problem.message);
 }
 
 /** The values of a field of numbers that cron has accepted, ascending. */
@@ -61,7 +74,7 @@ function daysOf(dayFields: string, from: number, to: number): number[] {
   const first = Math.floor(from / dayMs) * dayMs - dayMs;
   const count = Math.floor((to - first) / dayMs) + 2;
   if (dayFields === "* * *") return Array.from({ length: count }, (_, index) => first + index * dayMs);
-  const { next } = timesOf({ cron: `0 0 ${dayFields}`, timeZone: "UTC" });
+  const { next } = timesOf(`0 0 ${dayFields}`, "UTC");
   const days: number[] = [];
   for (let day = next(first - 1); day !== null && day <= to + dayMs; day = next(day)) days.push(day);
   return days;

@@ -8,12 +8,15 @@ export { createDefaultGroup } from "./default-group.ts";
 export { type FolderDeps, readFolder } from "./folders.ts";
 export {
   checkGroupDraft,
+  checkRetention,
   type GroupBody,
   type GroupDraft,
   groupBody,
   groupLimits,
   readGroupDraft,
   readHookDrafts,
+  readRetention,
+  retentionBody,
 } from "./group-draft.ts";
 export {
   cloneSourceGroup,
@@ -21,6 +24,7 @@ export {
   deleteSourceGroup,
   editSourceGroup,
 } from "./group-edits.ts";
+export { refuseProblems } from "./group-problems.ts";
 export {
   defaultHookSeconds,
   type HookDraft,
