@@ -47,6 +47,8 @@ import {
   onRepoStats,
   plannedJobsOf,
 } from "./features/maintenance/maintenance.ts";
+import { registerRetentionRoutes } from "./features/maintenance/retention.api.ts";
+import { registerRetentionPages } from "./features/maintenance/retention.pages.tsx";
 import { countLosses } from "./features/overview/host-page.ts";
 import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
@@ -245,6 +247,9 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerScheduleRoutes(app, { ...jobs, events: bus });
   registerSchedulePages(app, { db, clock, events: bus, page });
   registerMaintenanceRoutes(app, { db, box, clock, bus });
+  const previews = { db, clock, schedulesUsing: listSchedulesUsing };
+  registerRetentionRoutes(app, previews);
+  registerRetentionPages(app, { ...previews, page });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
   connectEvents(ground, hub, log);

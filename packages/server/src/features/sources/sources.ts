@@ -5,13 +5,19 @@
  */
 export { backupsOf, completeBackupSpec, completeSpec, specOfGroup } from "./backup-specs.ts";
 export { createDefaultGroup } from "./default-group.ts";
-export type { GroupBody } from "./group-draft.ts";
+export {
+  checkRetention,
+  type GroupBody,
+  readRetention,
+  retentionBody,
+} from "./group-draft.ts";
 export {
   cloneSourceGroup,
   createSourceGroup,
   deleteSourceGroup,
   editSourceGroup,
 } from "./group-edits.ts";
+export { refuseProblems } from "./group-problems.ts";
 export { hookProblems, hookValues, readHookForm } from "./hook-form.ts";
 export {
   hookFacts,
