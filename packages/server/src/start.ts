@@ -40,6 +40,7 @@ import {
   type RunRequest,
 } from "./features/jobs/jobs.ts";
 import { registerMaintenanceRoutes } from "./features/maintenance/maintenance.api.ts";
+import { registerMaintenancePages } from "./features/maintenance/maintenance.pages.tsx";
 import {
   completeOrder,
   MaintenanceWatch,
@@ -247,6 +248,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerScheduleRoutes(app, { ...jobs, events: bus });
   registerSchedulePages(app, { db, clock, events: bus, page });
   registerMaintenanceRoutes(app, { db, box, clock, bus });
+  registerMaintenancePages(app, { ...jobs, box });
   const previews = { db, clock, schedulesUsing: listSchedulesUsing };
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });

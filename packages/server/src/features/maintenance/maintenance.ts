@@ -3,7 +3,8 @@
  * edit-maintenance.ts, what becomes of a planned time in due.ts and maintenance-watch.ts, what runs in run-plans.ts,
  * what agents tell in reports.ts, and what is shown in repository-view.ts.
  */
-export { defaultMaintenance, type Maintenance, type Operation, operations } from "./cadences.ts";
+export { cronOf, defaultMaintenance, type Maintenance, type Operation, operations } from "./cadences.ts";
+export { nextCheckSlice } from "./check-now.ts";
 export { maintenanceActor } from "./due.ts";
 export {
   editMaintenance,

@@ -23,7 +23,7 @@ import {
   sharersOf,
   sinceOf,
 } from "./cadences.ts";
-import { coveredSince, readSlices } from "./coverage.ts";
+import { coveredSince, nextSlice, readSlices } from "./coverage.ts";
 import { wasRefused } from "./due.ts";
 import { getMaintenance, hostWithRepository } from "./edit-maintenance.ts";
 import { type Fire, listCheckedSlices, listLastFires } from "./maintenance.store.ts";
@@ -88,7 +88,13 @@ export interface RepositoryView {
   /** In the order of `operations`. */
   cadences: CadenceView[];
   /** Since when every pack was read, and how far the rotation is; see `coveredSince`. */
-  coverage: { since: number | null; slicesRead: number | null; slicesOf: number | null };
+  coverage: {
+    since: number | null;
+    slicesRead: number | null;
+    slicesOf: number | null;
+    /** The one whose turn it is. */
+    nextSlice: number | null;
+  };
   credentials: RedactedCredentials | null;
   adminCredentials: RedactedCredentials | null;
   /** Whether the owner's admin credentials proved not to be allowed to delete. */
@@ -207,5 +213,6 @@ async function viewCoverage(db: Db, maintenance: Maintenance): Promise<Repositor
   const slices = await listCheckedSlices(db, maintenance.repositoryId);
   const slicesOf = maintenance.checkSlices;
   const slicesRead = slicesOf === null ? null : readSlices(slices, slicesOf);
-  return { since: coveredSince(slices), slicesRead, slicesOf };
+  const next = slicesOf === null ? null : nextSlice(slices, slicesOf);
+  return { since: coveredSince(slices), slicesRead, slicesOf, nextSlice: next };
 }
