@@ -71,8 +71,9 @@ async function planOf(tx: Db, operation: Operation, input: DueInput): Promise<Pl
     skips: [{ operation, hostName: null, outcome }],
   });
   if ((await findRepository(tx, repositoryId))?.foreignId) return none("swapped");
-  if ((await listUnfinished(tx, repositoryId)).some(({ kind }) => kind === operation)) return none("busy");
-  if (operation === "forget") return planForget(tx, input);
+  const unfinished = (await listUnfinished(tx, repositoryId)).filter(({ kind }) => kind === operation);
+  if (operation === "forget") return planForget(tx, new Set(unfinished.map(({ hostId }) => hostId)), input);
+  if (unfinished.length > 0) return none("busy");
   const owner = ownerOf(input.maintenance, input.sharers);
   if (!owner) return none("nothing");
   const reason = await whyNot(tx, operation, { owner, ...input });
@@ -83,8 +84,12 @@ async function planOf(tx: Db, operation: Operation, input: DueInput): Promise<Pl
   return { jobs: [{ hostId: owner.id, spec }], skips: [] };
 }
 
-/** Each host forgets its own. One that is away or has a wrong clock keeps nobody else from it. */
-async function planForget(tx: Db, { maintenance, sharers, now }: DueInput): Promise<Plan> {
+/** Each host forgets its own. One that is away, not done yet or has a wrong clock keeps nobody else from it. */
+async function planForget(
+  tx: Db,
+  busy: ReadonlySet<string>,
+  { maintenance, sharers, now }: DueInput,
+): Promise<Plan> {
   const plan: Plan = { jobs: [], skips: [] };
   const { maxRemovedPercent } = maintenance;
   for (const host of sharers) {
@@ -92,7 +97,8 @@ async function planForget(tx: Db, { maintenance, sharers, now }: DueInput): Prom
     if (specs.length === 0) continue;
     const skip = (outcome: FireOutcome) =>
       plan.skips.push({ operation: "forget", hostName: host.name, outcome });
-    if (!isOnline(host, now)) skip("offline");
+    if (busy.has(host.id)) skip("busy");
+    else if (!isOnline(host, now)) skip("offline");
     else if (isClockWrong(host)) skip("clock_skew");
     else plan.jobs.push(...specs.map((spec) => ({ hostId: host.id, spec })));
   }

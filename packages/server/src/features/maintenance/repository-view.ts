@@ -146,10 +146,11 @@ async function viewSharer(db: Db, host: Host, owner: Host | null, now: number): 
   };
 }
 
-/** A lock names its machine, which may have its domain behind it. */
-const isSameName = (one: string, other: string): boolean =>
-  one.toLowerCase() === other.toLowerCase() || shortName(one) === shortName(other);
-const shortName = (name: string): string => name.toLowerCase().replace(/\..*$/s, "");
+/** A lock names its machine, with or without its domain behind it. */
+function isSameName(one: string, other: string): boolean {
+  const [a, b] = [one.toLowerCase(), other.toLowerCase()];
+  return a === b || a.startsWith(`${b}.`) || b.startsWith(`${a}.`);
+}
 
 async function viewLock(
   db: Db,

@@ -143,7 +143,7 @@ async function dropAdmin(
 
 /** The wire names of the parts that differ. */
 const differingFields = (before: RepositoryAccess | null, after: RepositoryAccess): string[] =>
-  wireFields.filter(([, part]) => before?.[part] !== after[part]).map(([field]) => field);
+  wireFields.filter(([, part]) => (before?.[part] ?? null) !== after[part]).map(([field]) => field);
 
 /** What the API calls each part. */
 const wireFields = [
