@@ -31,8 +31,10 @@ export { findRepository, listRepositories } from "./statistics.store.ts";
 export {
   acceptForeignId,
   type HistoryDay,
+  listFleetSizes,
   listHistory,
   type Repository,
   recordStatistics,
   refuseSwapped,
+  type SizeHistory,
 } from "./statistics.ts";

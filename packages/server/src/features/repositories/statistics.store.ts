@@ -99,6 +99,28 @@ export async function putHistoryDay(tx: Db, repositoryId: string, row: HistoryRo
     .execute();
 }
 
+/** Every repository's size, now and by day from that day on, the oldest first. One query, and one seek for each of them. */
+export async function listSizesFrom(
+  db: Db,
+  fromDay: number,
+): Promise<{ repositoryId: string; rawBytes: number | null; day: number | null; dayBytes: number | null }[]> {
+  const rows = await tables(db)
+    .selectFrom("repositories as r")
+    .leftJoin("repository_history as h", (join) =>
+      join.onRef("h.repository_id", "=", "r.id").on("h.day", ">=", fromDay),
+    )
+    .select(["r.id as repository_id", "r.raw_bytes as raw_bytes", "h.day as day", "h.raw_bytes as day_bytes"])
+    .orderBy("r.id")
+    .orderBy("h.day")
+    .execute();
+  return rows.map((row) => ({
+    repositoryId: row.repository_id,
+    rawBytes: row.raw_bytes,
+    day: row.day,
+    dayBytes: row.day_bytes,
+  }));
+}
+
 /** From that day on, the oldest first. */
 export async function listHistoryFrom(db: Db, repositoryId: string, fromDay: number): Promise<HistoryRow[]> {
   const rows = await tables(db)

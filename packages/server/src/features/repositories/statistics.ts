@@ -86,6 +86,27 @@ export async function listHistory(
   }));
 }
 
+/** A repository's size, now and over the days. */
+export interface SizeHistory {
+  rawBytes: number | null;
+  days: { at: number; rawBytes: number | null }[];
+}
+
+/** The size of every repository with its last `days` UTC days, by id. One query for all. */
+export async function listFleetSizes(
+  db: Db,
+  range: { days: number; now: number },
+): Promise<Map<string, SizeHistory>> {
+  const from = Math.floor(range.now / dayMs) - range.days + 1;
+  const sizes = new Map<string, SizeHistory>();
+  for (const { repositoryId, rawBytes, day, dayBytes } of await store.listSizesFrom(db, from)) {
+    const size = sizes.get(repositoryId) ?? { rawBytes, days: [] };
+    sizes.set(repositoryId, size);
+    if (day !== null) size.days.push({ at: day * dayMs, rawBytes: dayBytes });
+  }
+  return sizes;
+}
+
 /**
  * The other repository is the right one from now on. Its figures are not those of the one before.
  * @throws AppError `repositories.not_swapped` when none was found

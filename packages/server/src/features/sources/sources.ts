@@ -8,6 +8,7 @@ export { createDefaultGroup } from "./default-group.ts";
 export {
   checkRetention,
   type GroupBody,
+  readGroupDraft,
   readRetention,
   retentionBody,
 } from "./group-draft.ts";
