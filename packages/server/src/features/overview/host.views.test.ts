@@ -56,6 +56,9 @@ const repository = (overrides: Partial<Extract<HostTab, { name: "repository" }>>
   repositoryPasswordSet: true,
   restPasswordSet: false,
   updatedAt: null,
+  view: null,
+  history: [],
+  span: 30,
   ...overrides,
 });
 

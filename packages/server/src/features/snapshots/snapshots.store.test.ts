@@ -17,6 +17,7 @@ import { createHost, type Host } from "../hosts/hosts.ts";
 import {
   countSnapshots,
   listSnapshots,
+  listTaggedSnapshots,
   onSnapshotsAdded,
   onSnapshotsReport,
   snapshotsChanged,
@@ -202,6 +203,21 @@ describe.each(engines)("snapshots on %s", (engine) => {
     );
     const [stored] = await listSnapshots(db, host.id, allOfThem);
     expect(stored).toMatchObject({ hostname: "hst", username: "root" });
+  });
+
+  it("of one group are those of the host's own name that carry its tag, all of them", async () => {
+    const many = Array.from({ length: 1200 }, (_, i) => snapshotOf(`b${i.toString(16).padStart(7, "0")}`));
+    const tagged = (id: string, tags: string[], more = {}) =>
+      snapshotOf(id, { tags, time: hour(2), ...more });
+    const odd = [
+      tagged("aaaaaaaa", ["etc", "x"]),
+      ...[tagged("cccccccc", ["etc2"]), tagged("dddddddd", [])],
+      tagged("eeeeeeee", ["etc"], { hostname: "other" }),
+    ];
+    await receive(reportOf(1, [...many.map((one) => ({ ...one, tags: ["etc"], time: hour(1) })), ...odd]));
+    const found = await listTaggedSnapshots(db, { hostId: host.id, hostname: "host", tag: "etc" });
+    expect(found).toHaveLength(1201);
+    expect(found[0]).toEqual({ id: "aaaaaaaa", time: Date.parse(hour(2)) });
   });
 
   it("add up: the newest of each group counts once", async () => {

@@ -171,6 +171,26 @@ export async function listSnapshots(
   }));
 }
 
+/**
+ * Those of a host's own that carry a tag, without a limit: what `forget` looks at. The repository may be shared, so the
+ * host's name counts too.
+ */
+export async function listTaggedSnapshots(
+  db: Db,
+  of: { hostId: string; hostname: string; tag: string },
+): Promise<{ id: string; time: number }[]> {
+  const rows = await shown(db)
+    .select(["snapshots.id", "snapshots.time", "snapshots.tags"])
+    .where("snapshots.host_id", "=", of.hostId)
+    .where("snapshots.hostname", "=", of.hostname)
+    .orderBy("snapshots.time", "desc")
+    .orderBy("snapshots.id")
+    .execute();
+  return rows
+    .filter(({ tags }) => (JSON.parse(tags) as string[]).includes(of.tag))
+    .map(({ id, time }) => ({ id, time }));
+}
+
 export async function countSnapshots(db: Db, hostId: string): Promise<number> {
   const row = await shown(db)
     .select((e) => e.fn.countAll<number>().as("count"))
