@@ -51,7 +51,7 @@ describe("argument lists", () => {
   it("limit a check in KiB a second, and only in the direction that is limited", () => {
     const unlimited = ["check", "--json", "--retry-lock", "30m"];
     expect(checkArgs()).toEqual(unlimited);
-    expect(checkArgs({ upload_kib: null, download_kib: 500 })).toEqual([
+    expect(checkArgs(null, { upload_kib: null, download_kib: 500 })).toEqual([
       ...unlimited,
       ...["--limit-download", "500"],
     ]);
