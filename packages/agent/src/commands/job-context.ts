@@ -16,6 +16,7 @@ import type { Clock } from "../platform/clock.ts";
 import { reasonOf } from "../platform/errors.ts";
 import type { Random } from "../platform/random.ts";
 import type { BinaryOutcome } from "../restic/binary.ts";
+import type { Lock } from "../restic/locks.ts";
 import type { RepositoryFigures } from "../restic/repository-stats.ts";
 import type { RunDeps } from "../restic/run.ts";
 
@@ -75,6 +76,8 @@ export type JobResult = {
   result?: WireResult;
   /** The repository in figures, when they were read. */
   figures?: RepositoryFigures;
+  /** All that are left, when they were read this moment. */
+  locks?: readonly Lock[];
   /** The host whose list of snapshots may have changed, and is read after the job's end. */
   listLater?: string;
 };

@@ -18,7 +18,7 @@ export async function withFigures(
   if (isJobError(access)) return outcome;
   const { resticPath, env, redact } = access;
   const signal = AbortSignal.any([job.cancelled, job.detached]);
-  const figures = await readRepositoryFigures(deps, { resticPath, env, redact, signal });
+  const figures = await readRepositoryFigures(deps, { resticPath, env, redact, signal }, outcome.locks);
   if (job.detached.aborted) return "detached";
   return figures === undefined ? outcome : { ...outcome, figures };
 }

@@ -11,16 +11,20 @@ export type SingleRun =
   /** There is nothing to judge: it did not begin, was cancelled, or runs on without this agent. */
   | { kind: "over"; outcome: CommandOutcome };
 
-/** @param hear every line, also those that were told before, in order */
+/**
+ * @param hear every line, also those that were told before, in order
+ * @param opened the job has asked the repository something this moment
+ */
 export async function runSingle(
   deps: CommandDeps,
   job: ActiveJob,
   args: readonly string[],
-  hear: (line: OutputLine) => void = () => undefined,
+  hear: (line: OutputLine) => void,
+  opened = false,
 ): Promise<SingleRun> {
   const access = await openForJob(deps, job);
   if (isJobError(access)) return { kind: "over", outcome: failedResult(access) };
-  const unopened = (await wasBegun(job)) ? undefined : await findUnopened(deps, job, access);
+  const unopened = opened || (await wasBegun(job)) ? undefined : await findUnopened(deps, job, access);
   if (unopened !== undefined) return { kind: "over", outcome: unopened };
   const followed = await followRun(deps, job, access, args, (line) => {
     hear(line);

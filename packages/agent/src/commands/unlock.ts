@@ -8,6 +8,7 @@ import type { LineDraft } from "../journal/job-log.ts";
 import { unlockArgs } from "../restic/args.ts";
 import { type Holder, type Lock, readLocks } from "../restic/locks.ts";
 import { parseRemovedLocks } from "../restic/repository-output.ts";
+import type { OutputLine } from "../restic/run.ts";
 import { wasBegun } from "./follow-run.ts";
 import {
   type ActiveJob,
@@ -36,9 +37,10 @@ export async function runUnlock(
   if (!begun && before.length === 0) return unlocked(0, [], 0);
   if (!begun) await introduce(job, before);
   let told: number | undefined;
-  const run = await runSingle(deps, job, unlockArgs(spec.remove_all), (line) => {
+  const hear = (line: OutputLine) => {
     if (line.stream === "stdout") told = parseRemovedLocks(line.text) ?? told;
-  });
+  };
+  const run = await runSingle(deps, job, unlockArgs(spec.remove_all), hear, !begun);
   if (run.kind === "over") return run.outcome;
   if (run.problem !== undefined) return failedResult(toJobError(run.problem), run.followed.exitCode);
   const after = await findLocks(deps, job);
@@ -109,6 +111,6 @@ function unlocked(removed: number, left: readonly Lock[], exitCode: number | nul
   const closing: LineDraft[] = texts.map((text) => ({ level: "info", stream: "agent", text }));
   return {
     ...{ status: "succeeded", error: null, exitCode, summary: null, closing },
-    result: { kind: "unlock", removed, remaining: left.length },
+    ...{ result: { kind: "unlock", removed, remaining: left.length }, locks: left },
   };
 }
