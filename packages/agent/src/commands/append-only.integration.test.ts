@@ -1,5 +1,6 @@
 /** A storage that takes everything and gives nothing back, and the access that may delete: with the real rest-server. */
 import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RepositoryAccess } from "@restic-manager/protocol";
@@ -9,18 +10,22 @@ import {
   createAgentLab,
   endOf,
   JOB,
+  killProgram,
   OTHER_JOB,
   runJob,
   startInProgram,
+  startProgram,
 } from "../../fixtures/agent/lab.ts";
 import {
   createLab,
   createRepository,
   fillSource,
+  getResticPath,
   type Lab,
   listIds,
   makeSnapshots,
   runRestic,
+  until,
 } from "../../fixtures/restic/lab.ts";
 import { type RestServer, startRestServer } from "../../fixtures/restic/rest-server.ts";
 
@@ -110,6 +115,24 @@ describe("the access that comes with a command", () => {
     // grep ends with 1 when it finds nothing.
     expect(() => execFileSync("grep", ["-rF", ADMIN, join(lab.dir, "data")])).toThrow();
     expect(lab.logLines.join("")).not.toContain(ADMIN);
+  });
+
+  test("stays with a restic that has begun when the agent is killed and starts again", async () => {
+    const [path, gate, reached] = ["gated", "gate", "reached"].map((name) => join(lab.dir, name));
+    const wait = `: > ${reached}; while [ ! -e ${gate} ]; do sleep 0.05; done`;
+    const script = `#!/bin/sh\nif [ "$1" = prune ]; then ${wait}; fi\nexec ${getResticPath()} "$@"\n`;
+    await writeFile(path ?? "", script, { mode: 0o755 });
+    lab.config.restic_path = path ?? null;
+    await runRestic(["forget", "--keep-last", "1"], folderEnv());
+    const access = accessTo(admin, ADMIN);
+    lab.server.commands = [{ type: "command.run", job_id: JOB, attempt: 1, spec: { kind: "prune" }, access }];
+    const first = await startProgram(lab);
+    await until("prune", () => existsSync(reached ?? ""));
+    await killProgram(first);
+    await writeFile(gate ?? "", "");
+    await startProgram(lab);
+    expect(await endOf(lab, JOB)).toMatchObject({ status: "succeeded", result: { kind: "prune" } });
+    expect(() => execFileSync("grep", ["-rF", ADMIN, join(lab.dir, "data")])).toThrow();
   });
 
   test("is gone when the agent is restarted before restic began, and the job says so", async () => {
