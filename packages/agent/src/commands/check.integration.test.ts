@@ -1,5 +1,5 @@
 /** Checking a repository, and what an init finds in one that is already there: with real restic. */
-import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { chmod, cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { JobSpec, ServerMessage } from "@restic-manager/protocol";
@@ -11,6 +11,7 @@ import {
   fillSource,
   getResticPath,
   type Lab,
+  until,
 } from "../../fixtures/restic/lab.ts";
 import { writeLock } from "../../fixtures/restic/lock-file.ts";
 
@@ -103,6 +104,20 @@ describe("a check", () => {
     await lab.server.until(() => lab.server.hellos.length > 0, "the agent");
     lab.server.send(run({ kind: "check", read_data: { slice: 3, of: 2 } }, JOB));
     expect(await endOf(JOB)).toMatchObject({ status: "failed", error: { code: "check.invalid_part" } });
+  });
+
+  test("that is cancelled while the storage does not answer ends at once", async () => {
+    const path = join(lab.dir, "hanging");
+    const asked = join(lab.dir, "asked");
+    const hang = `: > ${asked}; while true; do sleep 0.05; done`;
+    const script = `#!/bin/sh\nif [ "$1" = cat ]; then ${hang}; fi\nexec ${getResticPath()} "$@"\n`;
+    await writeFile(path, script, { mode: 0o755 });
+    lab.server.commands = [run({ kind: "check" }, JOB)];
+    await startInProgram(lab, { ...lab.config, restic_path: path });
+    await until("it asks", () => existsSync(asked));
+    lab.server.send({ type: "command.cancel", job_id: JOB });
+    expect(await endOf(JOB)).toMatchObject({ status: "cancelled" });
+    expect(lab.server.all("repo.stats")).toEqual([]);
   });
 
   test("of a repository that stays locked is no damage, whatever its summary claims", async () => {

@@ -7,6 +7,9 @@ import { readRepositoryFigures } from "../restic/repository-stats.ts";
 import type { ActiveJob, CommandDeps, CommandOutcome, ResticAccess } from "./job-context.ts";
 import { isJobError, openRestic } from "./restic-access.ts";
 
+/** After these nobody waits for the storage once more. */
+const NO_ANSWER = new Set(["restic.unreachable", "restic.timeout", "restic.spawn_failed"]);
+
 /** Reads the figures for the end of a job. Not of one that was cancelled: somebody waits for that. */
 export async function withFigures(
   deps: CommandDeps,
@@ -14,6 +17,7 @@ export async function withFigures(
   outcome: CommandOutcome,
 ): Promise<CommandOutcome> {
   if (outcome === "detached" || outcome.status === "cancelled") return outcome;
+  if (NO_ANSWER.has(outcome.error?.code ?? "")) return outcome;
   const access = await openRestic(deps, job.access ?? deps.findRepository());
   if (isJobError(access)) return outcome;
   const { resticPath, env, redact } = access;

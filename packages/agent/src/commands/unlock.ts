@@ -62,12 +62,14 @@ async function findLocks(deps: CommandDeps, job: ActiveJob): Promise<Lock[] | Co
   const access = await openForJob(deps, job);
   if (isJobError(access)) return failedResult(access);
   const { resticPath, env, redact } = access;
-  const signal = AbortSignal.any([job.cancelled, job.detached]);
+  const begun = await wasBegun(job);
+  // What is done can't be cancelled any more.
+  const signal = begun ? job.detached : AbortSignal.any([job.cancelled, job.detached]);
   const read = await readLocks(deps, { resticPath, env, redact, signal });
   if (job.detached.aborted) return "detached";
   if (read.kind === "aborted") return cancelledResult();
   if (read.kind === "failed") return failedResult(toJobError(read.problem), read.problem.exitCode);
-  return read.unread > 0 && !(await wasBegun(job)) ? failedResult(UNREAD) : read.locks;
+  return read.unread > 0 && !begun ? failedResult(UNREAD) : read.locks;
 }
 
 /** Why unlock must not run; undefined when it hurts nobody. */
