@@ -85,6 +85,16 @@ describe("the everyday credential of append-only storage", () => {
     expect(await ids()).toHaveLength(2);
   });
 
+  test("removes no snapshot either when restic says nothing of it and exits well", async () => {
+    const path = join(lab.dir, "silent");
+    const silent = `if [ "$1" = forget ]; then ${getResticPath()} "$@" 2> /dev/null; exit 0; fi`;
+    await writeFile(path, `#!/bin/sh\n${silent}\nexec ${getResticPath()} "$@"\n`, { mode: 0o755 });
+    await startInProgram(lab, { ...lab.config, restic_path: path });
+    const ended = await runJob(lab, JOB, forget);
+    expect(ended).toMatchObject({ status: "failed", error: { code: "forget.not_removed" }, exit_code: 0 });
+    expect(ended?.result).toMatchObject({ groups: [{ kept: 2, removed: 0 }] });
+  });
+
   test("frees nothing, and prune says that it may not delete", async () => {
     await runRestic(["forget", "--keep-last", "1"], folderEnv());
     await startInProgram(lab);

@@ -102,6 +102,15 @@ export function findProgramName(pid: number): string | null {
     // A program whose file was replaced since has this mark behind its name.
     return basename(readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ""));
   } catch {
+    return readCommandName(pid);
+  }
+}
+
+/** What a program calls itself, in 15 characters; of another user's program nothing more is told. */
+function readCommandName(pid: number): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
     return null;
   }
 }

@@ -58,7 +58,12 @@ function findHolder({ hostname, pid }: LockFile, resticPath: string): Holder {
   const name = findProgramName(pid);
   // Without /proc nobody can tell. Windows has no signal that could hurt the wrong one.
   if (name === null) return process.platform === "win32" ? "restic" : "other";
-  return name === basename(resticPath) || /^restic/i.test(name) ? "restic" : "other";
+  return isRestic(name, resticPath) ? "restic" : "other";
+}
+
+/** With a version perhaps, as its releases are named. Not everything that begins so: this agent does. */
+export function isRestic(programName: string, resticPath: string): boolean {
+  return programName === basename(resticPath) || /^restic([._-]?v?\d.*)?(\.exe)?$/i.test(programName);
 }
 
 /** A lock in the protocol's shape and bounds. */
