@@ -4,7 +4,6 @@
  * what agents tell in reports.ts, and what is shown in repository-view.ts.
  */
 export { defaultMaintenance, type Maintenance, type Operation, operations } from "./cadences.ts";
-export { maintenanceActor } from "./due.ts";
 export {
   editMaintenance,
   getMaintenance,
@@ -23,4 +22,4 @@ export {
   type RepositoryView,
   type SharerView,
 } from "./repository-view.ts";
-export { completeOrder, isClockWrong, maxClockSkewMs, plannedJobsOf } from "./run-plans.ts";
+export { completeOrder, maxClockSkewMs, plannedJobsOf } from "./run-plans.ts";
