@@ -24,4 +24,4 @@ export {
   type RepositoryView,
   type SharerView,
 } from "./repository-view.ts";
-export { completeOrder, isClockWrong, maxClockSkewMs, plannedJobsOf } from "./run-plans.ts";
+export { completeOrder, maxClockSkewMs, plannedJobsOf } from "./run-plans.ts";
