@@ -6,6 +6,7 @@ import {
 } from "../../packages/server/src/features/enrolment/enrolment.views.tsx";
 import { renderJobListPage } from "../../packages/server/src/features/jobs/job-list.views.tsx";
 import { type JobPageProps, renderJobPage } from "../../packages/server/src/features/jobs/jobs.views.tsx";
+import { renderRetentionPage } from "../../packages/server/src/features/maintenance/retention.views.tsx";
 import { type HostTab, renderHostPage } from "../../packages/server/src/features/overview/host.views.tsx";
 import {
   renderDashboardFragment,
@@ -19,6 +20,7 @@ import {
 import { renderErrorPage } from "../../packages/server/src/platform/html/error-pages.tsx";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
 import * as data from "./data.ts";
+import { retentionPreview } from "./retention-data.ts";
 
 const { NOW } = data;
 const PAGES = { page: 1, pageSize: 50, total: 96 };
@@ -70,6 +72,8 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   "host-jobs": (page) =>
     host(page, { name: "jobs", jobs: data.JOBS.slice(0, 12), page: { ...PAGES, total: 12 } }),
   "host-sources": (page) => host(page, sources()),
+  retention: (page) => retention(page, { keepDaily: 7, keepWeekly: 5, keepMonthly: 12 }),
+  "retention-removes-most": (page) => retention(page, { keepLast: 3, keepWithin: "2d" }),
   "host-repository": (page) =>
     host(page, {
       name: "repository",
@@ -196,6 +200,15 @@ function dashboard(page: PageContext, overrides: Partial<Parameters<typeof rende
 
 function host(page: PageContext, tab: HostTab): string {
   return renderHostPage(page, { ...data.HOST_PAGE, tab });
+}
+
+function retention(page: PageContext, keep: Parameters<typeof retentionPreview>[0]): string {
+  const host = { id: "db", name: "db-primary" };
+  return renderRetentionPage(page, {
+    host,
+    group: { id: "G1", name: "postgres" },
+    preview: retentionPreview(keep),
+  });
 }
 
 function sources(): HostTab {

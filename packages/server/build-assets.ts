@@ -19,6 +19,7 @@ const TARGETS = ["chrome123", "firefox121", "safari17.5"];
 const ENTRIES: Readonly<Record<string, string>> = {
   "app.js": join(root, "src/browser/app.ts"),
   "job.js": join(root, "src/browser/job.ts"),
+  "retention-preview.js": join(root, "src/browser/retention-preview.ts"),
   "styles.css": join(root, "src/platform/html/styles/styles.css"),
 };
 
