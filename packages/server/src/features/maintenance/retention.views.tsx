@@ -196,7 +196,7 @@ function Snapshots({ plan }: { plan: RetentionPlan }): JSX.Element {
           </caption>
           <thead>
             <tr>
-              <th scope="col" class="col-id">
+              <th scope="col" class="col-id mid-up">
                 Snapshot
               </th>
               <th scope="col" class="col-when">
