@@ -6,7 +6,6 @@ import {
 } from "../../packages/server/src/features/enrolment/enrolment.views.tsx";
 import { renderJobListPage } from "../../packages/server/src/features/jobs/job-list.views.tsx";
 import { type JobPageProps, renderJobPage } from "../../packages/server/src/features/jobs/jobs.views.tsx";
-import { renderRetentionPage } from "../../packages/server/src/features/maintenance/retention.views.tsx";
 import { type HostTab, renderHostPage } from "../../packages/server/src/features/overview/host.views.tsx";
 import {
   renderDashboardFragment,
@@ -20,7 +19,7 @@ import {
 import { renderErrorPage } from "../../packages/server/src/platform/html/error-pages.tsx";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
 import * as data from "./data.ts";
-import { retentionPreview } from "./retention-data.ts";
+import { RETENTION_VIEWS } from "./retention.ts";
 
 const { NOW } = data;
 const PAGES = { page: 1, pageSize: 50, total: 96 };
@@ -72,8 +71,6 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   "host-jobs": (page) =>
     host(page, { name: "jobs", jobs: data.JOBS.slice(0, 12), page: { ...PAGES, total: 12 } }),
   "host-sources": (page) => host(page, sources()),
-  retention: (page) => retention(page, { keepDaily: 7, keepWeekly: 5, keepMonthly: 12 }),
-  "retention-removes-most": (page) => retention(page, { keepLast: 3, keepWithin: "2d" }),
   "host-repository": (page) =>
     host(page, {
       name: "repository",
@@ -87,6 +84,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
         values: { repo_url: "backup.example.com" },
       },
     }),
+  ...RETENTION_VIEWS,
   "host-settings": (page) =>
     host(page, {
       name: "settings",
@@ -200,15 +198,6 @@ function dashboard(page: PageContext, overrides: Partial<Parameters<typeof rende
 
 function host(page: PageContext, tab: HostTab): string {
   return renderHostPage(page, { ...data.HOST_PAGE, tab });
-}
-
-function retention(page: PageContext, keep: Parameters<typeof retentionPreview>[0]): string {
-  const host = { id: "db", name: "db-primary" };
-  return renderRetentionPage(page, {
-    host,
-    group: { id: "G1", name: "postgres" },
-    preview: retentionPreview(keep),
-  });
 }
 
 function sources(): HostTab {
