@@ -1,5 +1,6 @@
 /** What a retention would keep, over canned snapshots. */
 import {
+  renderRetentionFragment,
   renderRetentionPage,
   type ShownPreview,
 } from "../../packages/server/src/features/maintenance/retention.views.tsx";
@@ -10,7 +11,7 @@ import {
 import { simulateRetention } from "../../packages/server/src/features/maintenance/retention-simulation.ts";
 import type { Retention } from "../../packages/server/src/features/sources/sources.ts";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
-import { NOW } from "./data.ts";
+import { HEADER, NOW } from "./data.ts";
 
 const DAY = 86_400_000;
 const KEEP_NOTHING: Retention = {
@@ -39,16 +40,26 @@ function retentionPreview(keep: Partial<Retention>): ShownPreview {
   };
 }
 
-function retention(page: PageContext, keep: Partial<Retention>): string {
-  return renderRetentionPage(page, {
-    host: { id: "db", name: "db-primary" },
-    group: { id: "G1", name: "postgres" },
-    preview: retentionPreview(keep),
-  });
-}
+const shown = (keep: Partial<Retention>) => ({
+  host: { id: "db", name: "db-primary" },
+  group: { id: "G1", name: "postgres" },
+  preview: retentionPreview(keep),
+});
 
 /** One entry per state worth looking at. */
 export const RETENTION_VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
-  retention: (page) => retention(page, { keepDaily: 7, keepWeekly: 5, keepMonthly: 12 }),
-  "retention-removes-most": (page) => retention(page, { keepLast: 3, keepWithin: "2d" }),
+  retention: (page) => renderRetentionPage(page, shown({ keepDaily: 7, keepWeekly: 5, keepMonthly: 12 })),
+  "retention-removes-most": (page) => renderRetentionPage(page, shown({ keepLast: 3, keepWithin: "2d" })),
+};
+
+const typed = (query: URLSearchParams, field: string): number | null => Number(query.get(field)) || null;
+
+/** What a group's form asks while one types; of its fields two are enough. */
+export const RETENTION_FRAGMENTS: Readonly<
+  Record<string, (page: PageContext, query: URLSearchParams) => string>
+> = {
+  [`/fragments/hosts/${HEADER.id}/sources/01JDG1/retention`]: (page, query) => {
+    const keep = { keepLast: typed(query, "keep_last"), keepDaily: typed(query, "keep_daily") };
+    return renderRetentionFragment(page, shown(keep));
+  },
 };

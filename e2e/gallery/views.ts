@@ -19,7 +19,7 @@ import {
 import { renderErrorPage } from "../../packages/server/src/platform/html/error-pages.tsx";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
 import * as data from "./data.ts";
-import { RETENTION_VIEWS } from "./retention.ts";
+import { RETENTION_FRAGMENTS, RETENTION_VIEWS } from "./retention.ts";
 
 const { NOW } = data;
 const PAGES = { page: 1, pageSize: 50, total: 96 };
@@ -179,6 +179,7 @@ export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSe
       tags: [],
     });
   },
+  ...RETENTION_FRAGMENTS,
 };
 
 function anonymous(page: PageContext): PageContext {
