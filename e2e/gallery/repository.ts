@@ -101,6 +101,7 @@ const VIEW: RepositoryView = {
     restUsername: "db-primary-admin",
     passwordSet: true,
     restPasswordSet: true,
+    version: 3,
     updatedAt: NOW - 90 * DAY,
   },
   isAdminRefused: false,

@@ -21,6 +21,7 @@ import type { PageContext } from "../../packages/server/src/platform/html/scope.
 import * as data from "./data.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
 import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
+import { RETENTION_FRAGMENTS, RETENTION_VIEWS } from "./retention.ts";
 
 const { NOW } = data;
 const PAGES = { page: 1, pageSize: 50, total: 96 };
@@ -73,6 +74,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
     host(page, { name: "jobs", jobs: data.JOBS.slice(0, 12), page: { ...PAGES, total: 12 } }),
   ...REPOSITORY_VIEWS,
   ...EDITING_VIEWS,
+  ...RETENTION_VIEWS,
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),
@@ -160,6 +162,7 @@ export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSe
       tags: [],
     });
   },
+  ...RETENTION_FRAGMENTS,
 };
 
 function anonymous(page: PageContext): PageContext {

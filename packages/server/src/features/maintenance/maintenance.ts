@@ -5,7 +5,6 @@
  */
 export { cronOf, defaultMaintenance, type Maintenance, type Operation, operations } from "./cadences.ts";
 export { nextCheckSlice } from "./check-now.ts";
-export { maintenanceActor } from "./due.ts";
 export {
   editMaintenance,
   getMaintenance,

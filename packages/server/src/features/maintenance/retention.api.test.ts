@@ -175,7 +175,7 @@ describe("the preview of a retention in a form", () => {
     expect(textOf(await fragment("?keep_last=&keep_daily="))).toMatch(/Without a rule nothing is forgotten/);
     const page = await app.inject({ url: `/hosts/H1/sources/${groupId}/retention` });
     expect(page.statusCode).toBe(200);
-    expect(page.body).toContain("What the retention keeps");
+    expect(page.body).toContain("Looked at now");
   });
 
   it("warns of many removals, and cuts a list that nobody reads to its end", async () => {

@@ -37,11 +37,25 @@ export function renderRetentionPage(page: PageContext, props: RetentionPageProps
       { label: "Retention" },
     ],
     content: (
-      <Panel title="What the retention keeps" note="looked at now; nothing is changed">
-        <div class="panel-body">
-          <RetentionPreview preview={props.preview} />
+      <>
+        <div class="head">
+          <div class="head-main">
+            <h1>
+              What <span class="mono break">{group.name}</span> keeps
+            </h1>
+            <p class="head-line">
+              <span>
+                Looked at now, by the list of snapshots that the agent last reported. Nothing is changed.
+              </span>
+            </p>
+          </div>
         </div>
-      </Panel>
+        <Panel title="Retention">
+          <div class="panel-body">
+            <RetentionPreview preview={props.preview} />
+          </div>
+        </Panel>
+      </>
     ),
   });
 }
@@ -182,13 +196,13 @@ function Snapshots({ plan }: { plan: RetentionPlan }): JSX.Element {
           </caption>
           <thead>
             <tr>
-              <th scope="col" class="col-id">
+              <th scope="col" class="col-id mid-up">
                 Snapshot
               </th>
               <th scope="col" class="col-when">
                 Made
               </th>
-              <th scope="col">What becomes of it</th>
+              <th scope="col">Outcome</th>
             </tr>
           </thead>
           <tbody>
@@ -225,7 +239,7 @@ function SnapshotLine({ row }: { row: Row }): JSX.Element {
   const { id, time, reasons } = row;
   return (
     <tr class={reasons === null ? "short goes" : "short"}>
-      <td class="mono" title={id}>
+      <td class="mono mid-up" title={id}>
         {id.slice(0, 8)}
       </td>
       <td>
