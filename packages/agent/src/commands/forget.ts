@@ -49,8 +49,7 @@ export async function runForget(
   // Planning and listing remove nothing, so the everyday access will do when the other is gone.
   const access = await openRestic(deps, job.access ?? deps.findRepository());
   if (isJobError(access)) return failedResult(access);
-  const begun = await wasBegun(stepOf(job, planName(0)));
-  const unopened = begun ? undefined : await findUnopened(deps, job, access);
+  const unopened = (await isUnderWay(job, spec)) ? undefined : await findUnopened(deps, job, access);
   if (unopened !== undefined) return unopened;
   const ends: GroupEnd[] = [];
   for (const [index, group] of spec.groups.entries()) {
@@ -64,6 +63,12 @@ export async function runForget(
 
 const planName = (index: number): string => `forget-${index + 1}-plan`;
 const removalName = (index: number): string => `forget-${index + 1}`;
+
+/** An earlier agent began some group: its restic may still run, and is followed whatever the storage says now. */
+async function isUnderWay(job: ActiveJob, spec: ForgetSpec): Promise<boolean> {
+  const plans = spec.groups.map((_, index) => stepOf(job, planName(index)));
+  return (await Promise.all(plans.map(wasBegun))).includes(true);
+}
 
 type Turn = { spec: ForgetSpec; group: Group; index: number };
 
