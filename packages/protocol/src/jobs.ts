@@ -82,7 +82,7 @@ export type ForgetSpec = z.infer<typeof forgetSpec>;
 /** Which part of the data a check reads: so many percent at random, or slice `n` of `of`, which in turn cover all. */
 export const readData = z.union([
   z.object({ percent: z.number().gt(0).max(100) }),
-  z.object({ slice: count.min(1), of: count.min(1).max(1000) }),
+  z.object({ slice: count.min(1), of: count.min(1).max(256) }),
 ]);
 export type ReadData = z.infer<typeof readData>;
 

@@ -23,7 +23,7 @@ export interface MaintenanceDeps {
 export type MaintenanceDraft = Omit<Maintenance, "repositoryId" | "version" | "updatedAt">;
 
 /** More slices than days in three years would never come round. */
-export const maxCheckSlices = 1000;
+export const maxCheckSlices = 256;
 
 /** What holds for a repository, set or by default. */
 export const getMaintenance = async (db: Db, repositoryId: string): Promise<Maintenance> =>
