@@ -48,6 +48,12 @@ export class FakeClock {
     for (const sleeper of this.sleepers) sleeper.at += ms;
   }
 
+  /** So much time passes at once, as for a machine that was suspended: who slept wakes once, at its end. */
+  async suspend(ms: number): Promise<void> {
+    this.nowMs += ms;
+    await this.advance(0);
+  }
+
   /** How many wait now. */
   get sleeping(): number {
     return this.sleepers.length;
