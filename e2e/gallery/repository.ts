@@ -102,6 +102,7 @@ const VIEW: RepositoryView = {
     passwordSet: true,
     restPasswordSet: true,
     updatedAt: NOW - 90 * DAY,
+    version: 1,
   },
   isAdminRefused: false,
 };

@@ -92,12 +92,12 @@ function MaintenancePage(props: MaintenancePageProps): JSX.Element {
               note="frees the space; needs admin credentials"
               {...props}
             />
+            <WherePanel {...props} />
           </div>
           <div class="form-column">
             <Cadence operation="check" title="Check" note="looks for damage" {...props}>
               <DepthChoice values={values} errors={errors} />
             </Cadence>
-            <WherePanel {...props} />
           </div>
         </fieldset>
         {mayOperate ? <Save {...props} /> : null}
