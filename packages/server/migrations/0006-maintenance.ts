@@ -39,7 +39,9 @@ async function createStatistics({ schema }: Db): Promise<void> {
 async function createMaintenance({ schema }: Db): Promise<void> {
   await schema
     .createTable("maintenance")
-    .addColumn("repository_id", "text", (c) => c.primaryKey().references("repositories.id").onDelete("cascade"))
+    .addColumn("repository_id", "text", (c) =>
+      c.primaryKey().references("repositories.id").onDelete("cascade"),
+    )
     // The host that prunes and checks for all that share the repository; null: the one that was added first.
     .addColumn("owner_host_id", "text", (c) => c.references("hosts.id").onDelete("set null"))
     .addColumn("time_zone", "text", (c) => c.notNull())

@@ -40,7 +40,6 @@ export {
   type PlannedJob,
   type RunDeps,
   type RunRequest,
-  readDataRequest,
   runLimits,
   runNow,
 } from "./run-now.ts";

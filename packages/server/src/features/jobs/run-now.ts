@@ -17,7 +17,7 @@ const sliceSentence = "A slice is a whole number from 1 to the number of slices,
 const sliceNumber = z.int({ error: sliceSentence }).min(1, sliceSentence).max(1000, sliceSentence);
 
 /** Which part of the data a check reads: so many percent at random, or slice `slice` of `of`. */
-export const readDataRequest = z
+const readDataRequest = z
   .strictObject({
     percent: z.number({ error: percentSentence }).gt(0, percentSentence).max(100, percentSentence).optional(),
     slice: sliceNumber.optional(),

@@ -69,8 +69,8 @@ export interface Since {
   at: number;
 }
 
-/** Fires are not kept for ever, and what is older than this is missed no more. */
-export const forgottenAfterMs = 390 * 24 * 60 * 60_000;
+/** What is older than this is caught up no more, so that outcomes need not be kept for ever. */
+export const forgottenAfterMs = 60 * 24 * 60 * 60_000;
 
 export const sinceOf = (
   repository: { createdAt: number },

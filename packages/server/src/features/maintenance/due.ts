@@ -15,7 +15,7 @@ import { nextSlice } from "./coverage.ts";
 import { type FireOutcome, insertFire, listCheckedSlices } from "./maintenance.store.ts";
 import { forgetsOf, isClockWrong } from "./run-plans.ts";
 
-export const maintenanceActor: Actor = { kind: "system", id: null, name: "maintenance" };
+const maintenanceActor: Actor = { kind: "system", id: null, name: "maintenance" };
 
 /** Why an operation did not run on a host. */
 export interface Skip {

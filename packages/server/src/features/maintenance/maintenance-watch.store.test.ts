@@ -5,6 +5,8 @@ import { inTransaction } from "../../platform/db/db.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { deleteHost, type Host } from "../hosts/hosts.ts";
 import { recordStatistics, removeAdminCredentials } from "../repositories/repositories.ts";
+import { fireDue } from "./due.ts";
+import { getMaintenance } from "./edit-maintenance.ts";
 import { putCheckedSlice } from "./maintenance.store.ts";
 
 /** The lab's first day begins at 04:00 on a Monday; the spread is up to 15 minutes. */
@@ -99,13 +101,29 @@ describe.each(engines)("maintenance on %s", (engine) => {
     expect(await jobs()).toEqual(["forget db-01"]);
   });
 
+  it("keeps the outcome that a planned time has, also when its job has long ended", async () => {
+    const due = [{ operation: "forget" as const, plannedAt: Date.parse("2026-11-24T03:00:00.000Z") }];
+    const maintenance = await getMaintenance(lab.db, first.repositoryId ?? "");
+    const fire = () =>
+      inTransaction(lab.db, (tx) =>
+        fireDue(tx, { maintenance, sharers: [first], due, now: lab.clock.now() }),
+      );
+    const [made] = (await fire()).jobs;
+    await lab.end(made ?? never(), "succeeded");
+    expect(await fire()).toEqual({ jobs: [], skips: [] });
+  });
+
   it("that was missed while the server was down is caught up once", async () => {
     await lab.passUntil(afterForget);
     await lab.end((await lab.jobs())[0] ?? never(), "succeeded");
     await lab.stopWatches();
     await lab.passUntil("2026-11-28T12:00:00.000Z");
+    lab.alive.delete(first.id);
     lab.startWatch();
-    await lab.passUntil("2026-11-28T12:05:00.000Z");
+    await lab.passUntil("2026-11-28T12:04:00.000Z");
+    // It took the host so long to find the server again.
+    lab.alive.add(first.id);
+    await lab.passUntil("2026-11-28T12:06:00.000Z");
     expect(await jobs()).toEqual(["forget db-01", "forget db-01"]);
     expect(await outcomes()).toEqual({ forget: "run" });
   });

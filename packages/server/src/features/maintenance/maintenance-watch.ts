@@ -24,6 +24,8 @@ import { fireDue, type Skip } from "./due.ts";
 import * as store from "./maintenance.store.ts";
 
 const tickMs = 60_000;
+/** After a start the hosts need a while to come back; what was missed meanwhile must not find them away. */
+const settleMs = 5 * 60_000;
 /** Every so many ticks, which is a day: outcomes that nobody asks for any more go. */
 const purgeEvery = 1440;
 /** Beyond what is caught up, so that the last outcome of an operation is there as long as it counts. */
@@ -120,13 +122,13 @@ export class MaintenanceWatch {
   }
 
   private async keepTicking(): Promise<void> {
-    for (let tick = 1; ; tick++) {
-      await this.deps.clock.sleep(tickMs, this.stopping.signal);
-      if (this.stopping.signal.aborted) return;
+    await this.deps.clock.sleep(settleMs, this.stopping.signal);
+    for (let tick = 1; !this.stopping.signal.aborted; tick++) {
       this.round = this.tick(tick).catch((error: unknown) =>
         this.deps.log.error({ err: error }, "looking after the repositories failed"),
       );
       await this.round;
+      await this.deps.clock.sleep(tickMs, this.stopping.signal);
     }
   }
 

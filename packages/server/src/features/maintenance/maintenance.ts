@@ -5,7 +5,6 @@
  */
 export { cronOf, defaultMaintenance, type Maintenance, type Operation, operations } from "./cadences.ts";
 export { nextCheckSlice } from "./check-now.ts";
-export { maintenanceActor } from "./due.ts";
 export {
   editMaintenance,
   getMaintenance,
@@ -24,4 +23,4 @@ export {
   type RepositoryView,
   type SharerView,
 } from "./repository-view.ts";
-export { completeOrder, isClockWrong, maxClockSkewMs, plannedJobsOf } from "./run-plans.ts";
+export { completeOrder, maxClockSkewMs, plannedJobsOf } from "./run-plans.ts";

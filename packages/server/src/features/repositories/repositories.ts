@@ -6,7 +6,6 @@ export {
   type AccessParts,
   buildAccess,
   credentialsChangedAt,
-  credentialsRefused,
   findAdminAccess,
   findEverydayAccess,
   type RedactedCredentials,
