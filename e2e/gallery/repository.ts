@@ -127,6 +127,11 @@ const TAB: RepositoryTabProps = {
   view: VIEW,
   history: history(30),
   span: 30,
+  tags: [
+    { tag: "databases", count: 72, newestAt: NOW - 26 * 60_000 },
+    { tag: "system-configuration", count: 23, newestAt: NOW - 7 * HOUR },
+    { tag: null, count: 1, newestAt: NOW - 90 * DAY },
+  ],
 };
 
 const tab = (page: PageContext, overrides: Partial<RepositoryTabProps> = {}): string =>

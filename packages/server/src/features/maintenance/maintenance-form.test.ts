@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { defaultMaintenance } from "./cadences.ts";
 import {
   changeSentence,
+  emptyCadences,
   maintenanceFields,
   maintenanceValues,
   readMaintenanceForm,
@@ -37,7 +38,8 @@ describe("the form of maintenance", () => {
   });
 
   it("does not take an empty expression for one that is off", () => {
-    expect(readMaintenanceForm({ ...values, forget_cron: " " }).forgetCron).not.toBeNull();
+    expect(emptyCadences({ ...values, forget_cron: " " })).toMatchObject([{ path: "forget_cron" }]);
+    expect(emptyCadences({ ...values, forget_cron: " ", forget_on: "" })).toEqual([]);
     expect(readMaintenanceForm({ ...values, forget_on: "" }).forgetCron).toBeNull();
   });
 

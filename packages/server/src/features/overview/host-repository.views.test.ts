@@ -60,7 +60,7 @@ const tab: RepositoryTabProps = {
     repositoryPasswordSet: true,
     restPasswordSet: false,
   },
-  ...{ updatedAt: null, view, history: [], span: 30 },
+  ...{ updatedAt: null, view, history: [], span: 30, tags: [] },
 };
 
 function render(
@@ -113,6 +113,15 @@ describe("a repository in figures", () => {
     expect(words).toContain("User’s passwordnot set");
     expect(words).toContain("Encryption passwordset");
     expect(find(render(), "#field-admin_password").getAttribute("value")).toBe("");
+  });
+
+  it("counts the snapshots of each tag, and those without any", () => {
+    const tags = [
+      { tag: "etc", count: 2, newestAt: PAGE_NOW - hourMs },
+      { tag: null, count: 1, newestAt: PAGE_NOW - dayMs },
+    ];
+    expect(wordsOf("#repository-tags", { tags })).toContain("etc2 snapshots, newest 1h ago");
+    expect(wordsOf("#repository-tags", { tags })).toContain("without a tag1 snapshot");
   });
 
   it("has nothing but the form before there are credentials", () => {

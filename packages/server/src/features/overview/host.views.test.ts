@@ -59,6 +59,7 @@ const repository = (overrides: Partial<Extract<HostTab, { name: "repository" }>>
   view: null,
   history: [],
   span: 30,
+  tags: [],
   ...overrides,
 });
 

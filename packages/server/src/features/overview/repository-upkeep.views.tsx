@@ -41,7 +41,7 @@ export function UpkeepPanel(props: UpkeepProps): JSX.Element {
       note={maintenance.timeZone}
       tools={
         <a class="btn small" href={`${hostUrl(host)}/maintenance`}>
-          {mayOperate ? "Change" : "Look at it"}
+          {mayOperate ? "Change" : "Details"}
         </a>
       }
     >
@@ -231,7 +231,7 @@ export function RepairPanel({ host, view }: UpkeepProps): JSX.Element | null {
             last check
           </a>{" "}
           {damaged
-            ? "found damage. Copy the repository first if you can: repairing keeps what is whole and gives up what is not."
+            ? "found damage. Copy the repository first if you can: repairing keeps what is whole and gives up what is not. Until then run no forget and no prune."
             : "found an index that does not fit the data. No data is lost by that."}
         </p>
         {mayOperate ? (
