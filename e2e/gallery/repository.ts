@@ -103,6 +103,7 @@ const VIEW: RepositoryView = {
     restPasswordSet: true,
     version: 3,
     updatedAt: NOW - 90 * DAY,
+    version: 1,
   },
   isAdminRefused: false,
 };
@@ -127,6 +128,11 @@ const TAB: RepositoryTabProps = {
   view: VIEW,
   history: history(30),
   span: 30,
+  tags: [
+    { tag: "databases", count: 72, newestAt: NOW - 26 * 60_000 },
+    { tag: "system-configuration", count: 23, newestAt: NOW - 7 * HOUR },
+    { tag: null, count: 1, newestAt: NOW - 90 * DAY },
+  ],
 };
 
 const tab = (page: PageContext, overrides: Partial<RepositoryTabProps> = {}): string =>

@@ -66,7 +66,8 @@ function AboveLimit({ groups, maxRemovedPercent }: ForgetPageProps): JSX.Element
   const above = groups.filter((group) => group.isAboveLimit);
   if (above.length === 0) return null;
   const words = above.map(
-    ({ name, removed, total }) => `${formatCount(removed)} of ${formatCount(total)} of ${name}`,
+    ({ name, removed, total }) =>
+      `${name} would lose ${formatNoun(removed, "snapshot")} of ${formatCount(total)}`,
   );
   return (
     <div id="forget-limit">

@@ -1,5 +1,6 @@
 /** The form of a repository's maintenance as text, as it was posted or as it is stored; a box is `on` or empty. */
-import type { Maintenance, Operation } from "./cadences.ts";
+import type { FieldProblem } from "../../platform/errors.ts";
+import { type Maintenance, type Operation, operations } from "./cadences.ts";
 import type { MaintenanceDraft } from "./edit-maintenance.ts";
 
 export const maintenanceFields = [
@@ -55,9 +56,15 @@ const amountOf = (text: string): number => {
   return /^\d+(\.\d+)?$/.test(digits) ? Number(digits) : Number.NaN;
 };
 
-/** What was typed as a draft. A cadence that is on and empty stays on, for the rules to refuse. */
+/** A cadence that is on and says no time: for a draft it would be off, which nobody asked for. */
+export const emptyCadences = (values: MaintenanceValues): FieldProblem[] =>
+  operations
+    .filter((operation) => values[`${operation}_on`] === "on" && values[`${operation}_cron`].trim() === "")
+    .map((operation) => ({ path: `${operation}_cron`, message: "Write when it runs, or switch it off." }));
+
+/** What was typed as a draft; what it can't be is left to the rules. */
 export function readMaintenanceForm(values: MaintenanceValues): MaintenanceDraft {
-  const cron = (isOn: string, text: string) => (isOn === "on" ? text.trim() || "(empty)" : null);
+  const cron = (isOn: string, text: string) => (isOn === "on" ? text : null);
   return {
     ownerHostId: values.owner_host_id || null,
     timeZone: values.time_zone.trim(),

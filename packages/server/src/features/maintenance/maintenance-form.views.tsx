@@ -2,17 +2,14 @@
  * The form of a repository's maintenance: when it forgets, prunes and checks, and for which of its hosts. A form that comes
  * back shows what was typed, never what is stored.
  */
-import type { ComponentChildren, JSX } from "preact";
-import { cronWords } from "../../platform/html/cron-words.ts";
-import { Choice, ChoiceSet, Field, FormMessage, PostForm } from "../../platform/html/forms.tsx";
+import type { JSX } from "preact";
+import { Field, FormMessage, PostForm } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { renderPage } from "../../platform/html/page.tsx";
-import { Panel } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
-import { Time } from "../../platform/html/values.tsx";
-import { listTimeZones } from "../../platform/html/zoned.ts";
 import type { Operation } from "./cadences.ts";
 import type { MaintenanceField, MaintenanceValues } from "./maintenance-form.ts";
+import { CadencePanel, DepthChoice, WherePanel } from "./maintenance-panels.views.tsx";
 
 export interface MaintenancePageProps {
   host: { id: string; name: string };
@@ -75,7 +72,7 @@ function MaintenancePage(props: MaintenancePageProps): JSX.Element {
         <fieldset class="plain form-columns" disabled={!mayOperate}>
           <legend class="sr-only">Maintenance</legend>
           <div class="form-column">
-            <Cadence operation="forget" title="Forget" note="drops what no retention keeps" {...props}>
+            <CadencePanel operation="forget" title="Forget" note="drops what no retention keeps" {...props}>
               <Field
                 name="max_removed_percent"
                 label="Ask before more goes than"
@@ -85,205 +82,23 @@ function MaintenancePage(props: MaintenancePageProps): JSX.Element {
                 error={errors.max_removed_percent}
                 hint="A group that would lose more, and more than ten snapshots, loses none until somebody confirms it."
               />
-            </Cadence>
-            <Cadence
+            </CadencePanel>
+            <CadencePanel
               operation="prune"
               title="Prune"
               note="frees the space; needs admin credentials"
               {...props}
             />
+            <WherePanel {...props} />
           </div>
           <div class="form-column">
-            <Cadence operation="check" title="Check" note="looks for damage" {...props}>
+            <CadencePanel operation="check" title="Check" note="looks for damage" {...props}>
               <DepthChoice values={values} errors={errors} />
-            </Cadence>
-            <WherePanel {...props} />
+            </CadencePanel>
           </div>
         </fieldset>
         {mayOperate ? <Save {...props} /> : null}
       </PostForm>
-    </div>
-  );
-}
-
-type CadenceProps = Pick<MaintenancePageProps, "values" | "errors" | "nextAt"> & {
-  operation: Operation;
-  title: string;
-  note: string;
-  children?: ComponentChildren;
-};
-
-function Cadence({ operation, values, errors = {}, ...props }: CadenceProps): JSX.Element {
-  const name = `${operation}_cron` as const;
-  const isOn = values[`${operation}_on`] === "on";
-  const nextAt = props.nextAt[operation];
-  const words = cronWords(values[name].trim());
-  return (
-    <Panel title={props.title} note={props.note}>
-      <div class="panel-body stack">
-        <Choice type="checkbox" name={`${operation}_on`} checked={isOn}>
-          By itself
-        </Choice>
-        <Field
-          name={name}
-          label={`${props.title} cron expression`}
-          mono
-          value={values[name]}
-          error={errors[name]}
-          hint={
-            words === "" ? (
-              "Minute, hour, day of the month, month, day of the week."
-            ) : (
-              <>
-                {words}
-                {isOn && nextAt !== null ? (
-                  <>
-                    ; as saved, next <Time at={nextAt} />
-                  </>
-                ) : null}
-              </>
-            )
-          }
-        />
-        {props.children}
-      </div>
-    </Panel>
-  );
-}
-
-function DepthChoice({
-  values,
-  errors,
-}: {
-  values: MaintenanceValues;
-  errors: Partial<Record<MaintenanceField, string>>;
-}): JSX.Element {
-  return (
-    <>
-      <ChoiceSet
-        name="check_depth"
-        legend="Each check reads"
-        error={errors.check_depth}
-        class="choices boxes tall"
-      >
-        <Choice
-          type="radio"
-          boxed
-          name="check_depth"
-          value="structure"
-          checked={values.check_depth === "structure"}
-          hint="Index, packs and trees. Quick, and it notices no rotten bytes."
-        >
-          The structure only
-        </Choice>
-        <Choice
-          type="radio"
-          boxed
-          name="check_depth"
-          value="percent"
-          checked={values.check_depth === "percent"}
-          hint="Drawn anew each time; it may take long until each pack was read."
-        >
-          A share of the data
-        </Choice>
-        <Choice
-          type="radio"
-          boxed
-          name="check_depth"
-          value="slices"
-          checked={values.check_depth === "slices"}
-          hint="One part each time, so that in turn every pack is read."
-        >
-          Parts in turn
-        </Choice>
-      </ChoiceSet>
-      <div class="two-up">
-        <Field
-          name="check_percent"
-          label="Share"
-          optional
-          inputMode="decimal"
-          unit="%"
-          value={values.check_percent}
-          error={errors.check_percent}
-        />
-        <Field
-          name="check_slices"
-          label="Parts"
-          optional
-          inputMode="numeric"
-          value={values.check_slices}
-          error={errors.check_slices}
-        />
-      </div>
-    </>
-  );
-}
-
-function WherePanel({ values, errors = {}, sharers }: MaintenancePageProps): JSX.Element {
-  return (
-    <Panel title="Where and when">
-      <div class="panel-body stack">
-        <Field
-          name="time_zone"
-          label="Time zone"
-          mono
-          list="time-zones"
-          value={values.time_zone}
-          error={errors.time_zone}
-          hint={
-            <>
-              An IANA name, such as <code>Europe/Berlin</code>. A run begins up to 15 minutes later than
-              planned, so that not every repository starts at once.
-            </>
-          }
-        />
-        <datalist id="time-zones">
-          {listTimeZones().map((zone) => (
-            <option key={zone} value={zone} />
-          ))}
-        </datalist>
-        {sharers.length > 1 ? (
-          <OwnerChoice value={values.owner_host_id} error={errors.owner_host_id} sharers={sharers} />
-        ) : null}
-      </div>
-    </Panel>
-  );
-}
-
-function OwnerChoice(props: {
-  value: string;
-  error: string | undefined;
-  sharers: MaintenancePageProps["sharers"];
-}): JSX.Element {
-  const [first] = props.sharers;
-  return (
-    <div class={props.error ? "field invalid" : "field"}>
-      <label for="field-owner_host_id">Prunes and checks for all</label>
-      <select
-        class="input"
-        id="field-owner_host_id"
-        name="owner_host_id"
-        aria-describedby={props.error ? "field-owner_host_id-error" : "field-owner_host_id-hint"}
-      >
-        <option value="" selected={props.value === ""}>
-          The host that was added first ({first?.name})
-        </option>
-        {props.sharers.map(({ id, name }) => (
-          <option key={id} value={id} selected={props.value === id}>
-            {name}
-          </option>
-        ))}
-      </select>
-      {props.error ? (
-        <p class="field-error" id="field-owner_host_id-error">
-          <Icon name="alert" />
-          {props.error}
-        </p>
-      ) : null}
-      <p class="hint" id="field-owner_host_id-hint">
-        One of them does it, with its admin credentials. Each host forgets its own snapshots.
-      </p>
     </div>
   );
 }

@@ -1,6 +1,7 @@
 /** The pages of maintenance: the form of a repository's cadences, and the question before a forget. */
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
+import { invalidFields } from "../../platform/errors.ts";
 import { type Refusal, tryForm } from "../../platform/http/forms.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import type { PageOf } from "../../platform/http/page-context.ts";
@@ -18,6 +19,7 @@ import { previewForget } from "./forget-now.ts";
 import { renderForgetPage } from "./forget-now.views.tsx";
 import {
   changeSentence,
+  emptyCadences,
   type MaintenanceValues,
   maintenanceFields,
   maintenanceValues,
@@ -90,7 +92,12 @@ function registerSave(app: App, deps: MaintenancePageDeps): void {
       const { repositoryId } = await hostWithRepository(deps.db, hostId);
       const actor = actorOf(requireIdentity(identity));
       const draft = readMaintenanceForm(values);
-      const outcome = await tryForm(editMaintenance(deps, { hostId, version, draft, actor }));
+      const save = async () => {
+        const empty = emptyCadences(values);
+        if (empty.length > 0) throw invalidFields("maintenance.invalid", empty);
+        return editMaintenance(deps, { hostId, version, draft, actor });
+      };
+      const outcome = await tryForm(save());
       if (outcome.done) return reply.redirect(`/hosts/${hostId}?tab=repository&saved=1`, 303);
       const { refusal } = outcome;
       if (refusal.code !== "maintenance.edit_conflict") {

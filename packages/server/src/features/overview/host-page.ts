@@ -4,7 +4,7 @@ import { countJobs, listJobs, type RunDeps, rowOf } from "../jobs/jobs.ts";
 import { getRepositoryView } from "../maintenance/maintenance.ts";
 import { listHistory, type RepositoriesDeps, redactedCredentials } from "../repositories/repositories.ts";
 import { listSchedules, scheduleStates } from "../schedules/schedules.ts";
-import { countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
+import { countByTag, countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
 import { hookValues, listSourceGroups, openHooks } from "../sources/sources.ts";
 import type { HostPageProps, HostTab } from "./host.views.tsx";
 import { type HostPlan, nextRunOf, scheduleRows, sourceRows, syncOf } from "./host-plan.ts";
@@ -178,6 +178,7 @@ async function repositoryTab(deps: HostPageDeps, host: Host, span: ChartSpan): P
   return {
     name: "repository",
     span,
+    tags: await countByTag(db, host.id),
     view:
       repositoryId === null ? null : await getRepositoryView({ db, clock, box: repositories.box }, host.id),
     history: repositoryId === null ? [] : await listHistory(db, repositoryId, range),

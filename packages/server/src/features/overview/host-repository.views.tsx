@@ -6,6 +6,7 @@ import type { JSX } from "preact";
 import type { FormState } from "../../platform/html/forms.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
 import type { RepositoryView } from "../maintenance/maintenance.ts";
+import type { TagCount } from "../snapshots/snapshots.ts";
 import {
   type AdminField,
   AdminPanel,
@@ -13,6 +14,7 @@ import {
   type ConnectionProps,
   CredentialsPanel,
   SharersPanel,
+  TagsPanel,
 } from "./repository-access.views.tsx";
 import { RepositoryBanners } from "./repository-banners.views.tsx";
 import { RepositoryFigures } from "./repository-figures.views.tsx";
@@ -27,6 +29,8 @@ export interface RepositoryTabProps extends ConnectionProps {
   view: RepositoryView | null;
   history: readonly HistoryPoint[];
   span: ChartSpan;
+  /** Of this host's snapshots, the most first. */
+  tags: readonly TagCount[];
   adminForm?: FormState<AdminField>;
   unlockForm?: FormState<"unlock_confirm_name">;
   acceptForm?: FormState<"accept_confirm_name">;
@@ -55,6 +59,7 @@ export function RepositoryTab(
       <RepairPanel host={host} view={view} />
       <HistoryPanel hostId={host.id} span={props.span} history={props.history} />
       <UpkeepPanel host={host} view={view} />
+      <TagsPanel tags={props.tags} />
       <SharersPanel sharers={view.sharers} hostId={host.id} />
       <ConnectionPanel {...props} resticId={view.repository.resticId} />
       <AdminPanel hostId={host.id} url={props.url} admin={view.adminCredentials} form={props.adminForm} />

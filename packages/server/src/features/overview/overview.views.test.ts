@@ -180,7 +180,7 @@ describe("search, filters and order", () => {
   it("are in the links, each keeping the others", () => {
     const root = render({ filter });
     expect(find(root, '.chip[aria-current="true"]').text).toContain("Attention");
-    const size = root.querySelectorAll("a.sort").find((link) => textOf(link) === "Data protected");
+    const size = root.querySelectorAll("a.sort").find((link) => textOf(link) === "Repository");
     expect(size?.getAttribute("href")).toBe(
       "/?search=we%26b&tag=db&state=attention&sort=size&direction=desc",
     );

@@ -3,13 +3,14 @@
  * share it. Secrets are written, never shown.
  */
 import type { JSX } from "preact";
-import { formatCount } from "../../platform/html/format.ts";
+import { formatCount, formatNoun } from "../../platform/html/format.ts";
 import { Field, FormMessage, type FormState, PostForm } from "../../platform/html/forms.tsx";
 import { Panel } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
 import { Dot } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
 import type { RepositoryView, SharerView } from "../maintenance/maintenance.ts";
+import type { TagCount } from "../snapshots/snapshots.ts";
 
 /** The everyday credentials as they may be shown. */
 export interface ConnectionProps {
@@ -225,6 +226,31 @@ function AdminForm({ hostId, url, admin, form }: AdminProps): JSX.Element {
     </details>
   );
 }
+
+/** What of this host lies in it, by the tags of its snapshots: a tag is a source group, or somebody's own. */
+export function TagsPanel({ tags }: { tags: readonly TagCount[] }): JSX.Element | null {
+  if (tags.length === 0) return null;
+  return (
+    <Panel title="Snapshots by tag" note="of this host" id="repository-tags">
+      <ul class="sharers">
+        {tags.slice(0, shownTags).map(({ tag, count, newestAt }) => (
+          <li key={tag ?? ""}>
+            {tag === null ? <span class="muted">without a tag</span> : <span class="mono clip">{tag}</span>}
+            <small>
+              {formatNoun(count, "snapshot")}, newest <Time at={newestAt} />
+            </small>
+          </li>
+        ))}
+      </ul>
+      {tags.length > shownTags ? (
+        <p class="panel-body hint">And {formatCount(tags.length - shownTags)} more tags.</p>
+      ) : null}
+    </Panel>
+  );
+}
+
+/** Of a program that tags each run anew, nobody reads them all. */
+const shownTags = 20;
 
 /** Everybody who backs up to it; nothing to say when this host is alone. */
 export function SharersPanel({

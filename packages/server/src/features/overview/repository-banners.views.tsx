@@ -103,7 +103,7 @@ function LockBanner(props: BannerProps): JSX.Element | null {
   return (
     <div id="repository-locks">
       <Notice tone="warn" title={`${formatNoun(stale.length, "lock")} left behind.`}>
-        <p>Whatever needs the repository for itself waits for it: prune, check, and forget.</p>
+        <p>{effectWords(stale)}</p>
         <ul class="locks">
           {locks.map((lock) => (
             <LockLine key={lock.id} lock={lock} />
@@ -124,6 +124,12 @@ function LockBanner(props: BannerProps): JSX.Element | null {
     </div>
   );
 }
+
+/** What a lock keeps from running, by restic's rules. */
+const effectWords = (locks: readonly { exclusive: boolean }[]): string =>
+  locks.some(({ exclusive }) => exclusive)
+    ? "Nothing runs beside an exclusive lock, backups neither."
+    : "Whatever needs the repository for itself waits: forget, prune and check.";
 
 function LockLine({ lock }: { lock: NonNullable<RepositoryView["locks"]>[number] }): JSX.Element {
   const holder = lockHolder(lock);

@@ -94,23 +94,21 @@ function LastTile(props: {
 function checkNote(run: LastRun): JSX.Element {
   const { word, tone } = checkWord(run);
   return (
-    <>
-      <a class={`word ${tone}`} href={`/jobs/${encodeURIComponent(run.jobId)}`}>
-        {word}
-      </a>
-      , {depthWords(run.readData)}
-    </>
+    <a class={`word ${tone}`} href={`/jobs/${encodeURIComponent(run.jobId)}`}>
+      {word}, {depthWords(run.readData)}
+    </a>
   );
 }
 
 function pruneNote(run: LastRun): JSX.Element {
   const freed = run.result?.kind === "prune" ? run.result.freed_bytes : null;
   return (
-    <>
-      <a class={`word ${toneOf(run.status)}`} href={`/jobs/${encodeURIComponent(run.jobId)}`}>
-        {run.status === "warning" ? "warnings" : wordOf(run.status)}
-      </a>
-      {freed === null ? "" : `, ${formatBytes(freed)} freed`}
-    </>
+    <a class={`word ${toneOf(run.status)}`} href={`/jobs/${encodeURIComponent(run.jobId)}`}>
+      {run.status === "succeeded" && freed !== null
+        ? `${formatBytes(freed)} freed`
+        : run.status === "warning"
+          ? "warnings"
+          : wordOf(run.status)}
+    </a>
   );
 }

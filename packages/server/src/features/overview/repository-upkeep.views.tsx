@@ -26,6 +26,10 @@ export interface UpkeepProps {
 
 const hostUrl = (host: { id: string }): string => `/hosts/${encodeURIComponent(host.id)}`;
 
+/** What keeps every verb from its repository. */
+const whyNotAtAll = (view: RepositoryView): string | undefined =>
+  view.repository.foreignId === null ? undefined : "Another repository answers under this address.";
+
 export function UpkeepPanel(props: UpkeepProps): JSX.Element {
   const { host, view } = props;
   const mayOperate = useMayOperate();
@@ -37,7 +41,7 @@ export function UpkeepPanel(props: UpkeepProps): JSX.Element {
       note={maintenance.timeZone}
       tools={
         <a class="btn small" href={`${hostUrl(host)}/maintenance`}>
-          {mayOperate ? "Change" : "Look at it"}
+          {mayOperate ? "Change" : "Details"}
         </a>
       }
     >
@@ -133,17 +137,17 @@ function Verb({ operation, host, view }: UpkeepProps & Pick<CadenceView, "operat
   if (!useMayOperate()) return null;
   switch (operation) {
     case "forget":
-      return <ForgetVerb host={host} />;
+      return <ForgetVerb host={host} view={view} />;
     case "prune":
-      return <PruneVerb host={host} isAdminSet={view.adminCredentials !== null} />;
+      return <PruneVerb host={host} view={view} />;
     case "check":
       return <CheckVerb host={host} view={view} />;
   }
 }
 
 /** What would go is shown on a page of its own first. */
-function ForgetVerb({ host }: { host: UpkeepProps["host"] }): JSX.Element {
-  const reason = whyNotRun(host);
+function ForgetVerb({ host, view }: UpkeepProps): JSX.Element {
+  const reason = whyNotAtAll(view) ?? whyNotRun(host);
   return (
     <div class="cadence-verb">
       {reason === undefined ? (
@@ -159,11 +163,11 @@ function ForgetVerb({ host }: { host: UpkeepProps["host"] }): JSX.Element {
   );
 }
 
-function PruneVerb({ host, isAdminSet }: { host: UpkeepProps["host"]; isAdminSet: boolean }): JSX.Element {
-  if (isAdminSet) {
+function PruneVerb({ host, view }: UpkeepProps): JSX.Element {
+  if (view.adminCredentials !== null) {
     return (
       <PostForm action={`${hostUrl(host)}/prune`} class="cadence-verb">
-        <RunButton host={host} class="btn small">
+        <RunButton host={host} class="btn small" reason={whyNotAtAll(view)}>
           Prune now
         </RunButton>
       </PostForm>
@@ -194,18 +198,18 @@ function CheckVerb({ host, view }: UpkeepProps): JSX.Element {
       <select class="input small" name="depth" aria-label="What the check reads">
         <option value="structure">Structure only</option>
         {nextSlice === null || slicesOf === null ? null : (
-          <option value="slice">
+          <option value="slice" selected>
             Part {formatCount(nextSlice)} of {formatCount(slicesOf)}
           </option>
         )}
         {handyPercents.map((percent) => (
-          <option key={percent} value={`${percent}`}>
+          <option key={percent} value={`${percent}`} selected={percent === view.maintenance.checkPercent}>
             {percent} % of the data
           </option>
         ))}
         <option value="100">All data</option>
       </select>
-      <RunButton host={host} class="btn small">
+      <RunButton host={host} class="btn small" reason={whyNotAtAll(view)}>
         Check now
       </RunButton>
     </PostForm>
@@ -227,16 +231,16 @@ export function RepairPanel({ host, view }: UpkeepProps): JSX.Element | null {
             last check
           </a>{" "}
           {damaged
-            ? "found damage. Copy the repository first if you can: repairing keeps what is whole and gives up what is not."
+            ? "found damage. Copy the repository first if you can: repairing keeps what is whole and gives up what is not. Until then run no forget and no prune."
             : "found an index that does not fit the data. No data is lost by that."}
         </p>
         {mayOperate ? (
           <>
-            <RepairOffer host={host} what="index" label="Repair the index">
+            <RepairOffer host={host} view={view} what="index" label="Repair the index">
               Makes a new index from what is stored. It deletes no data. Check again afterwards.
             </RepairOffer>
             {damaged ? (
-              <RepairOffer host={host} what="snapshots" label="Repair snapshots">
+              <RepairOffer host={host} view={view} what="snapshots" label="Repair snapshots">
                 Writes the damaged snapshots anew without the files that can’t be read; those files are lost
                 from them. Only after the index was repaired, and a check still found damage.
               </RepairOffer>
@@ -250,18 +254,19 @@ export function RepairPanel({ host, view }: UpkeepProps): JSX.Element | null {
   );
 }
 
-function RepairOffer(props: {
-  host: UpkeepProps["host"];
-  what: "index" | "snapshots";
-  label: string;
-  children: ComponentChildren;
-}): JSX.Element {
+function RepairOffer(
+  props: UpkeepProps & {
+    what: "index" | "snapshots";
+    label: string;
+    children: ComponentChildren;
+  },
+): JSX.Element {
   return (
     <div class="offer">
       <p class="muted">{props.children}</p>
       <PostForm action={`${hostUrl(props.host)}/repair`}>
         <input type="hidden" name="what" value={props.what} />
-        <RunButton host={props.host} class="btn">
+        <RunButton host={props.host} class="btn" reason={whyNotAtAll(props.view)}>
           <Icon name="alert" />
           {props.label}
         </RunButton>

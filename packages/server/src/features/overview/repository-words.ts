@@ -44,7 +44,7 @@ export function newestSkip({
 export function depthWords(readData: ReadData | null): string {
   if (readData === null) return "structure only";
   if ("percent" in readData)
-    return readData.percent === 100 ? "all data" : `${readData.percent} % of the data`;
+    return readData.percent === 100 ? "all data" : `${readData.percent}\u00a0% of the data`;
   return `part ${formatCount(readData.slice)} of ${formatCount(readData.of)}`;
 }
 

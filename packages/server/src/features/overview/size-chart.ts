@@ -71,19 +71,23 @@ export function areaPath(series: Series, range: ChartRange): string {
   return `${linePath(series, range)}V${chartBox.height}H${short(xOf(first.at, range))}Z`;
 }
 
-const steps = [1, 2, 4, 5, 10, 20, 40, 50, 100, 200, 400, 500, 1000] as const;
+/** Of two digits, even: half of them is whole. */
+const evenSteps = [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24, 30, 40, 50, 60, 80, 100] as const;
+const tens = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8] as const;
+/** What stands well on an axis, up to the next unit. */
+const byteSteps = [1, 10, 100].flatMap((scale) => tens.map((step) => step * scale)).concat(1000, 1024);
 
 /** The next number above that divides in half without a rest worth saying. */
 export function roundCount(most: number): number {
   const scale = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, most))) - 1);
-  return (steps.find((step) => step * scale >= most && step * scale >= 2) ?? 1000) * scale;
+  return (evenSteps.find((step) => step * scale >= most) ?? 100) * scale;
 }
 
 /** The same in the unit in which the size is said. */
 export function roundBytes(most: number): number {
   const unit = 1024 ** Math.floor(Math.log2(Math.max(1, most)) / 10);
   const amount = most / unit;
-  return (steps.find((step) => step >= amount) ?? 1024) * unit;
+  return (byteSteps.find((step) => step >= amount) ?? 1024) * unit;
 }
 
 /** `200 GiB`, `0.5 TiB`: a round size without the digits that say nothing. */

@@ -57,7 +57,7 @@ export function HistoryPanel(props: HistoryPanelProps): JSX.Element {
               class="chip"
               href={`${urlWith(url, { tab: "repository", days: span === 30 ? null : span })}#repository-history`}
               aria-current={span === props.span ? "true" : undefined}
-              aria-label={`Show ${spanTitles[span]}`}
+              title={spanTitles[span]}
             >
               {spanWords[span]}
             </a>

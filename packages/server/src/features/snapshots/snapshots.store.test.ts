@@ -15,6 +15,7 @@ import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { createHost, type Host } from "../hosts/hosts.ts";
 import {
+  countByTag,
   countSnapshots,
   listSnapshots,
   listTaggedSnapshots,
@@ -55,6 +56,22 @@ describe.each(engines)("snapshots on %s", (engine) => {
     const after = await inTransaction(db, (tx) => onSnapshotsReport({ clock, bus }, tx, from, report));
     after?.();
   }
+
+  it("are counted by tag, each for all of its tags, and those without any apart", async () => {
+    const tagged = (id: string, n: number, tags: string[]) => snapshotOf(id, { time: hour(n), tags });
+    const all = [
+      ...[tagged("aaaaaaaa01", 1, ["etc"]), tagged("aaaaaaaa02", 2, ["etc", "home"])],
+      tagged("aaaaaaaa03", 3, []),
+    ];
+    await receive(reportOf(1, all));
+    const at = (n: number) => Date.UTC(2026, 10, 23, n);
+    expect(await countByTag(db, host.id)).toEqual([
+      { tag: "etc", count: 2, newestAt: at(2) },
+      { tag: null, count: 1, newestAt: at(3) },
+      { tag: "home", count: 1, newestAt: at(2) },
+    ]);
+    expect(await countByTag(db, (await addHost("other")).id)).toEqual([]);
+  });
 
   const shown = async () => (await listSnapshots(db, host.id, allOfThem)).map((snapshot) => snapshot.id);
   const parts = (report_id: string, ...ids: string[]) =>

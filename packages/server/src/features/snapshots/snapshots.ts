@@ -13,11 +13,13 @@ import type { Host } from "../hosts/hosts.ts";
 import { addToShown, countArrival, insertSnapshots, isShown, showReport } from "./snapshots.store.ts";
 
 export {
+  countByTag,
   countSnapshots,
   listSnapshots,
   listTaggedSnapshots,
   type SnapshotTotals,
   sumSnapshots,
+  type TagCount,
 } from "./snapshots.store.ts";
 
 export interface Snapshot {

@@ -208,6 +208,7 @@ export function KeepPanel({
   errors,
   retentionUrl,
 }: PanelProps & { retentionUrl: string | null }): JSX.Element {
+  const mayOperate = useMayOperate();
   const keep = readKeep({
     last: values.keep_last,
     hourly: values.keep_hourly,
@@ -250,7 +251,11 @@ export function KeepPanel({
           {keep === null ? "Whole numbers, or nothing." : keepSentence(keep)}
         </p>
         {retentionUrl === null ? null : (
-          <div class="retention-box" data-retention-src={`/fragments${retentionUrl}`}>
+          // Who can't type reads it on its own page: all of this form is switched off for them.
+          <div
+            class="retention-box"
+            data-retention-src={mayOperate ? `/fragments${retentionUrl}` : undefined}
+          >
             <a class="link" href={retentionUrl}>
               What the saved retention keeps and removes
             </a>
