@@ -101,7 +101,6 @@ const VIEW: RepositoryView = {
     restUsername: "db-primary-admin",
     passwordSet: true,
     restPasswordSet: true,
-    version: 3,
     updatedAt: NOW - 90 * DAY,
     version: 1,
   },

@@ -3,14 +3,12 @@
  * edit-maintenance.ts, what becomes of a planned time in due.ts and maintenance-watch.ts, what runs in run-plans.ts,
  * what agents tell in reports.ts, and what is shown in repository-view.ts.
  */
-export { cronOf, defaultMaintenance, type Maintenance, type Operation, operations } from "./cadences.ts";
+export { cronOf, type Operation } from "./cadences.ts";
 export { nextCheckSlice } from "./check-now.ts";
 export {
   editMaintenance,
   getMaintenance,
-  type MaintenanceDeps,
   type MaintenanceDraft,
-  maxCheckSlices,
 } from "./edit-maintenance.ts";
 export type { FireOutcome } from "./maintenance.store.ts";
 export { MaintenanceWatch } from "./maintenance-watch.ts";
@@ -23,4 +21,4 @@ export {
   type RepositoryView,
   type SharerView,
 } from "./repository-view.ts";
-export { completeOrder, maxClockSkewMs, plannedJobsOf } from "./run-plans.ts";
+export { completeOrder, plannedJobsOf } from "./run-plans.ts";

@@ -3,7 +3,6 @@
  * user info. Who may reach it with what is in access.ts, how that is edited in credentials.ts, what it looks like inside in statistics.ts.
  */
 export {
-  type AccessParts,
   buildAccess,
   credentialsChangedAt,
   findAdminAccess,
@@ -18,7 +17,6 @@ export {
   credentialsChanged,
   editAdminCredentials,
   editCredentials,
-  type HostLink,
   noAdminCredentials,
   noCredentials,
   type RepositoriesDeps,
@@ -29,7 +27,6 @@ export { isLocalLocation, readLocation } from "./repository-location.ts";
 export { findRepository, listRepositories } from "./statistics.store.ts";
 export {
   acceptForeignId,
-  type HistoryDay,
   listFleetSizes,
   listHistory,
   type Repository,
