@@ -1,12 +1,16 @@
 /**
  * Our computation of a retention against restic's own: the same snapshots and the same policies, what each of them would
- * keep, remove, and why. All of restic runs with the agent's environment, and three at a time: each run opens the
- * repository, which takes most of a second by design.
+ * keep, remove, and why. All of restic runs with the agent's environment, and three at a time.
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createLab, getResticPath, type Lab } from "../packages/agent/fixtures/restic/lab.ts";
+import {
+  createLab,
+  createRepository,
+  getResticPath,
+  type Lab,
+} from "../packages/agent/fixtures/restic/lab.ts";
 import { planRetention } from "../packages/server/src/features/maintenance/retention-plan.ts";
 import type { Retention } from "../packages/server/src/features/sources/sources.ts";
 
@@ -67,7 +71,7 @@ let snapshots: { id: string; time: number }[];
 
 beforeAll(async () => {
   lab = await createLab();
-  await restic(["init"]);
+  await createRepository(lab);
   await eachOf(times, (time) => backUp({ time }));
   await backUp({ time: "2024-05-01T12:00:00", hostName: "web-02" });
   await backUp({ time: "2024-05-01T12:00:00", tag: "databases" });

@@ -147,6 +147,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
 
 /** The fragments that live parts ask for; the figures have moved on since the page. */
 export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSearchParams) => string>> = {
+  ...RETENTION_FRAGMENTS,
   ...EDITING_FRAGMENTS,
   ...REPOSITORY_FRAGMENTS,
   "/fragments/dashboard": (page, query) => {
@@ -162,7 +163,6 @@ export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSe
       tags: [],
     });
   },
-  ...RETENTION_FRAGMENTS,
 };
 
 function anonymous(page: PageContext): PageContext {

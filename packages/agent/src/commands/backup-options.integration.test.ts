@@ -120,9 +120,9 @@ describe("limits", () => {
   });
 
   test("hold restic back", async () => {
-    // 1 MiB that does not compress at 500 KiB/s: two seconds, where restic alone needs a moment.
+    // 1 MiB that does not compress at 250 KiB/s: four seconds, where restic alone needs a moment.
     await writeFile(join(lab.source, "file"), randomBytes(1024 * 1024));
-    const end = await runToEnd(backupOf({ limits: { upload_kib: 500 } }));
+    const end = await runToEnd(backupOf({ limits: { upload_kib: 250 } }));
     expect(end?.summary?.duration_ms).toBeGreaterThan(1_500);
   });
 });
