@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { until } from "../tools/demo/children.ts";
 import { compareTrees } from "./lab/bytes.ts";
 import { LabHost } from "./lab/host.ts";
 import { createSecret, Lab, serverProgram, writeRandomFiles } from "./lab/lab.ts";
@@ -16,7 +17,7 @@ const run = promisify(execFile);
 
 interface SnapshotsJson {
   total: number;
-  snapshots: { id: string; tags: string[] }[];
+  snapshots: { id: string; tags: string[]; username: string | null }[];
 }
 
 const snapshotsOf = (lab: Lab, host: LabHost) =>
@@ -41,7 +42,11 @@ describe("when only the repository and its password survive", () => {
     await lost.signUp();
     const host = await LabHost.add(lost, { name: "web-01", paths: [source], repository, password });
     await host.finished(await host.startBackup());
-    before = await snapshotsOf(lost, host);
+    // The new snapshot is shown as the backup told it; the list as restic tells it, with the user, comes a moment later.
+    before = await until("restic's own list", 20_000, async () => {
+      const list = await snapshotsOf(lost, host);
+      return list.snapshots[0]?.username ? list : null;
+    });
     // Server, database, key file, agent and its state are gone with this folder.
     await lost.close();
     lab = await Lab.create();

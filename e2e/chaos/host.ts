@@ -11,10 +11,10 @@ import { systemClock } from "../../packages/agent/src/platform/clock.ts";
 import { createLog } from "../../packages/agent/src/platform/log.ts";
 import { systemRandom } from "../../packages/agent/src/platform/random.ts";
 import { type RunningAgent, startAgent } from "../../packages/agent/src/start.ts";
+import { createQuickRepository } from "../../packages/testkit/src/quick-repository.ts";
 import { startChild, until } from "../../tools/demo/children.ts";
 import { LabHost, writeScript } from "../lab/host.ts";
 import { agentProgram, type Lab, plainEnvironment } from "../lab/lab.ts";
-import { createQuickRepository } from "./quick-repository.ts";
 
 /** One run of restic, as restic's stand-in noted it. `code` is null while it runs, or when it was killed. */
 export interface LedgerEntry {

@@ -15,11 +15,11 @@ import { createLog } from "../../packages/agent/src/platform/log.ts";
 import { systemRandom } from "../../packages/agent/src/platform/random.ts";
 import { type RunningAgent, startAgent } from "../../packages/agent/src/start.ts";
 import { FakeServer } from "../../packages/testkit/src/agent-fake-server.ts";
+import { createQuickRepository } from "../../packages/testkit/src/quick-repository.ts";
 import { writeScript } from "../lab/host.ts";
 import { agentProgram, findProgram, plainEnvironment } from "../lab/lab.ts";
 import { endLeftovers, listProgramsOf } from "../lab/leftovers.ts";
 import { isLong, report, testTimeout, untilSoon } from "./faults.ts";
-import { createQuickRepository } from "./quick-repository.ts";
 
 const jobId = "01KAQ2W4T9B3E6R8M1N5P7S0VX";
 const password = "a password of the laboratory";

@@ -30,7 +30,10 @@ const filler = (folder: string): string => join(folder, "filler");
 /** Takes every free block; what is written from now on fails. */
 export async function fillDisk(folder: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
-  await writeFile(filler(folder), Buffer.alloc(bavail * bsize, 1));
+  await writeFile(filler(folder), Buffer.alloc(bavail * bsize, 1)).catch((error: NodeJS.ErrnoException) => {
+    // Somebody else wrote since we looked: then it is full all the same.
+    if (error.code !== "ENOSPC") throw error;
+  });
 }
 
 /** Gives the space back. */

@@ -194,6 +194,38 @@ describe("the form of a source group", () => {
   });
 });
 
+describe("what a retention would keep", () => {
+  it("stands in the group's form when it is opened, and is asked for anew while one types", async () => {
+    const page = await open("group-edit");
+    await page.getByText("Would be removed", { exact: true }).waitFor();
+    expect(await page.locator(".retention-rows tbody tr").count()).toBe(27);
+    const asked = page.waitForRequest((request) => request.url().includes("keep_daily=70"));
+    await page.locator("#field-keep_daily").fill("70");
+    expect((await asked).url()).toContain("keep_hourly=24");
+    await page.context().close();
+  });
+
+  it("is a page of its own without scripts", async () => {
+    const page = await open("group-edit", false);
+    expect(await page.locator("[data-retention-src] a").getAttribute("href")).toMatch(/\/retention$/);
+    await page.context().close();
+  });
+});
+
+describe("a repository's history", () => {
+  it("says each day's values under the pointer, and as a table that the keyboard opens", async () => {
+    const page = await open("repository-year");
+    const last = page.locator(".chart-day").last();
+    expect(await last.locator("title").textContent()).toMatch(/^2026-11-23: .* GiB, [\d,]+ snapshots$/);
+    await page.locator("#repository-history summary").focus();
+    await page.keyboard.press("Enter");
+    await page.locator(".chart-values tbody tr").first().waitFor();
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate(() => document.activeElement?.className)).toBe("chart-values");
+    await page.context().close();
+  });
+});
+
 describe("the form of a schedule", () => {
   it("shows the next runs while one types, and what is wrong", async () => {
     const page = await open("schedule-new");

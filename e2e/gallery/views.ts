@@ -20,6 +20,8 @@ import { renderErrorPage } from "../../packages/server/src/platform/html/error-p
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
 import * as data from "./data.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
+import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
+import { RETENTION_FRAGMENTS, RETENTION_VIEWS } from "./retention.ts";
 
 const { NOW } = data;
 const PAGES = { page: 1, pageSize: 50, total: 96 };
@@ -70,20 +72,9 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   "host-snapshots": (page) => host(page, { name: "snapshots", snapshots: data.SNAPSHOTS, page: PAGES }),
   "host-jobs": (page) =>
     host(page, { name: "jobs", jobs: data.JOBS.slice(0, 12), page: { ...PAGES, total: 12 } }),
-  "host-repository": (page) =>
-    host(page, {
-      name: "repository",
-      url: "rest:https://backup.example.com:8000/db-primary/",
-      username: "db-primary",
-      repositoryPasswordSet: true,
-      restPasswordSet: false,
-      updatedAt: NOW - 40 * 86_400_000,
-      form: {
-        errors: { repo_url: "The URL has no scheme; did you mean rest:https://…?" },
-        values: { repo_url: "backup.example.com" },
-      },
-    }),
+  ...REPOSITORY_VIEWS,
   ...EDITING_VIEWS,
+  ...RETENTION_VIEWS,
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),
@@ -156,7 +147,9 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
 
 /** The fragments that live parts ask for; the figures have moved on since the page. */
 export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSearchParams) => string>> = {
+  ...RETENTION_FRAGMENTS,
   ...EDITING_FRAGMENTS,
+  ...REPOSITORY_FRAGMENTS,
   "/fragments/dashboard": (page, query) => {
     const words = query.get("search") ?? "";
     const later = data.HOSTS.map((row) =>

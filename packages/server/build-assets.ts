@@ -20,6 +20,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
   "app.js": join(root, "src/browser/app.ts"),
   "job.js": join(root, "src/browser/job.ts"),
   "group-form.js": join(root, "src/browser/group-form.ts"),
+  "retention-preview.js": join(root, "src/browser/retention-preview.ts"),
   "schedule-form.js": join(root, "src/browser/schedule-form.ts"),
   "styles.css": join(root, "src/platform/html/styles/styles.css"),
 };

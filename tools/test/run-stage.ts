@@ -32,7 +32,7 @@ export async function runStage(stage: Stage, place: StagePlace): Promise<Count> 
   const startedAt = performance.now();
   const counts: Count[] = [];
   for (const command of stage.commands) counts.push(await runCheck(command, place));
-  if (stage.project !== undefined) counts.push(await runTests(stage.project, place));
+  if (stage.project !== undefined) counts.push(await runTests(stage.project, stage.workers, place));
   const count = sumCounts(counts);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   for (const reason of count.reasons) place.say(`${stage.name}: ${reason}`);
@@ -49,12 +49,14 @@ async function runCheck(command: readonly string[], place: StagePlace): Promise<
   return { passed: 0, failed: 1, reasons: [`${command.join(" ")} ended with ${exitCode}`] };
 }
 
-async function runTests(project: string, place: StagePlace): Promise<Count> {
+async function runTests(project: string, workers: number | undefined, place: StagePlace): Promise<Count> {
   const folder = mkdtempSync(join(tmpdir(), "rm-test-"));
   try {
     const file = join(folder, "report.json");
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
-    const { exitCode, output } = await run(["vitest", "run", "--project", project, ...reporters], place);
+    const atOnce = workers === undefined ? [] : [`--maxWorkers=${workers}`];
+    const command = ["vitest", "run", "--project", project, ...atOnce, ...reporters];
+    const { exitCode, output } = await run(command, place);
     const count = countReport(readIfThere(file), exitCode);
     if (count.failed > 0) place.say(output.trimEnd());
     return count;

@@ -12,6 +12,8 @@ export interface Stage {
   readonly commands: readonly (readonly string[])[];
   /** The vitest project whose tests are counted one by one. */
   readonly project?: string;
+  /** Test files at once; as vitest decides when absent. More than there are cores where tests mostly wait for programs. */
+  readonly workers?: number;
   /** Part of `make check` too, which must stay under a minute. */
   readonly isQuick: boolean;
   /** It mostly waits for the clock on the wall: the stages after it do not wait for it. */
@@ -39,10 +41,10 @@ export const stages: readonly Stage[] = [
   { name: "changelog", commands: [["node", "tools/changelog/main.ts", "--check"]], isQuick: true },
   // Reads what the stage "types" has compiled.
   { name: "docs", commands: [["node", "tools/docs/main.ts", "--check"]], isQuick: true },
-  { name: "unit", commands: [], project: "unit", isQuick: true },
+  { name: "unit", commands: [], project: "unit", workers: 2, isQuick: true },
   { name: "build", commands: [["npm", "run", "--silent", "build"]], isQuick: false },
-  { name: "waiting", commands: [], project: "waiting", isQuick: false, runsBeside: true },
-  { name: "stores", commands: [], project: "stores", isQuick: false },
-  { name: "integration", commands: [], project: "integration", isQuick: false },
+  { name: "waiting", commands: [], project: "waiting", workers: 2, isQuick: false, runsBeside: true },
+  { name: "stores", commands: [], project: "stores", workers: 2, isQuick: false },
+  { name: "integration", commands: [], project: "integration", workers: 3, isQuick: false },
   { name: "e2e", commands: [], project: "e2e", isQuick: false },
 ];

@@ -4,6 +4,7 @@
  * Commands are idempotent by (job_id, attempt); a redelivered one is acknowledged again and not run twice.
  */
 import { z } from "zod";
+import { repositoryAccess } from "./config.ts";
 import { code, count, groupName, hostName, id, instant, path, snapshotId, text } from "./primitives.ts";
 
 /** A TiB a second: far beyond any line, and exact in every program between here and restic. */
@@ -48,13 +49,57 @@ export const backupSpec = z.object({
 });
 export type BackupSpec = z.infer<typeof backupSpec>;
 
+/** What `forget` keeps of one group; restic's keep options. At least one MUST be set: an empty policy would remove all. */
+export const retentionPolicy = z.object({
+  keep_last: count.min(1).nullish(),
+  keep_hourly: count.min(1).nullish(),
+  keep_daily: count.min(1).nullish(),
+  keep_weekly: count.min(1).nullish(),
+  keep_monthly: count.min(1).nullish(),
+  keep_yearly: count.min(1).nullish(),
+  /** restic's duration, such as `1y5m7d2h`. */
+  keep_within: text(32).min(1).nullish(),
+});
+export type RetentionPolicy = z.infer<typeof retentionPolicy>;
+
+/**
+ * Applies the retention of a host's groups: one call of restic for each, filtered by host and tag, never pruning. More
+ * than `max_removed_percent` of a group's snapshots, and more than ten, go only when that was `confirmed`.
+ */
+export const forgetSpec = z.object({
+  kind: z.literal("forget"),
+  host_name: hostName,
+  groups: z
+    .array(z.object({ source_group: groupName, policy: retentionPolicy }))
+    .min(1)
+    .max(100),
+  max_removed_percent: z.number().min(0).max(100),
+  confirmed: z.boolean(),
+  limits: bandwidth.nullish(),
+});
+export type ForgetSpec = z.infer<typeof forgetSpec>;
+
+/** Which part of the data a check reads: so many percent at random, or slice `n` of `of`, which in turn cover all. */
+export const readData = z.union([
+  z.object({ percent: z.number().gt(0).max(100) }),
+  z.object({ slice: count.min(1), of: count.min(1).max(256) }),
+]);
+export type ReadData = z.infer<typeof readData>;
+
 /** What the agent shall do: one member for every kind of job that an agent of this protocol can run. */
 export const jobSpec = z.discriminatedUnion("kind", [
   /** With the host's name the agent also tells which snapshots are there already. */
   z.object({ kind: z.literal("init"), host_name: hostName.nullish() }),
   /** The repository's structure: every index, pack and tree; not every byte of data. */
-  z.object({ kind: z.literal("check"), limits: bandwidth.nullish() }),
+  z.object({ kind: z.literal("check"), read_data: readData.nullish(), limits: bandwidth.nullish() }),
   backupSpec,
+  forgetSpec,
+  /** Frees the space of what was forgotten. With the access of `command.run`, which may delete. */
+  z.object({ kind: z.literal("prune"), limits: bandwidth.nullish() }),
+  /** Removes locks whose holder is gone; with `remove_all` every lock, also one that is in use. */
+  z.object({ kind: z.literal("unlock"), remove_all: z.boolean() }),
+  /** What `check` asks for when the repository is damaged. */
+  z.object({ kind: z.literal("repair"), what: z.enum(["index", "snapshots"]) }),
 ]);
 export type JobSpec = z.infer<typeof jobSpec>;
 
@@ -64,6 +109,8 @@ export const commandRun = z.object({
   job_id: id,
   attempt: count,
   spec: jobSpec,
+  /** For this job alone, in place of the everyday one: it may delete. Kept in memory only, and forgotten with the job. */
+  access: repositoryAccess.nullish(),
 });
 
 /** Server → agent: stop this job. Idempotent; the outcome arrives as job.finished with status `cancelled`. */
@@ -156,6 +203,34 @@ export const jobError = z.object({
 });
 export type JobError = z.infer<typeof jobError>;
 
+/** What a job of another kind than a backup did, in figures. Absent figures are null, never 0. */
+export const jobResult = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("forget"),
+    groups: z
+      .array(
+        z.object({
+          source_group: groupName,
+          /** As listed afterwards: restic's own plan is none of a result. */
+          kept: count,
+          removed: count,
+          error: z.object({ code, message: text(4000) }).nullable(),
+        }),
+      )
+      .max(100),
+  }),
+  z.object({ kind: z.literal("prune"), freed_bytes: count.nullable() }),
+  z.object({
+    kind: z.literal("check"),
+    error_count: count,
+    broken_packs: count,
+    suggest_repair_index: z.boolean(),
+    suggest_prune: z.boolean(),
+  }),
+  z.object({ kind: z.literal("unlock"), removed: count, remaining: count }),
+]);
+export type JobResult = z.infer<typeof jobResult>;
+
 export const finishedStatus = z.enum(["succeeded", "warning", "failed", "cancelled"]);
 
 export const jobFinished = z.object({
@@ -169,6 +244,7 @@ export const jobFinished = z.object({
   error: jobError.nullable(),
   exit_code: z.int().nullable(),
   summary: backupSummary.nullable(),
+  result: jobResult.nullish(),
   /** How many log lines the job has: the log is complete when the server holds them all. */
   log_lines: count,
 });

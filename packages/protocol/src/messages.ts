@@ -16,6 +16,7 @@ import {
   logStream,
 } from "./jobs.ts";
 import { errorMessage, eventAck, goodbye, heartbeat } from "./link.ts";
+import { repoStats } from "./repository.ts";
 import { scheduleAck, scheduleFire, scheduleFired, scheduleRan, scheduleSet } from "./schedules.ts";
 import { snapshotsAdded, snapshotsReport } from "./snapshots.ts";
 
@@ -29,6 +30,7 @@ export const durableEvent = z.discriminatedUnion("type", [
   snapshotsReport,
   snapshotsAdded,
   scheduleRan,
+  repoStats,
   jobFinished,
 ]);
 

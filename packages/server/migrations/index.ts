@@ -9,6 +9,7 @@ import * as hosts from "./0002-hosts-and-repositories.ts";
 import * as jobs from "./0003-jobs-and-snapshots.ts";
 import * as limits from "./0004-limits.ts";
 import * as schedules from "./0005-schedules.ts";
+import * as maintenance from "./0006-maintenance.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -16,4 +17,5 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0003-jobs-and-snapshots": { up: (db) => jobs.up(db, engine) },
   "0004-limits": limits,
   "0005-schedules": schedules,
+  "0006-maintenance": maintenance,
 });

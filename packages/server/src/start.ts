@@ -37,7 +37,19 @@ import {
   LiveProgress,
   LogRetention,
   queueFirstInit,
+  type RunRequest,
 } from "./features/jobs/jobs.ts";
+import { registerMaintenanceRoutes } from "./features/maintenance/maintenance.api.ts";
+import { registerMaintenancePages } from "./features/maintenance/maintenance.pages.tsx";
+import {
+  completeOrder,
+  MaintenanceWatch,
+  onCheckFinished,
+  onRepoStats,
+  plannedJobsOf,
+} from "./features/maintenance/maintenance.ts";
+import { registerRetentionRoutes } from "./features/maintenance/retention.api.ts";
+import { registerRetentionPages } from "./features/maintenance/retention.pages.tsx";
 import { countLosses } from "./features/overview/host-page.ts";
 import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
@@ -63,11 +75,9 @@ import { registerSourceRoutes } from "./features/sources/sources.api.ts";
 import { registerSourcePages, type SourcePageDeps } from "./features/sources/sources.pages.tsx";
 import {
   completeBackupSpec,
-  completeSpec,
   createDefaultGroup,
   listSourceGroups,
   type SourcesDeps,
-  specsOf,
 } from "./features/sources/sources.ts";
 import { registerUserRoutes } from "./features/users/users.api.ts";
 import { createAttemptLimit } from "./features/users/users.attempts.ts";
@@ -197,8 +207,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const progress = new LiveProgress({ db, bus });
   const watch = new ScheduleWatch(shared);
   const hub = createHub(ground, { progress, watch, dispatcher: () => dispatcher });
-  const completeJob = (job: Job) => completeSpec(db, box, job);
-  const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeSpec: completeJob });
+  const orderOf = (job: Job) => completeOrder({ db, box }, job);
+  const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeOrder: orderOf });
   registerAgentLink(app, { db, hub });
 
   const users = { db, clock, passwords: createPasswordHasher(), attempts: createAttemptLimit(), page };
@@ -225,7 +235,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
     bus,
     progress,
     page,
-    specsOf: (host: Host, request: Parameters<typeof specsOf>[2]) => specsOf(db, host, request),
+    specsOf: (host: Host, request: RunRequest) => plannedJobsOf(db, host, request),
   };
   registerJobRoutes(app, jobs);
   registerJobStream(app, { ...shared, progress });
@@ -237,10 +247,16 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerSourcePages(app, { ...sources, page, conflictsOf: conflictsAt(clock) });
   registerScheduleRoutes(app, { ...jobs, events: bus });
   registerSchedulePages(app, { db, clock, events: bus, page });
+  registerMaintenanceRoutes(app, { db, box, clock, bus });
+  registerMaintenancePages(app, { ...jobs, box });
+  const previews = { db, clock, schedulesUsing: listSchedulesUsing };
+  registerRetentionRoutes(app, previews);
+  registerRetentionPages(app, { ...previews, page });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
   connectEvents(ground, hub, log);
-  return [dispatcher, hub, watch, new LogRetention({ ...shared, keepDays: config.jobLogDays })];
+  const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
+  return [dispatcher, hub, watch, new MaintenanceWatch(shared), retention];
 }
 
 /** Schedules are above source groups: what those show of them is handed down. */
@@ -263,9 +279,16 @@ function createHub(ground: Ground, { progress, watch, dispatcher }: LinkParts): 
   const deps = { db, clock, bus };
   const completeGroup: Parameters<typeof scheduleSetOf>[0]["completeSpec"] = (host, spec, groupId) =>
     completeBackupSpec(db, box, host, spec, groupId);
+  const jobEvents = createJobEventHandlers({ ...deps, progress });
   const handlers: LinkHandlers = {
     events: {
-      ...createJobEventHandlers({ ...deps, progress }),
+      ...jobEvents,
+      "job.finished": async (tx, host, event) => {
+        const after = await jobEvents["job.finished"](tx, host, event);
+        await onCheckFinished(tx, event, clock.now());
+        return after;
+      },
+      "repo.stats": (tx, host, event) => onRepoStats({ ...deps, log }, tx, host, event),
       "snapshots.report": (tx, host, event) => onSnapshotsReport(deps, tx, host, event),
       "snapshots.added": (tx, host, event) => onSnapshotsAdded(deps, tx, host, event),
       "schedule.ran": async (tx, host, event) => {

@@ -67,4 +67,14 @@ export const rowsOf: Record<string, (db: Db) => Promise<void>> = {
       (schedule_id, source_group_id, host_id, planned_at, missed_since, tries, waits, next_try_at)
       VALUES (${id(11)}, ${id(10)}, ${id(4)}, ${at}, ${at}, 1, 'failed', ${at})`.execute(db);
   },
+  "0006-maintenance": async (db) => {
+    await sql`INSERT INTO repository_history (repository_id, day, raw_bytes, snapshot_count)
+      VALUES (${id(3)}, 20780, 1000, 3)`.execute(db);
+    await sql`INSERT INTO check_slices (repository_id, slice, "of", checked_at)
+      VALUES (${id(3)}, 1, 43, ${at})`.execute(db);
+    await sql`INSERT INTO maintenance (repository_id, time_zone, max_removed_percent, version, updated_at)
+      VALUES (${id(3)}, 'UTC', 50, 1, ${at})`.execute(db);
+    await sql`INSERT INTO maintenance_fires (repository_id, operation, planned_at, fired_at, outcome)
+      VALUES (${id(3)}, 'prune', ${at}, ${at}, 'run')`.execute(db);
+  },
 };

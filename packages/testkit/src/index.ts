@@ -8,6 +8,7 @@ export * from "./postgres-cluster.ts";
 export * from "./server-agent.ts";
 export * from "./server-browser.ts";
 export * from "./server-client.ts";
+export * from "./server-maintenance.ts";
 export * from "./server-messages.ts";
 export * from "./server-queries.ts";
 export * from "./server-schedules.ts";

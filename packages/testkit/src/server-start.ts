@@ -182,6 +182,7 @@ const assets = {
   "app.js": "app.js",
   "job.js": "job.js",
   "group-form.js": "group-form.js",
+  "retention-preview.js": "retention-preview.js",
   "schedule-form.js": "schedule-form.js",
   "favicon.svg": "favicon.svg",
   "inter.woff2": "inter.woff2",

@@ -34,13 +34,13 @@ import {
   type ResticAccess,
 } from "./job-context.ts";
 import { listForServer, toWireSnapshot } from "./list-snapshots.ts";
-import { cancelledRun, isJobError, openRestic, toJobError } from "./restic-access.ts";
+import { cancelledRun, isJobError, openForJob, toJobError } from "./restic-access.ts";
 
 /** What restic said on the way that the end of the job needs. */
 type Heard = { summary: Summary | null; skipped: string[] };
 
 export async function backUp(deps: CommandDeps, job: ActiveJob, spec: BackupSpec): Promise<CommandOutcome> {
-  const access = await openRestic(deps);
+  const access = await openForJob(deps, job);
   if (isJobError(access)) return failedResult(access);
   const missing = job.entry.missing_sources ?? (await missingSources(spec.includes));
   const prepared = (await wasBegun(job)) ? { args: [] } : await prepare(job, spec, access, missing);

@@ -1,39 +1,62 @@
 /**
- * One check of the repository's structure. restic's exit code decides: on a locked repository its summary claims an
- * error that is none.
+ * One check of the repository's structure, and of the part of its data that was asked for. restic's exit code decides:
+ * on a locked repository its summary claims an error that is none.
  */
-import type { JobSpec } from "@restic-manager/protocol";
-import { checkArgs } from "../restic/args.ts";
-import { parseBackupLine } from "../restic/output.ts";
+import type { JobSpec, JobResult as WireResult } from "@restic-manager/protocol";
+import { checkArgs, findReadDataProblem } from "../restic/args.ts";
+import { type CheckSummary, parseCheckSummary } from "../restic/repository-output.ts";
 import type { OutputLine } from "../restic/run.ts";
-import { toLogLine } from "./backup-report.ts";
-import { followRun } from "./follow-run.ts";
 import { type ActiveJob, type CommandDeps, type CommandOutcome, failedResult } from "./job-context.ts";
-import { cancelledRun, isJobError, openRestic, toJobError } from "./restic-access.ts";
+import { toJobError } from "./restic-access.ts";
+import { runSingle } from "./single-run.ts";
 
 type CheckSpec = Extract<JobSpec, { kind: "check" }>;
 
 export async function runCheck(deps: CommandDeps, job: ActiveJob, spec: CheckSpec): Promise<CommandOutcome> {
-  const access = await openRestic(deps);
-  if (isJobError(access)) return failedResult(access);
-  const tell = async (line: OutputLine) => {
-    const draft = toLogLine(parseBackupLine(line.text), line.stream);
-    if (draft !== undefined && !job.log.isTold(line)) await job.log.add(draft, line);
+  const problem = findReadDataProblem(spec.read_data);
+  if (problem !== undefined)
+    return failedResult({ code: "check.invalid_part", message: problem, last_lines: [] });
+  let summary: CheckSummary | undefined;
+  let advised = false;
+  const run = await runSingle(deps, job, checkArgs(spec.read_data, spec.limits), (line) => {
+    if (line.stream === "stdout") summary = parseCheckSummary(line.text) ?? summary;
+    advised ||= advisesRepair(line);
+  });
+  if (run.kind === "over") return run.outcome;
+  const { exitCode } = run.followed;
+  if (run.problem === undefined)
+    return healthy(summary ?? { ...SOUND, suggestRepairIndex: advised }, exitCode);
+  const failed = failedResult(toJobError(run.problem), exitCode);
+  if (run.problem.code !== "restic.repository_damaged") return failed;
+  const found = summary ?? { ...SOUND, errorCount: 1, suggestRepairIndex: advised };
+  return { ...failed, result: toResult(found) };
+}
+
+/** Before 0.18 restic has no summary, and says with text and exit code that all is well. */
+const SOUND: CheckSummary = { errorCount: 0, brokenPacks: 0, suggestRepairIndex: false, suggestPrune: false };
+
+function advisesRepair({ text }: OutputLine): boolean {
+  return text.includes("restic repair index");
+}
+
+function healthy(summary: CheckSummary, exitCode: number | null): CommandOutcome {
+  const texts = [
+    "No errors were found in the repository's structure.",
+    ...(summary.suggestRepairIndex ? ["restic advises to repair the index; no data is missing."] : []),
+    ...(summary.suggestPrune ? ["restic advises to prune the repository."] : []),
+  ];
+  return {
+    ...{ status: "succeeded", error: null, exitCode, summary: null, result: toResult(summary) },
+    closing: texts.map((text) => ({ level: "info", stream: "agent", text })),
   };
-  const followed = await followRun(deps, job, access, checkArgs(spec.limits), tell);
-  const { outcome, exitCode } = followed;
-  switch (outcome.kind) {
-    case "detached":
-      return "detached";
-    case "cancelled":
-      return cancelledRun(followed);
-    case "failed":
-    case "warning":
-      return failedResult(toJobError(outcome.problem), exitCode);
-    case "ok": {
-      const text = "No errors were found in the repository's structure.";
-      const closing = [{ level: "info" as const, stream: "agent" as const, text }];
-      return { status: "succeeded", error: null, exitCode, summary: null, closing };
-    }
-  }
+}
+
+function toResult(summary: CheckSummary): WireResult {
+  return {
+    kind: "check",
+    error_count: summary.errorCount,
+    broken_packs: summary.brokenPacks,
+    suggest_repair_index: summary.suggestRepairIndex,
+    suggest_prune: summary.suggestPrune,
+  };
 }

@@ -17,12 +17,12 @@ import {
   type ResticAccess,
 } from "./job-context.ts";
 import { listForServer } from "./list-snapshots.ts";
-import { cancelledRun, isJobError, openRestic, toJobError } from "./restic-access.ts";
+import { cancelledRun, isJobError, openForJob, toJobError } from "./restic-access.ts";
 
 type InitSpec = Extract<JobSpec, { kind: "init" }>;
 
 export async function runInit(deps: CommandDeps, job: ActiveJob, spec: InitSpec): Promise<CommandOutcome> {
-  const access = await openRestic(deps);
+  const access = await openForJob(deps, job);
   if (isJobError(access)) return failedResult(access);
   const made = await makeSure(deps, job, access);
   if (made === "detached" || made.status !== "succeeded" || !spec.host_name) return made;

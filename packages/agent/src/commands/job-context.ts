@@ -2,13 +2,22 @@
  * What every command works with, and what it answers. One job = one `ActiveJob`; a command reads and writes
  * only through it, so that the same code runs a job anew and takes one up after a restart.
  */
-import type { BackupSummary, JobError, Progress, RepositoryAccess, Snapshot } from "@restic-manager/protocol";
+import type {
+  BackupSummary,
+  JobError,
+  Progress,
+  RepositoryAccess,
+  Snapshot,
+  JobResult as WireResult,
+} from "@restic-manager/protocol";
 import type { JobLog, LineDraft } from "../journal/job-log.ts";
 import type { JournalEntry } from "../journal/journal.ts";
 import type { Clock } from "../platform/clock.ts";
 import { reasonOf } from "../platform/errors.ts";
 import type { Random } from "../platform/random.ts";
 import type { BinaryOutcome } from "../restic/binary.ts";
+import type { Lock } from "../restic/locks.ts";
+import type { RepositoryFigures } from "../restic/repository-stats.ts";
 import type { RunDeps } from "../restic/run.ts";
 
 export type ResticAccess = {
@@ -39,6 +48,8 @@ export type CommandDeps = {
 
 export type ActiveJob = {
   entry: JournalEntry;
+  /** What came with the command, in place of the everyday one. In memory only: another agent does not find it. */
+  access?: RepositoryAccess;
   dir: string;
   log: JobLog;
   /** Aborts when the operator cancels. */
@@ -61,6 +72,14 @@ export type JobResult = {
   snapshots?: Snapshot[];
   /** The snapshot that a backup made; the full list follows after the job's end. */
   added?: Snapshot;
+  /** Of every kind but a backup; absent when nothing was done. */
+  result?: WireResult;
+  /** The repository in figures, when they were read. */
+  figures?: RepositoryFigures;
+  /** All that are left, when they were read this moment. */
+  locks?: readonly Lock[];
+  /** The host whose list of snapshots may have changed, and is read after the job's end. */
+  listLater?: string;
 };
 
 /** `detached` = the agent stops; nothing is told, the next agent goes on. */

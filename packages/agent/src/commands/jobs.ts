@@ -4,7 +4,7 @@
  * agent began by itself wait for their turn; whatever happens to a job, the server is told how it ended; stopping the
  * agent ends no job.
  */
-import type { CommandAck, KnownJob, Snapshot } from "@restic-manager/protocol";
+import type { CommandAck, KnownJob, RepositoryAccess, Snapshot } from "@restic-manager/protocol";
 import { freshPosition, JobLog } from "../journal/job-log.ts";
 import type { Journal, JournalEntry } from "../journal/journal.ts";
 import type { Outbox } from "../link/outbox.ts";
@@ -16,6 +16,7 @@ import { runCommand } from "./index.ts";
 import { type ActiveJob, type CommandDeps, type CommandOutcome, internalFailure } from "./job-context.ts";
 import { cutIntoParts } from "./list-snapshots.ts";
 import { newEntry, type OwnRun, ownEntry, ranEvent } from "./own-run.ts";
+import { FiguresTeller } from "./repository-figures.ts";
 import { NO_REPOSITORY } from "./restic-access.ts";
 import { SnapshotLister } from "./snapshot-lister.ts";
 
@@ -36,10 +37,14 @@ export class Jobs {
   /** Resolves when every job that was started before is over. */
   #lane: Promise<void> = Promise.resolve();
   readonly #lister: SnapshotLister;
+  readonly #figures: FiguresTeller;
+  /** What came with commands, until their jobs end. Never written down. */
+  readonly #accesses = new Map<string, RepositoryAccess>();
 
   constructor(deps: JobsDeps) {
     this.#deps = deps;
-    this.#lister = new SnapshotLister(deps);
+    this.#figures = new FiguresTeller(deps);
+    this.#lister = new SnapshotLister({ ...deps, figures: this.#figures });
   }
 
   /** Takes up every job that an earlier agent left, and forgets those whose end the server knows. */
@@ -103,18 +108,21 @@ export class Jobs {
 
   /** Accepts a command into the journal and starts it; one that is already known is acknowledged again. */
   async accept(command: CommandRun): Promise<CommandAck> {
-    const { job_id, attempt, spec } = command;
+    const { job_id, attempt, spec, access } = command;
     const ack = { type: "command.ack" as const, job_id, attempt };
     const refused = (code: string, message: string) => ({ ...ack, accepted: false, code, message });
     const known = this.#deps.journal.findEntry(job_id);
     if (known?.attempt === attempt) return { ...ack, accepted: true };
     if (known !== undefined || this.#running.size > 0)
       return refused("agent.busy", "Another job is running on this host, or its end is not reported yet.");
-    if (this.#deps.findRepository() === undefined) return refused(NO_REPOSITORY.code, NO_REPOSITORY.message);
-    const entry = newEntry(job_id, attempt, spec);
+    if (!access && this.#deps.findRepository() === undefined)
+      return refused(NO_REPOSITORY.code, NO_REPOSITORY.message);
+    const entry = { ...newEntry(job_id, attempt, spec), ...(access ? { with_access: true } : {}) };
     try {
+      if (access) this.#accesses.set(job_id, access);
       await this.#deps.journal.add(entry);
     } catch (error) {
+      this.#accesses.delete(job_id);
       const message = `The agent can't write its journal: ${reasonOf(error)}. Free space in its data folder.`;
       return refused("agent.journal_failed", message);
     }
@@ -146,6 +154,7 @@ export class Jobs {
       })
       .finally(() => {
         this.#running.delete(entry.job_id);
+        this.#accesses.delete(entry.job_id);
         this.#deps.forgetProgress(entry.job_id);
       });
     this.#running.set(entry.job_id, { done, cancel });
@@ -185,8 +194,10 @@ export class Jobs {
   #activate(entry: JournalEntry, jobLog: JobLog, cancelled: AbortSignal): ActiveJob {
     const { journal, reportProgress } = this.#deps;
     const { job_id, attempt } = entry;
+    const access = this.#accesses.get(job_id);
     return {
       entry,
+      ...(access === undefined ? {} : { access }),
       dir: journal.dirOf(job_id),
       log: jobLog,
       cancelled,
@@ -197,20 +208,29 @@ export class Jobs {
   }
 
   async #report(
-    { job_id, attempt }: JournalEntry,
+    { job_id, attempt, spec }: JournalEntry,
     jobLog: JobLog,
     outcome: Exclude<CommandOutcome, "detached">,
   ): Promise<void> {
     await jobLog.close(outcome.closing);
-    const { status, error, summary, exitCode, snapshots, added } = outcome;
+    const { status, error, summary, exitCode, snapshots, added, result, figures } = outcome;
+    // Of what may have removed some: an older list must not bring them back.
+    if (spec.kind === "forget" && (snapshots ?? outcome.listLater) !== undefined) this.#lister.outdate();
     if (snapshots !== undefined) await this.#tellList(job_id, jobLog, snapshots);
     if (added !== undefined) {
       this.#lister.outdate();
       await jobLog.tell({ type: "snapshots.added", job_id, snapshot: added });
     }
-    const end = { status, error, exit_code: exitCode, summary, log_lines: jobLog.position.logLines };
+    if (figures !== undefined) {
+      await jobLog.tell({ type: "repo.stats", job_id, at: this.#now(), ...figures });
+      this.#figures.noteTold();
+    }
+    const told = result === undefined ? {} : { result };
+    const end = { status, error, exit_code: exitCode, summary, ...told, log_lines: jobLog.position.logLines };
     await jobLog.tell({ type: "job.finished", job_id, attempt, at: this.#now(), ...end }, { finished: true });
-    if (added !== undefined) this.#lister.wish(added.hostname);
+    const hostName = added?.hostname ?? outcome.listLater;
+    if (hostName !== undefined) this.#lister.wish(hostName);
+    else if (spec.kind === "init" && status === "succeeded") this.#lister.wishFigures();
   }
 
   async #tellList(job_id: string, jobLog: JobLog, snapshots: readonly Snapshot[]): Promise<void> {

@@ -1,10 +1,19 @@
 /** Everything restic needs before it can run: the program, the repository and its secrets, a cache directory. */
-import type { JobError } from "@restic-manager/protocol";
+import type { JobError, RepositoryAccess } from "@restic-manager/protocol";
 import { createRedactor } from "../platform/redact.ts";
 import { buildResticEnv, prepareCacheDir, repositorySecrets } from "../restic/env.ts";
 import { describeProblem, type ResticProblem } from "../restic/exit.ts";
-import type { FollowedOutcome } from "./follow-run.ts";
-import { type CommandDeps, cancelledResult, type JobResult, type ResticAccess } from "./job-context.ts";
+import { probeRepository } from "../restic/probe.ts";
+import { type FollowedOutcome, wasBegun } from "./follow-run.ts";
+import {
+  type ActiveJob,
+  type CommandDeps,
+  type CommandOutcome,
+  cancelledResult,
+  failedResult,
+  type JobResult,
+  type ResticAccess,
+} from "./job-context.ts";
 
 export const NO_REPOSITORY: JobError = {
   code: "agent.no_repository",
@@ -13,9 +22,21 @@ export const NO_REPOSITORY: JobError = {
   last_lines: [],
 };
 
-/** Or the error that says what is missing and how to get it. */
-export async function openRestic(deps: CommandDeps): Promise<ResticAccess | JobError> {
-  const repository = deps.findRepository();
+const ACCESS_GONE: JobError = {
+  code: "agent.access_gone",
+  message:
+    "The agent was restarted before restic was started, and the credentials of this job were in its memory only. Nothing was done; run it again.",
+  last_lines: [],
+};
+
+/**
+ * Or the error that says what is missing and how to get it.
+ * @param repository default: the everyday one
+ */
+export async function openRestic(
+  deps: CommandDeps,
+  repository: RepositoryAccess | undefined = deps.findRepository(),
+): Promise<ResticAccess | JobError> {
   if (repository === undefined) return NO_REPOSITORY;
   const restic = await deps.findRestic();
   if (restic.kind !== "ok") return { code: restic.code, message: restic.message, last_lines: [] };
@@ -34,6 +55,32 @@ export async function openRestic(deps: CommandDeps): Promise<ResticAccess | JobE
     env: buildResticEnv({ repository: access, cacheDir, inherited, platform }),
     redact: createRedactor(repositorySecrets(access)),
   };
+}
+
+/**
+ * For a job or one of its steps: the access that its command brought, or else the everyday one. A restic that an earlier
+ * agent started has its access in its own environment, and following it needs none.
+ */
+export async function openForJob(deps: CommandDeps, job: ActiveJob): Promise<ResticAccess | JobError> {
+  if (job.entry.with_access === true && job.access === undefined && !(await wasBegun(job)))
+    return ACCESS_GONE;
+  return openRestic(deps, job.access);
+}
+
+/**
+ * Tries the repository with a short time-out: against a storage that does not answer restic itself goes on for a quarter
+ * of an hour. Undefined when it opens.
+ */
+export async function findUnopened(
+  deps: CommandDeps,
+  job: ActiveJob,
+  { resticPath, env, redact }: ResticAccess,
+): Promise<CommandOutcome | undefined> {
+  const signal = AbortSignal.any([job.cancelled, job.detached]);
+  const probe = await probeRepository(deps, { resticPath, env, redact, signal });
+  if (job.detached.aborted) return "detached";
+  if (probe.kind === "aborted" || job.cancelled.aborted) return cancelledResult();
+  return probe.kind === "ok" ? undefined : failedResult(toJobError(probe.problem), probe.problem.exitCode);
 }
 
 export function isJobError(value: ResticAccess | JobError): value is JobError {

@@ -14,6 +14,8 @@ import {
   until,
 } from "../../fixtures/restic/lab.ts";
 
+const THIRD_JOB = "01KAQ2W4T9B3E6R8M1N5P7S0VZ";
+
 let template: Lab;
 beforeAll(async () => {
   template = await createLab();
@@ -70,6 +72,19 @@ test("what is told of the new snapshot is what the list then says of it", async 
   const listed = reports()[0]?.snapshots ?? [];
   expect(listed).toHaveLength(1);
   expect(lab.server.all("snapshots.added")[0]?.snapshot).toEqual({ ...listed[0], username: null });
+});
+
+test("the repository's figures follow the list, at most once an hour", async () => {
+  lab.server.commands = [backup(JOB)];
+  await startInProgram(lab);
+  await lab.server.until(() => lab.server.all("repo.stats").length > 0, "the figures");
+  expect(lab.server.all("repo.stats")[0]).toMatchObject({ job_id: null, snapshot_count: 1, locks: [] });
+  expect(lab.server.all("repo.stats")[0]?.repository_id).toMatch(/^[0-9a-f]{64}$/);
+  lab.server.send(backup(OTHER_JOB));
+  await lab.server.until(() => reports().length === 2, "the second list");
+  lab.server.send(backup(THIRD_JOB));
+  await lab.server.until(() => reports().length === 3, "the third list");
+  expect(lab.server.all("repo.stats")).toHaveLength(1);
 });
 
 test("a list that hangs holds up neither this job nor the next, and is dropped for a newer one", async () => {

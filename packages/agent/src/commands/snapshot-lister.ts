@@ -1,5 +1,6 @@
 /**
- * Reads the full list of snapshots after a backup, beside the jobs: no job waits for it. Invariants: one reading at a
+ * Reads the full list of snapshots after a backup, and the repository's figures, beside the jobs: no job waits for it.
+ * Invariants: one reading at a
  * time, for the newest wish; a list that was begun before a newer snapshot is never told, since it would take that
  * snapshot off the page again; a list that can't be read is a line in the agent's log and nothing else.
  */
@@ -8,16 +9,24 @@ import { reasonOf } from "../platform/errors.ts";
 import { createId } from "../platform/ids.ts";
 import type { Log } from "../platform/log.ts";
 import { listSnapshots } from "../restic/probe.ts";
-import type { CommandDeps } from "./job-context.ts";
+import type { CommandDeps, ResticAccess } from "./job-context.ts";
 import { cutIntoParts, toWireSnapshot } from "./list-snapshots.ts";
+import type { FiguresTeller } from "./repository-figures.ts";
 import { isJobError, openRestic } from "./restic-access.ts";
 
-export type SnapshotListerDeps = CommandDeps & { log: Log; outbox: Pick<Outbox, "append"> };
+export type SnapshotListerDeps = CommandDeps & {
+  log: Log;
+  outbox: Pick<Outbox, "append">;
+  figures: Pick<FiguresTeller, "tellIfDue">;
+};
+
+/** The host whose list is wished for; null when only the figures are. */
+type Wish = { hostName: string | null };
 
 export class SnapshotLister {
   readonly #deps: SnapshotListerDeps;
   readonly #stopping = new AbortController();
-  #wished: string | undefined;
+  #wished: Wish | undefined;
   #reading = new AbortController();
   #working: Promise<void> | undefined;
 
@@ -33,9 +42,12 @@ export class SnapshotLister {
   /** Reads the list of this host and tells it, once whatever was wished for before is out of the way. */
   wish(hostName: string): void {
     this.outdate();
-    if (this.#stopping.signal.aborted) return;
-    this.#wished = hostName;
-    this.#working ??= this.#work();
+    this.#begin({ hostName });
+  }
+
+  /** Tells the figures alone, when they are due. A list that is being read brings them anyway. */
+  wishFigures(): void {
+    if (this.#working === undefined) this.#begin({ hostName: null });
   }
 
   /** Ends a reading: it takes no lock, so its restic may be killed. */
@@ -45,10 +57,16 @@ export class SnapshotLister {
     await this.#working;
   }
 
+  #begin(wish: Wish): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#wished = wish;
+    this.#working ??= this.#work();
+  }
+
   /** MUST not reject: nobody awaits it but `stop`. */
   async #work(): Promise<void> {
     while (this.#wished !== undefined && !this.#stopping.signal.aborted) {
-      const hostName = this.#wished;
+      const { hostName } = this.#wished;
       this.#wished = undefined;
       this.#reading = new AbortController();
       try {
@@ -61,10 +79,15 @@ export class SnapshotLister {
     this.#working = undefined;
   }
 
-  async #tell(hostName: string, signal: AbortSignal): Promise<void> {
-    const { clock, random, outbox } = this.#deps;
+  async #tell(hostName: string | null, signal: AbortSignal): Promise<void> {
     const access = await openRestic(this.#deps);
     if (isJobError(access)) return this.#warn(access.message);
+    if (hostName !== null) await this.#tellList(hostName, access, signal);
+    if (!signal.aborted) await this.#deps.figures.tellIfDue(access, signal);
+  }
+
+  async #tellList(hostName: string, access: ResticAccess, signal: AbortSignal): Promise<void> {
+    const { clock, random, outbox } = this.#deps;
     const { resticPath, env, redact } = access;
     const list = await listSnapshots(this.#deps, { resticPath, env, redact, hostName, signal });
     if (signal.aborted || list.kind === "aborted") return;

@@ -13,13 +13,13 @@ export type JobLogDeps = { clock: Clock; log: Log; outbox: Outbox; signal: Abort
 
 export type LineDraft = Pick<LogLine, "level" | "stream" | "text">;
 /**
- * Bytes of one of restic's streams that are told with a line; or of a hook's, or the number of a line about the
- * backup's end: whatever another agent would say again.
+ * Bytes of one of restic's streams that are told with a line; or of a part's, which is a hook, a step, or the lines about
+ * the backup's end by their number: whatever another agent would say again.
  */
 export type Told = {
   stream: "stdout" | "stderr";
   endOffset: number;
-  part?: "pre" | "post" | "result";
+  part?: string;
 };
 
 const BATCH_MS = 200;

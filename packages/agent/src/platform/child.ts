@@ -4,7 +4,8 @@
  * goes away dies of SIGPIPE, and restic then leaves its lock behind.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
 
 export type Command = { file: string; args: readonly string[] };
 
@@ -93,6 +94,25 @@ export function identifyPid(pid: number): PidIdentity | undefined {
   const stat = readStat(pid);
   if (stat === undefined || stat.state === "Z" || stat.state === "X") return undefined;
   return { pid, startTicks: stat.startTicks, bootId: readBootId() };
+}
+
+/** The file name of the program that a living pid runs; null where that can't be told. */
+export function findProgramName(pid: number): string | null {
+  try {
+    // A program whose file was replaced since has this mark behind its name.
+    return basename(readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ""));
+  } catch {
+    return readCommandName(pid);
+  }
+}
+
+/** What a program calls itself, in 15 characters; of another user's program nothing more is told. */
+function readCommandName(pid: number): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return null;
+  }
 }
 
 /** True while exactly that program still runs: same number, same start, same boot. */

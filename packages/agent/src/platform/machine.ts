@@ -36,6 +36,11 @@ export function applicationId(machineId: string): string {
   return createHash("sha256").update(`${MACHINE_ID_KEY}\0${machineId}`).digest("hex").slice(0, 32);
 }
 
+/** The name under which programs of this machine, restic among them, sign what they write. */
+export function readHostname(): string {
+  return hostname();
+}
+
 async function readLine(path: string): Promise<string | null> {
   try {
     return (await readTextIfExists(path))?.trim() || null;

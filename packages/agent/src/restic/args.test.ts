@@ -2,10 +2,19 @@ import { describe, expect, it } from "vitest";
 import {
   backupArgs,
   catConfigArgs,
+  catLockArgs,
   checkArgs,
   findMarkerProblem,
+  findPolicyProblem,
+  findReadDataProblem,
+  forgetArgs,
   initArgs,
+  listLocksArgs,
+  pruneArgs,
+  repairArgs,
   snapshotsArgs,
+  statsArgs,
+  unlockArgs,
   versionArgs,
 } from "./args.ts";
 
@@ -51,7 +60,7 @@ describe("argument lists", () => {
   it("limit a check in KiB a second, and only in the direction that is limited", () => {
     const unlimited = ["check", "--json", "--retry-lock", "30m"];
     expect(checkArgs()).toEqual(unlimited);
-    expect(checkArgs({ upload_kib: null, download_kib: 500 })).toEqual([
+    expect(checkArgs(null, { upload_kib: null, download_kib: 500 })).toEqual([
       ...unlimited,
       ...["--limit-download", "500"],
     ]);
@@ -71,5 +80,89 @@ describe("argument lists", () => {
 
   it("refuse a backup without a host name", () => {
     expect(() => backupArgs({ hostName: "", tags: [], sourcesPath: "/s" })).toThrow("host name");
+  });
+});
+
+describe("argument lists of maintenance", () => {
+  it("read without a lock, and wait for it where something is changed", () => {
+    expect(listLocksArgs()).toEqual(["list", "locks", "--no-lock"]);
+    expect(catLockArgs("ab")).toEqual(["cat", "lock", "ab", "--no-lock"]);
+    expect(statsArgs()).toEqual(["stats", "--json", "--no-lock", "--mode", "raw-data"]);
+    expect(pruneArgs({ upload_kib: 7 })).toEqual(["prune", "--retry-lock", "30m", "--limit-upload", "7"]);
+    expect(repairArgs("index")).toEqual(["repair", "index", "--retry-lock", "30m"]);
+  });
+
+  it("remove live locks only when that was asked for", () => {
+    expect(unlockArgs(false)).toEqual(["unlock"]);
+    expect(unlockArgs(true)).toEqual(["unlock", "--remove-all"]);
+  });
+
+  it("never repair by forgetting snapshots", () => {
+    expect(repairArgs("snapshots")).not.toContain("--forget");
+  });
+
+  it.each([
+    [{ percent: 2.5 }, "2.5%"],
+    [{ percent: 100 }, "100%"],
+    [{ slice: 3, of: 43 }, "3/43"],
+  ])("check the part %j as %s", (part, subset) => {
+    expect(checkArgs(part)).toEqual([
+      ...["check", "--json", "--retry-lock", "30m", "--read-data-subset", subset],
+    ]);
+    expect(findReadDataProblem(part)).toBeUndefined();
+  });
+
+  it("refuse slices that restic does not have", () => {
+    expect(findReadDataProblem({ slice: 3, of: 2 })).toContain("no slice 3");
+    expect(findReadDataProblem({ slice: 1, of: 257 })).toContain("256");
+    expect(findReadDataProblem(null)).toBeUndefined();
+  });
+});
+
+describe("a forget's argument list", () => {
+  const filter = { hostName: "web-1", sourceGroup: "my data" };
+
+  it("names host and tag, one group, the policy, and never prunes", () => {
+    const policy = { keep_last: 1, keep_daily: 7, keep_yearly: null, keep_within: "1y5m7d2h" };
+    expect(forgetArgs({ ...filter, policy, limits: { download_kib: 9 } })).toEqual([
+      ...[
+        "forget",
+        "--json",
+        "--retry-lock",
+        "10m",
+        "--host",
+        "web-1",
+        "--tag",
+        "my data",
+        "--group-by",
+        "host",
+      ],
+      ...["--keep-last", "1", "--keep-daily", "7", "--keep-within", "1y5m7d2h", "--limit-download", "9"],
+    ]);
+  });
+
+  it("plans without a lock and without removing", () => {
+    const args = forgetArgs({ ...filter, policy: { keep_last: 1 }, dryRun: true });
+    expect(args.slice(0, 4)).toEqual(["forget", "--json", "--dry-run", "--no-lock"]);
+  });
+
+  it.each([
+    [{}, "empty"],
+    [{ keep_last: null }, "empty"],
+    [{ keep_within: "0d0h" }, "empty"],
+    [{ keep_within: "soon" }, "invalid"],
+    [{ keep_last: 3, keep_within: "-1d" }, "invalid"],
+    [{ keep_last: 3, keep_within: "--prune" }, "invalid"],
+  ])("is none for the policy %j, which is %s", (policy, problem) => {
+    expect(findPolicyProblem(policy)).toBe(problem);
+    expect(() => forgetArgs({ ...filter, policy })).toThrow(RangeError);
+  });
+
+  it.each([
+    ["", "a"],
+    ["h", ""],
+    ["h", "a,b"],
+  ])("is none for host %j and tag %j, which would touch others", (hostName, sourceGroup) => {
+    expect(() => forgetArgs({ hostName, sourceGroup, policy: { keep_last: 1 } })).toThrow(RangeError);
   });
 });

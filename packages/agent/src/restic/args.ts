@@ -3,7 +3,7 @@
  * user ever becomes an argument (they go through files and the environment; names of marker files, which restic
  * takes in no other way, are the exception), reads never take a lock, and everything here exists since restic 0.17.
  */
-import type { Bandwidth } from "@restic-manager/protocol";
+import type { Bandwidth, ReadData, RetentionPolicy } from "@restic-manager/protocol";
 
 /** How long restic waits for another operation's lock before it gives up with exit 11. */
 const RETRY_LOCK = "10m";
@@ -73,9 +73,103 @@ export function backupArgs(options: BackupArgs): string[] {
   ];
 }
 
-/** Structure of the repository, no data read. Takes the exclusive lock. */
-export function checkArgs(limits?: Bandwidth | null): string[] {
-  return ["check", "--json", "--retry-lock", RETRY_LOCK_EXCLUSIVE, ...limitArgs(limits)];
+/** Structure of the repository, and of the data the part that is asked for. Takes the exclusive lock. */
+export function checkArgs(readData?: ReadData | null, limits?: Bandwidth | null): string[] {
+  return [
+    ...["check", "--json", "--retry-lock", RETRY_LOCK_EXCLUSIVE],
+    ...(readData == null ? [] : ["--read-data-subset", toSubset(readData)]),
+    ...limitArgs(limits),
+  ];
+}
+
+function toSubset(part: ReadData): string {
+  return "percent" in part ? `${part.percent}%` : `${part.slice}/${part.of}`;
+}
+
+/** restic counts packs by the first byte of their names. */
+const MAX_SLICES = 256;
+
+/** Why restic could not take this part of a check; undefined when it can. */
+export function findReadDataProblem(part: ReadData | null | undefined): string | undefined {
+  if (part == null || "percent" in part) return undefined;
+  if (part.of > MAX_SLICES) return `A check can be cut into ${MAX_SLICES} slices at most, not ${part.of}.`;
+  return part.slice > part.of ? `There is no slice ${part.slice} of ${part.of}.` : undefined;
+}
+
+export type ForgetArgs = {
+  hostName: string;
+  /** The tag: nothing else is touched. */
+  sourceGroup: string;
+  policy: RetentionPolicy;
+  /** Says what would go and takes no lock. */
+  dryRun?: boolean;
+  limits?: Bandwidth | null | undefined;
+};
+
+const KEEP_COUNTS = [
+  ["keep_last", "--keep-last"],
+  ["keep_hourly", "--keep-hourly"],
+  ["keep_daily", "--keep-daily"],
+  ["keep_weekly", "--keep-weekly"],
+  ["keep_monthly", "--keep-monthly"],
+  ["keep_yearly", "--keep-yearly"],
+] as const;
+
+const DURATION = /^(\d+[ymdh])+$/;
+
+/** Why restic must not be given this policy; undefined when it may. An empty one would keep nothing. */
+export function findPolicyProblem(policy: RetentionPolicy): "empty" | "invalid" | undefined {
+  const within = policy.keep_within;
+  if (within != null && !DURATION.test(within)) return "invalid";
+  const counts = KEEP_COUNTS.some(([name]) => (policy[name] ?? 0) > 0);
+  return counts || (within != null && /[1-9]/.test(within)) ? undefined : "empty";
+}
+
+/** Applies a policy to the snapshots of one host and tag. Throws RangeError for what would touch others or keep none. */
+export function forgetArgs({ hostName, sourceGroup, policy, dryRun, limits }: ForgetArgs): string[] {
+  if (hostName === "" || !isUsableTag(sourceGroup)) throw new RangeError("A forget needs a host and a tag.");
+  if (findPolicyProblem(policy) !== undefined) throw new RangeError("A forget needs a policy.");
+  return [
+    ...["forget", "--json", ...(dryRun === true ? ["--dry-run", "--no-lock"] : ["--retry-lock", RETRY_LOCK])],
+    // By tags or paths a changed path would make a group of its own, of which everything is kept.
+    ...["--host", hostName, "--tag", sourceGroup, "--group-by", "host"],
+    ...KEEP_COUNTS.flatMap(([name, flag]) => flagIf(policy[name], (kept) => [flag, String(kept)])),
+    ...(policy.keep_within == null ? [] : ["--keep-within", policy.keep_within]),
+    ...limitArgs(limits),
+  ];
+}
+
+/** Frees the space of what was forgotten. Text, since its JSON is of later versions. Takes the exclusive lock. */
+export function pruneArgs(limits?: Bandwidth | null): string[] {
+  return ["prune", "--retry-lock", RETRY_LOCK_EXCLUSIVE, ...limitArgs(limits)];
+}
+
+/**
+ * Removes stale locks, or all. Without `removeAll` it sends SIGHUP to the pids in locks of this host: look them up
+ * before.
+ */
+export function unlockArgs(removeAll: boolean): string[] {
+  return removeAll ? ["unlock", "--remove-all"] : ["unlock"];
+}
+
+/** Writes the index anew from the packs, or broken snapshots anew without what is lost; the broken ones stay. */
+export function repairArgs(what: "index" | "snapshots"): string[] {
+  return ["repair", what, "--retry-lock", RETRY_LOCK_EXCLUSIVE];
+}
+
+/** The ids of all locks, one a line. */
+export function listLocksArgs(): string[] {
+  return ["list", "locks", "--no-lock"];
+}
+
+/** One lock as a JSON document. */
+export function catLockArgs(lockId: string): string[] {
+  return ["cat", "lock", lockId, "--no-lock"];
+}
+
+/** What lies in the storage, as one JSON document. */
+export function statsArgs(): string[] {
+  return ["stats", "--json", "--no-lock", "--mode", "raw-data"];
 }
 
 /** All snapshots of one host as one JSON document on one line. */

@@ -1,5 +1,5 @@
 /**
- * The only file that knows restic's JSON. Tolerant by design: a line that is not what we expect is text, a
+ * Knows restic's JSON, together with repository-output.ts and no other file. Tolerant by design: a line that is not what we expect is text, a
  * number that is absent is zero (restic omits zeros), and no bytes ever make these functions throw.
  */
 import { z } from "zod";
@@ -69,6 +69,8 @@ const itemError = z.object({
   error: z.object({ message: words }).catch({ message: "" }),
   during: words,
   item: words,
+  /** What `check` has to say; such an error is of no item. */
+  message: words,
 });
 
 const summary = z.object({
@@ -112,6 +114,8 @@ export function parseBackupLine(line: string): BackupLine {
     case "status":
       return { kind: "status", progress: toProgress(message) };
     case "error":
+      if (message.item === "" && message.message !== "")
+        return { kind: "text", text: oneLine(message.message) };
       return {
         kind: "error",
         item: message.item,
@@ -274,7 +278,11 @@ function firstLine(message: string): string {
   return stripEscapes(message.trimStart().split("\n", 1)[0] ?? "");
 }
 
-function parseJson(text: string): unknown {
+function oneLine(text: string): string {
+  return stripEscapes(text.trim().replaceAll("\n", " "));
+}
+
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

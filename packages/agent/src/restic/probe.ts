@@ -51,14 +51,29 @@ export async function listSnapshots(
 }
 
 async function listOnce(deps: ShortDeps, options: ProbeOptions & { hostName: string }): Promise<ListOutcome> {
-  const argv = [options.resticPath, ...snapshotsArgs(options.hostName)];
-  const outcome = await runShort(deps, { ...options, argv });
+  const answer = await askRestic(deps, options, snapshotsArgs(options.hostName));
+  if (answer.kind !== "ok") return answer;
+  const parsed = parseSnapshots(answer.stdout);
+  if (parsed.kind === "invalid") return { kind: "failed", problem: describeProblem("restic.bad_output") };
+  return parsed;
+}
+
+export type Answer =
+  | { kind: "ok"; stdout: string }
+  | { kind: "failed"; problem: ResticProblem }
+  | { kind: "aborted" };
+
+/** What a reading command printed. `args` MUST take no lock: it may be killed. */
+export async function askRestic(
+  deps: ShortDeps,
+  options: ProbeOptions,
+  args: readonly string[],
+): Promise<Answer> {
+  const outcome = await runShort(deps, { ...options, argv: [options.resticPath, ...args] });
   const problem = findProblem(outcome);
   if (problem === "aborted") return { kind: "aborted" };
   if (problem !== undefined) return { kind: "failed", problem };
-  const parsed = parseSnapshots(outcome.kind === "exited" ? outcome.stdout : "");
-  if (parsed.kind === "invalid") return { kind: "failed", problem: describeProblem("restic.bad_output") };
-  return parsed;
+  return { kind: "ok", stdout: outcome.kind === "exited" ? outcome.stdout : "" };
 }
 
 /** Undefined when the command succeeded. */

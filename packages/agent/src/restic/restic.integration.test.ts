@@ -121,7 +121,8 @@ describe("a repository", () => {
     expect(await probeRepository(lab.shortDeps, question())).toMatchObject({
       ...{ kind: "absent", problem: { code: "restic.repository_missing" } },
     });
-    await createRepository(lab);
+    const made = await startInLab(lab, "init", initArgs());
+    expect(await made.outcome()).toEqual({ kind: "ok" });
     expect(await probeRepository(lab.shortDeps, question())).toEqual({ kind: "ok" });
     const again = await startInLab(lab, "again", initArgs());
     const outcome = await again.outcome();

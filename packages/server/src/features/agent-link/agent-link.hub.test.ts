@@ -58,6 +58,7 @@ beforeEach(async () => {
     "job.finished": refuse,
     "snapshots.added": refuse,
     "schedule.ran": refuse,
+    "repo.stats": refuse,
   };
   const handlers: LinkHandlers = {
     events,

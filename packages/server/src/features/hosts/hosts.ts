@@ -343,7 +343,8 @@ export async function deleteHost(
 const notFound = (): AppError =>
   new AppError("not_found", "hosts.not_found", "There is no such host. It may have been deleted.");
 
-function nameMismatch(name: string): AppError {
+/** The refusal of what was not confirmed with exactly the host's name. */
+export function nameMismatch(name: string): AppError {
   const message = `That is not the host's name. Type exactly ${name}.`;
   return new AppError("invalid", "hosts.name_mismatch", message, {
     details: [{ path: "confirm_name", message }],

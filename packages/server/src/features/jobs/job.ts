@@ -2,7 +2,14 @@
  * Jobs: one run of one restic operation on one host. The row is the truth: it is written before anything is
  * sent, and its status changes only along `transitions`, by compare-and-set on (status, attempt).
  */
-import type { BackupSummary, JobError, JobSpec, LogLine, Progress } from "@restic-manager/protocol";
+import type {
+  BackupSummary,
+  JobError,
+  JobResult,
+  JobSpec,
+  LogLine,
+  Progress,
+} from "@restic-manager/protocol";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
@@ -78,6 +85,8 @@ export interface Job {
   /** How far it came, stored when it ended; while it runs see LiveProgress. */
   progress: Progress | null;
   summary: BackupSummary | null;
+  /** What a job of another kind than a backup did; null when it told nothing. */
+  result: JobResult | null;
   error: JobError | null;
   exitCode: number | null;
   /** How many lines its log has; null until the agent said so. */
@@ -114,6 +123,8 @@ export interface NewJob {
   spec: JobSpec;
   actor: Actor;
   sourceGroupId?: string | null;
+  /** A new one by default. Jobs that must run in an order have ids in that order. */
+  jobId?: string;
   /** A run of a schedule. Its id follows from its key (`scheduledJobId`), so it exists once. */
   scheduled?: { jobId: string; scheduleId: string; plannedAt: number };
 }
@@ -147,9 +158,9 @@ export async function insertNewJob(tx: Db, host: Host, input: NewJob, at: number
   return job;
 }
 
-function makeJob({ spec, actor, sourceGroupId, scheduled }: NewJob, host: Host, at: number): Job {
+function makeJob({ spec, actor, sourceGroupId, jobId, scheduled }: NewJob, host: Host, at: number): Job {
   return {
-    id: scheduled?.jobId ?? newId(at),
+    id: scheduled?.jobId ?? jobId ?? newId(at),
     hostId: host.id,
     repositoryId: host.repositoryId,
     kind: spec.kind,
@@ -169,6 +180,7 @@ function makeJob({ spec, actor, sourceGroupId, scheduled }: NewJob, host: Host, 
     cancelRequestedAt: null,
     progress: null,
     summary: null,
+    result: null,
     error: null,
     exitCode: null,
     logLines: null,
@@ -194,6 +206,7 @@ export type JobPatch = Partial<
     | "finishedAt"
     | "progress"
     | "summary"
+    | "result"
     | "error"
     | "exitCode"
     | "logLines"

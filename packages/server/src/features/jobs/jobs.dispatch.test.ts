@@ -12,7 +12,7 @@ import { newId } from "../../platform/random.ts";
 import { agentConnected } from "../agent-link/agent-link.ts";
 import { createHost } from "../hosts/hosts.ts";
 import { createJobs, getJob, type Job, jobChanged, moveJob } from "./job.ts";
-import { JobDispatcher } from "./jobs.dispatch.ts";
+import { JobDispatcher, type JobOrder } from "./jobs.dispatch.ts";
 
 let database: TestDatabase;
 let dispatcher: JobDispatcher;
@@ -22,8 +22,8 @@ let sent: ServerMessage[];
 let hostId: string;
 /** What the agent does at once with a command. */
 let onRun: (jobId: string) => void;
-/** What puts the secret parts into a job's spec. */
-let completeSpec: (job: Job) => Promise<Job["spec"]>;
+/** What puts the secret parts to a job. */
+let completeOrder: (job: Job) => Promise<JobOrder>;
 /** Runs whenever the dispatcher asks whether the host is here. */
 let onAsked: () => void;
 
@@ -46,9 +46,9 @@ beforeEach(async () => {
       return true;
     },
   };
-  completeSpec = async ({ spec }) => spec;
-  const complete = (job: Job) => completeSpec(job);
-  dispatcher = new JobDispatcher({ db: database.db, clock, bus, log, hub, completeSpec: complete });
+  completeOrder = async ({ spec }) => ({ spec });
+  const complete = (job: Job) => completeOrder(job);
+  dispatcher = new JobDispatcher({ db: database.db, clock, bus, log, hub, completeOrder: complete });
   dispatcher.start();
   const host = { id: newId(clock.now()), name: "h", os: "linux", arch: "x64", tags: [], repositoryId: null };
   const versions = { agentVersion: null, resticVersion: null };
@@ -121,8 +121,8 @@ it("ends a job whose secrets can't be opened, says why, and goes on with the nex
   const broken = await addJob();
   await clock.advance(1);
   const next = await addJob();
-  completeSpec = async ({ id, spec }) => {
-    if (id !== broken.id) return spec;
+  completeOrder = async ({ id, spec }) => {
+    if (id !== broken.id) return { spec };
     throw new AppError("internal", "secrets.unreadable", "Put the right key file back.");
   };
   const told: string[] = [];
@@ -141,9 +141,9 @@ it("ends a job whose secrets can't be opened, says why, and goes on with the nex
 it("tries a job again whose spec could not be read because the database was away", async () => {
   const job = await addJob();
   let away = true;
-  completeSpec = async ({ spec }) => {
+  completeOrder = async ({ spec }) => {
     if (away) throw new Error("the database is away");
-    return spec;
+    return { spec };
   };
   bus.emit(agentConnected, { hostId, jobs: [] });
   await dispatcher.settled();

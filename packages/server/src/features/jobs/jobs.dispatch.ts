@@ -2,7 +2,7 @@
  * Sends jobs to their hosts: one at a time for each host, redelivered until acknowledged, and reconciled with
  * what the agent says it holds whenever it connects. A dropped connection never fails or cancels a job.
  */
-import type { CommandAck, JobError, JobSpec, KnownJob } from "@restic-manager/protocol";
+import type { CommandAck, JobError, JobSpec, KnownJob, RepositoryAccess } from "@restic-manager/protocol";
 import type { Logger } from "pino";
 import { inTransaction } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
@@ -38,10 +38,17 @@ export interface DispatchDeps extends JobsDeps {
   log: Logger;
   hub: Pick<AgentHub, "isConnected" | "send">;
   /**
-   * The spec as the agent needs it: with hooks and the host's caps, which are not stored with a job.
+   * The job as the agent needs it: with hooks, the host's caps and what may delete, which are not stored with a job.
    * An AppError ends the job as failed with its code; after any other error it is tried again.
    */
-  completeSpec(job: Job): Promise<JobSpec>;
+  completeOrder(job: Job): Promise<JobOrder>;
+}
+
+/** What is sent of a job. Secret as a whole. */
+export interface JobOrder {
+  spec: JobSpec;
+  /** In place of the host's everyday credentials, for this job alone. */
+  access?: RepositoryAccess;
 }
 
 export class JobDispatcher {
@@ -277,14 +284,14 @@ export class JobDispatcher {
    * @returns false when the job has ended instead
    */
   private async sendRun(job: Job): Promise<boolean> {
-    const spec = await this.completeOrEnd(job);
-    if (!spec) return false;
+    const order = await this.completeOrEnd(job);
+    if (!order) return false;
     if (this.unreconciled.has(job.hostId)) return true;
     this.deps.hub.send(job.hostId, {
       type: "command.run",
       job_id: job.id,
       attempt: job.attempt,
-      spec,
+      ...order,
     });
     if (job.cancelRequestedAt !== null)
       this.deps.hub.send(job.hostId, { type: "command.cancel", job_id: job.id });
@@ -292,9 +299,9 @@ export class JobDispatcher {
   }
 
   /** What an operator must put right, such as a hook that can't be opened, ends the job; trying again would not help. */
-  private async completeOrEnd(job: Job): Promise<JobSpec | null> {
+  private async completeOrEnd(job: Job): Promise<JobOrder | null> {
     try {
-      return await this.deps.completeSpec(job);
+      return await this.deps.completeOrder(job);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       const { code, message } = error;

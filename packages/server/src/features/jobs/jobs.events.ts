@@ -77,6 +77,7 @@ async function onFinished(
     finishedAt: fromInstant(event.at),
     error: event.error,
     summary: event.summary,
+    result: event.result ?? null,
     exitCode: event.exit_code,
     logLines: event.log_lines,
     progress: deps.progress.find(job.id),

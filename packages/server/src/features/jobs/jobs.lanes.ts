@@ -9,8 +9,8 @@ import { lockRepository } from "../repositories/repositories.ts";
 import type { Job } from "./job.ts";
 import * as store from "./jobs.store.ts";
 
-/** The kinds that take restic's exclusive lock (restic.md §6). */
-const exclusiveKinds: ReadonlySet<string> = new Set(["forget", "prune", "check"]);
+/** The kinds that take restic's exclusive lock. `unlock` is none: it is what frees a repository that is stuck. */
+const exclusiveKinds: ReadonlySet<string> = new Set(["forget", "prune", "check", "repair"]);
 
 export const isExclusive = (job: Pick<Job, "kind">): boolean => exclusiveKinds.has(job.kind);
 

@@ -46,6 +46,7 @@ async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
       processedBytes: summary.total_bytes,
       addedBytes: summary.added_bytes,
     },
+    outcome: job.result,
     failure: job.error && explainError(job.error, job.exitCode),
     repeatable: isFinal(job.status),
     log: { ...(await logPreview(deps, job.id)), removed: logRemoval(job) },
@@ -79,9 +80,12 @@ async function logPreview(deps: RunDeps, jobId: string): Promise<Preview> {
   return { lineCount, preview };
 }
 
+/** What can be filtered by, the most frequent first. */
+const kinds = ["backup", "forget", "prune", "check", "unlock", "repair", "init"] as const;
+
 const listQuery = z.object({
   status: z.enum(["live", "failed", "warning", "succeeded"]).optional().catch(undefined),
-  kind: z.enum(["backup", "check", "init"]).optional().catch(undefined),
+  kind: z.enum(kinds).optional().catch(undefined),
   host: z.string().max(253).optional().catch(undefined),
   page: z.coerce.number().int().min(1).max(100_000).catch(1),
 });
@@ -106,7 +110,7 @@ async function listProps(deps: RunDeps, query: z.output<typeof listQuery>): Prom
   const page = { page: query.page, pageSize, total: await countJobs(deps.db, filter) };
   const { status, kind, host } = query;
   const shown = { ...(status ? { status } : {}), ...(kind ? { kind } : {}), ...(host ? { host } : {}) };
-  return { jobs: rows, page, filter: shown, kinds: ["backup", "check", "init"] };
+  return { jobs: rows, page, filter: shown, kinds };
 }
 
 const jobParams = z.object({ jobId: z.string().max(64) });

@@ -27,6 +27,7 @@ interface JobRow {
   cancel_requested_at: number | null;
   progress: string | null;
   summary: string | null;
+  result: string | null;
   error: string | null;
   exit_code: number | null;
   log_lines: number | null;
@@ -63,6 +64,7 @@ function toJob(row: JobRow): Job {
     cancelRequestedAt: row.cancel_requested_at,
     progress: parse(row.progress),
     summary: parse(row.summary),
+    result: parse(row.result),
     error: parse(row.error),
     exitCode: row.exit_code,
     logLines: row.log_lines,
@@ -134,6 +136,7 @@ export async function updateJob(
   if (patch.logLines !== undefined) columns.log_lines = patch.logLines;
   if (patch.progress !== undefined) columns.progress = print(patch.progress);
   if (patch.summary !== undefined) columns.summary = print(patch.summary);
+  if (patch.result !== undefined) columns.result = print(patch.result);
   if (patch.error !== undefined) columns.error = print(patch.error);
   const result = await tx
     .withTables<Tables>()
@@ -370,4 +373,35 @@ export async function hasBackupOf(
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;
+}
+
+/** The newest job of a kind on a repository that came to an end of its own. */
+export async function findLastOf(db: Db, repositoryId: string, kind: Job["kind"]): Promise<Job | null> {
+  const query = db.withTables<Tables>().selectFrom("jobs").selectAll();
+  const row = await query
+    .where("repository_id", "=", repositoryId)
+    .where("kind", "=", kind)
+    .where("status", "in", ["succeeded", "warning", "failed"])
+    .orderBy("created_at", "desc")
+    .orderBy("id", "desc")
+    .limit(1)
+    .executeTakeFirst();
+  return row ? toJob(row) : null;
+}
+
+/** What a host was running on a repository at a moment. */
+export async function findJobAt(
+  db: Db,
+  where: { hostId: string; repositoryId: string; at: number },
+): Promise<Job | null> {
+  const query = db.withTables<Tables>().selectFrom("jobs").selectAll();
+  const row = await query
+    .where("host_id", "=", where.hostId)
+    .where("repository_id", "=", where.repositoryId)
+    .where("started_at", "<=", where.at)
+    .where((e) => e.or([e("finished_at", "is", null), e("finished_at", ">=", where.at)]))
+    .orderBy("started_at", "desc")
+    .limit(1)
+    .executeTakeFirst();
+  return row ? toJob(row) : null;
 }

@@ -19,18 +19,27 @@ export {
 } from "./job.ts";
 export { rowOf, toViewProgress } from "./job-rows.ts";
 export { type JobRow, JobTable } from "./job-table.views.tsx";
-export { JobDispatcher } from "./jobs.dispatch.ts";
+export { JobDispatcher, type JobOrder } from "./jobs.dispatch.ts";
 export { createJobEventHandlers } from "./jobs.events.ts";
 export { LiveProgress } from "./jobs.progress.ts";
 export { LogRetention } from "./jobs.retention.ts";
 export {
   countJobs,
   findJob,
+  findJobAt,
+  findLastOf,
   hasBackupOf,
   listFinalOf,
   listJobs,
   listLatestJobs,
   listLatestScheduled,
+  listUnfinished,
 } from "./jobs.store.ts";
 export { insertExpired, recordOwnRun } from "./own-runs.ts";
-export { type PlannedJob, type RunDeps, type RunRequest, runLimits, runNow } from "./run-now.ts";
+export {
+  type PlannedJob,
+  type RunDeps,
+  type RunRequest,
+  runLimits,
+  runNow,
+} from "./run-now.ts";

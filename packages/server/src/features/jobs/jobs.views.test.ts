@@ -167,3 +167,43 @@ describe("the list of jobs", () => {
     );
   });
 });
+
+describe("what a job of maintenance did", () => {
+  const facts = (root: ReturnType<typeof render>) => textOf(find(root, "#job-progress"));
+
+  it("is told by group for a forget, with what kept a group from it", () => {
+    const error = { code: "forget.too_many", message: "More than 50 % would go. <b>" };
+    const root = render({
+      ...{ kind: "forget", status: "warning", subject: null, progress: null },
+      outcome: {
+        kind: "forget",
+        groups: [
+          { source_group: "web", kept: 7, removed: 3, error: null },
+          { source_group: "db", kept: 1200, removed: 0, error },
+        ],
+      },
+    });
+    const rows = root.querySelectorAll("#job-groups tbody tr").map((row) => textOf(row));
+    expect(rows[0]).toMatch(/^web\s*7\s*3/);
+    expect(rows[1]).toMatch(/^db\s*1,200\s*0\s*More than 50 % would go\. <b>/);
+    expect(facts(root)).toMatch(/Kept\s*1,207/);
+  });
+
+  it.each<{ outcome: NonNullable<JobPageProps["outcome"]>; words: RegExp }>([
+    { outcome: { kind: "prune", freed_bytes: 3 * 1024 ** 3 }, words: /Freed\s*3\.00 GiB/ },
+    { outcome: { kind: "prune", freed_bytes: null }, words: /Freed\s*not told/ },
+    { outcome: { kind: "unlock", removed: 2, remaining: 1 }, words: /Locks removed\s*2.*Locks left\s*1/s },
+    {
+      outcome: {
+        ...{ kind: "check", error_count: 4, broken_packs: 1 },
+        ...{ suggest_repair_index: true, suggest_prune: false },
+      },
+      words: /Errors\s*4.*Broken packs\s*1.*repair the index, then check again/s,
+    },
+  ])("is told in figures and words for $outcome.kind", ({ outcome, words }) => {
+    const { kind } = outcome;
+    expect(facts(render({ kind, status: "succeeded", subject: null, progress: null, outcome }))).toMatch(
+      words,
+    );
+  });
+});

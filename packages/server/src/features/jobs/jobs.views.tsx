@@ -3,6 +3,7 @@
  * anew from the server whenever the status changes; progress and log are streamed (browser/job.ts). The list
  * of all jobs is in job-list.views.tsx.
  */
+import type { JobResult } from "@restic-manager/protocol";
 import type { ComponentChildren, JSX } from "preact";
 import { formatBytes, formatCount, formatDuration, formatUtc } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
@@ -14,6 +15,7 @@ import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import { isLive, type JobStatus, Pill, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
 import { Elapsed, Time } from "../../platform/html/values.tsx";
 import { LogPanel, type LogPanelProps } from "./job-log.views.tsx";
+import { ResultDetails, resultFacts } from "./job-result.views.tsx";
 
 /** The kinds of jobs. */
 export type JobKind =
@@ -23,6 +25,7 @@ export type JobKind =
   | "prune"
   | "check"
   | "unlock"
+  | "repair"
   | "restore"
   | "diff"
   | "update";
@@ -66,6 +69,8 @@ export interface JobPageProps {
   cancelRequestedAt: number | null;
   progress: Progress | null;
   result: BackupResult | null;
+  /** What a job of another kind did; absent or null when it told nothing. */
+  outcome?: JobResult | null;
   failure: JobFailure | null;
   /** Whether this kind can be run again from here. */
   repeatable: boolean;
@@ -133,6 +138,7 @@ function JobHead(props: JobPageProps): JSX.Element {
       <section class="panel" aria-label="Progress" id="job-progress">
         <JobFacts {...props} />
         <JobProgressBlock {...props} />
+        {props.outcome ? <ResultDetails result={props.outcome} /> : null}
       </section>
     </>
   );
@@ -206,6 +212,7 @@ function JobFacts(props: JobPageProps): JSX.Element {
       },
     );
   }
+  if (props.outcome) facts.push(...resultFacts(props.outcome));
   return <Facts facts={facts} />;
 }
 

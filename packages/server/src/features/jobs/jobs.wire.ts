@@ -1,5 +1,5 @@
 /** A job as JSON: the one place that maps names to snake_case. */
-import { backupSummary, jobError, progress } from "@restic-manager/protocol";
+import { backupSummary, jobError, jobResult, progress } from "@restic-manager/protocol";
 import { z } from "zod";
 import { toInstant } from "../../platform/clock.ts";
 import type { Job } from "./job.ts";
@@ -23,6 +23,7 @@ export const wireJob = z.object({
   cancel_requested_at: when,
   progress: progress.nullable(),
   summary: backupSummary.nullable(),
+  result: jobResult.nullable(),
   error: jobError.nullable(),
   exit_code: z.number().nullable(),
   log_lines: z.number().nullable(),
@@ -51,6 +52,7 @@ export function toWireJob(job: Job, live: Job["progress"]): WireJob {
     cancel_requested_at: orNull(job.cancelRequestedAt),
     progress: live ?? job.progress,
     summary: job.summary,
+    result: job.result,
     error: job.error,
     exit_code: job.exitCode,
     log_lines: job.logLines,

@@ -12,10 +12,38 @@ export const runLimits = z.strictObject({
   download_kib: z.int().min(1).max(maxBandwidthKib).optional(),
 });
 
+const percentSentence = "A check reads more than 0 and up to 100 percent of the data.";
+const sliceSentence = "A slice is a whole number from 1 to the number of slices, which is at most 1000.";
+const sliceNumber = z.int({ error: sliceSentence }).min(1, sliceSentence).max(1000, sliceSentence);
+
+/** Which part of the data a check reads: so many percent at random, or slice `slice` of `of`. */
+const readDataRequest = z
+  .strictObject({
+    percent: z.number({ error: percentSentence }).gt(0, percentSentence).max(100, percentSentence).optional(),
+    slice: sliceNumber.optional(),
+    of: sliceNumber.optional(),
+  })
+  .refine(({ percent, slice, of }) => (percent === undefined) === (slice !== undefined && of !== undefined), {
+    error: "Say either percent, or slice and of.",
+  })
+  .refine(({ slice, of }) => slice === undefined || of === undefined || slice <= of, {
+    error: sliceSentence,
+  });
+
 /** What a client may ask a host to do. Kinds are added as the product learns them. */
 export const runRequest = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("init") }),
-  z.strictObject({ kind: z.literal("check") }),
+  z.strictObject({ kind: z.literal("check"), read_data: readDataRequest.optional() }),
+  /** `confirmed`: also when more than the set share of a group's snapshots goes. */
+  z.strictObject({ kind: z.literal("forget"), confirmed: z.boolean().optional() }),
+  z.strictObject({ kind: z.literal("prune") }),
+  /** `remove_all` removes locks in use too, so it wants the host's name typed. */
+  z.strictObject({
+    kind: z.literal("unlock"),
+    remove_all: z.boolean().optional(),
+    confirm_name: z.string().max(253).optional(),
+  }),
+  z.strictObject({ kind: z.literal("repair"), what: z.enum(["index", "snapshots"]) }),
   /** Without groups: every group of the host. */
   z.strictObject({
     kind: z.literal("backup"),
@@ -36,7 +64,7 @@ export interface RunDeps extends JobsDeps {
   progress: LiveProgress;
   /** Whether a host's agent is connected right now. */
   isConnected(hostId: string): boolean;
-  /** Turns a wish into specs, one for each job; from slices that know source groups. */
+  /** Turns a wish into specs, one for each job; from slices that know source groups and repositories. */
   specsOf(host: Host, request: RunRequest): Promise<PlannedJob[]>;
 }
 
@@ -58,14 +86,13 @@ export async function runNow(
 }
 
 /**
- * A finished job's operation once more, with the source group as it is now.
- * @throws AppError as runNow, and `jobs.not_found`
+ * A finished job's operation once more, with source groups and retention as they are now.
+ * @throws AppError as runNow, `jobs.not_found`, and `jobs.needs_confirmation` for what is confirmed each time anew
  */
 export async function runAgain(deps: RunDeps, input: { jobId: string; actor: Job["actor"] }): Promise<Job[]> {
   const job = await getJob(deps.db, input.jobId);
   const host = await getHost(deps.db, job.hostId);
-  const request: RunRequest = { kind: job.kind };
-  const specs = await deps.specsOf(host, request);
+  const specs = await deps.specsOf(host, requestOf(job.spec));
   const same = specs.find(({ spec, sourceGroupId }) => {
     if (spec.kind !== "backup") return true;
     return job.sourceGroupId === null
@@ -75,6 +102,19 @@ export async function runAgain(deps: RunDeps, input: { jobId: string; actor: Job
   if (!same) throw new AppError("conflict", "sources.not_found", "This job's source group no longer exists.");
   refuseOffline(deps, host);
   return createJobs(deps, [{ hostId: host.id, ...same, actor: input.actor }]);
+}
+
+/** The wish behind a spec. */
+function requestOf(spec: JobSpec): RunRequest {
+  if (spec.kind === "repair") return { kind: "repair", what: spec.what };
+  if (spec.kind === "check")
+    return { kind: "check", ...(spec.read_data ? { read_data: spec.read_data } : {}) };
+  if (spec.kind === "unlock" && spec.remove_all) {
+    const message =
+      "This removed every lock, also those in use. Ask for it again on the repository's page, with the host's name typed.";
+    throw new AppError("conflict", "jobs.needs_confirmation", message);
+  }
+  return { kind: spec.kind };
 }
 
 function refuseOffline(deps: RunDeps, host: Host): void {

@@ -1,9 +1,10 @@
 /** Everything one host's page shows, with the data of the open tab only. */
 import { getHost, type Host, twinOf } from "../hosts/hosts.ts";
 import { countJobs, listJobs, type RunDeps, rowOf } from "../jobs/jobs.ts";
-import { type RepositoriesDeps, redactedCredentials } from "../repositories/repositories.ts";
+import { getRepositoryView } from "../maintenance/maintenance.ts";
+import { listHistory, type RepositoriesDeps, redactedCredentials } from "../repositories/repositories.ts";
 import { listSchedules, scheduleStates } from "../schedules/schedules.ts";
-import { countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
+import { countByTag, countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
 import { hookValues, listSourceGroups, openHooks } from "../sources/sources.ts";
 import type { HostPageProps, HostTab } from "./host.views.tsx";
 import { type HostPlan, nextRunOf, scheduleRows, sourceRows, syncOf } from "./host-plan.ts";
@@ -15,6 +16,7 @@ import {
   lastBackupOf,
   type OverviewDeps,
 } from "./overview.ts";
+import type { ChartSpan } from "./size-chart.views.tsx";
 
 export const hostTabs = ["snapshots", "sources", "schedules", "repository", "jobs", "settings"] as const;
 
@@ -22,6 +24,8 @@ export interface HostPageQuery {
   tab: (typeof hostTabs)[number];
   /** From 1. */
   page: number;
+  /** How far back the repository's history is shown. */
+  span?: ChartSpan;
   /** Whether the reader may change hooks, and so may read them. */
   mayOperate: boolean;
 }
@@ -129,7 +133,7 @@ async function tabOf(
       return { name: "schedules", schedules: scheduleRows(plan, states) };
     }
     case "repository":
-      return repositoryTab(deps, host);
+      return repositoryTab(deps, host, query.span ?? 30);
     case "settings":
       return settingsTab(deps, host, query.mayOperate);
   }
@@ -166,10 +170,18 @@ async function jobsTab(
   };
 }
 
-async function repositoryTab(deps: HostPageDeps, host: Host): Promise<HostTab> {
-  const shown = await redactedCredentials(deps.db, deps.repositories.box, host.id);
+async function repositoryTab(deps: HostPageDeps, host: Host, span: ChartSpan): Promise<HostTab> {
+  const { db, clock, repositories } = deps;
+  const { repositoryId } = host;
+  const shown = await redactedCredentials(db, repositories.box, host.id);
+  const range = { days: span, now: clock.now() };
   return {
     name: "repository",
+    span,
+    tags: await countByTag(db, host.id),
+    view:
+      repositoryId === null ? null : await getRepositoryView({ db, clock, box: repositories.box }, host.id),
+    history: repositoryId === null ? [] : await listHistory(db, repositoryId, range),
     url: shown?.location ?? "",
     username: shown?.restUsername ?? null,
     repositoryPasswordSet: shown?.passwordSet ?? false,

@@ -36,13 +36,6 @@ export function registerHostRuns(app: App, deps: HostRunDeps): void {
   });
   pageRoute(app, {
     method: "POST",
-    url: "/hosts/:hostId/check",
-    policy: "operator",
-    schema: { params: hostParams },
-    answer: (call) => run(call, { kind: "check" }, "repository"),
-  });
-  pageRoute(app, {
-    method: "POST",
     url: "/hosts/:hostId/sources/:groupId/run",
     policy: "operator",
     schema: { params: groupParams },
@@ -53,7 +46,7 @@ export function registerHostRuns(app: App, deps: HostRunDeps): void {
 }
 
 /** One job: its live page. Several: the host's list of them. */
-async function answerRun(
+export async function answerRun(
   deps: HostRunDeps,
   call: HostCall,
   tab: HostPageQuery["tab"],

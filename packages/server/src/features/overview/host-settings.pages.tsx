@@ -1,4 +1,4 @@
-/** The forms of a host's settings: credentials of its repository, presence, bandwidth, default hooks, its end. */
+/** The forms of a host's settings: the everyday credentials of its repository, presence, bandwidth, default hooks, its end. */
 import { z } from "zod";
 import { AppError, fieldProblems, invalidFields } from "../../platform/errors.ts";
 import { actorOf } from "../../platform/http/identity.ts";

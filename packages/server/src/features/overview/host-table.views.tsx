@@ -9,6 +9,7 @@ import { useMayOperate } from "../../platform/html/scope.ts";
 import { Dot, type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
 import { Bytes, None, Time } from "../../platform/html/values.tsx";
 import { RunButton } from "./run-button.views.tsx";
+import { sparkBox } from "./size-chart.ts";
 
 /** How a host stands, worst thing first; decides dot, accent and filter. */
 export type HostCondition =
@@ -39,7 +40,10 @@ export interface HostRow {
     share: number | null;
     at: number;
   } | null;
-  protectedBytes: number | null;
+  /** What lies in its repository, which other hosts may share. */
+  repositoryBytes: number | null;
+  /** The path of the last 30 days of that; null for less than two days. */
+  trend: string | null;
   snapshotCount: number | null;
   /** The next planned time of all its schedules; null when nothing is planned. */
   nextRunAt: number | null;
@@ -74,12 +78,7 @@ export function HostTable(props: { hosts: readonly HostRow[]; filter: HostFilter
           <th scope="col" class="col-next mid-up">
             Next run
           </th>
-          <SortHeader
-            filter={props.filter}
-            column="size"
-            label="Data protected"
-            class="num col-size mid-up"
-          />
+          <SortHeader filter={props.filter} column="size" label="Repository" class="num col-size mid-up" />
           <SortHeader
             filter={props.filter}
             column="snapshots"
@@ -150,13 +149,23 @@ function HostTableRow({ host }: { host: HostRow }): JSX.Element {
         {host.nextRunAt === null ? <None label="not scheduled" /> : <Time at={host.nextRunAt} />}
       </td>
       <td class="num mid-up">
-        <Bytes size={host.protectedBytes} />
+        <Bytes size={host.repositoryBytes} />
+        {host.trend === null ? null : <Spark path={host.trend} />}
       </td>
       <td class="num mid-up">
         {host.snapshotCount === null ? <None label="unknown" /> : formatCount(host.snapshotCount)}
       </td>
       <td class="num mid-up">{mayOperate ? <RowAction host={host} /> : null}</td>
     </tr>
+  );
+}
+
+/** The shape of 30 days; the figures are on the repository's page. As lean as it can be: a thousand are on a page. */
+function Spark({ path }: { path: string }): JSX.Element {
+  return (
+    <svg class="spark" viewBox={`0 0 ${sparkBox.width} ${sparkBox.height}`} aria-hidden="true">
+      <path d={path} />
+    </svg>
   );
 }
 

@@ -56,6 +56,10 @@ const repository = (overrides: Partial<Extract<HostTab, { name: "repository" }>>
   repositoryPasswordSet: true,
   restPasswordSet: false,
   updatedAt: null,
+  view: null,
+  history: [],
+  span: 30,
+  tags: [],
   ...overrides,
 });
 
@@ -149,12 +153,6 @@ describe("a host's page", () => {
 });
 
 describe("the repository tab", () => {
-  it("says which secrets are set and shows none", () => {
-    const facts = find(render(repository()), ".pairs.wide");
-    expect(textOf(facts)).toContain("User’s passwordnot set");
-    expect(textOf(facts)).toContain("Encryption passwordset");
-  });
-
   it("keeps what was typed beside its error, but no password", () => {
     const form = {
       values: { repo_url: "nonsense", repo_password: "hunter2" },
@@ -164,13 +162,6 @@ describe("the repository tab", () => {
     expect(find(root, "#field-repo_url").getAttribute("value")).toBe("nonsense");
     expect(textOf(find(root, "#field-repo_url-error"))).toBe("No scheme.");
     expect(root.toString()).not.toContain("hunter2");
-  });
-
-  it("offers a check and says what it needs", () => {
-    const root = render(repository());
-    expect(textOf(find(root, 'form[action="/hosts/H1/check"] button'))).toBe("Check");
-    expect(textOf(root)).toContain("It needs the repository alone");
-    expect(render(repository(), "viewer").querySelector('form[action="/hosts/H1/check"]')).toBeNull();
   });
 
   it("has no form for a viewer", () => {

@@ -1,6 +1,6 @@
 /**
  * A host's page: who it is, its vitals, the tabs and the rail with its verbs. What is inside the tabs is in
- * host-tabs, host-sources, host-schedules, host-settings and host-options (.views.tsx).
+ * host-tabs, host-sources, host-schedules, host-repository, host-settings and host-options (.views.tsx).
  */
 import type { ComponentChildren, JSX } from "preact";
 import { formatCount, splitBytes } from "../../platform/html/format.ts";
@@ -13,8 +13,8 @@ import type { HostMode } from "../hosts/hosts.ts";
 import { HostAside } from "./host-aside.views.tsx";
 import { HostHead } from "./host-head.views.tsx";
 import { SettingsTab, type SettingsTabProps } from "./host-options.views.tsx";
+import { RepositoryTab, type RepositoryTabProps } from "./host-repository.views.tsx";
 import { SchedulesTab, type SchedulesTabProps } from "./host-schedules.views.tsx";
-import { RepositoryTab, type RepositoryTabProps } from "./host-settings.views.tsx";
 import { SourcesTab, type SourcesTabProps } from "./host-sources.views.tsx";
 import type { HostCondition } from "./host-table.views.tsx";
 import { JobsTab, type JobsTabProps, SnapshotsTab, type SnapshotsTabProps } from "./host-tabs.views.tsx";

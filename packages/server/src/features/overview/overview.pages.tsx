@@ -1,9 +1,10 @@
-/** The dashboard and the host's page; its forms are in host-runs.pages.tsx and host-settings.pages.tsx. */
+/** The dashboard and the host's page; its forms are in host-runs, host-repository and host-settings (.pages.tsx). */
 import { z } from "zod";
 import { livePageRoutes } from "../../platform/http/page-context.ts";
 import type { App } from "../../platform/http/route.ts";
 import { type HostPageProps, renderHostFragment, renderHostPage } from "./host.views.tsx";
 import { getHostPage, hostTabs } from "./host-page.ts";
+import { registerHostRepository } from "./host-repository.pages.tsx";
 import { type HostRunDeps, registerHostRuns } from "./host-runs.pages.tsx";
 import { type HostSettingsDeps, registerHostSettings } from "./host-settings.pages.tsx";
 import type { HostFilter } from "./host-table.views.tsx";
@@ -17,6 +18,7 @@ import {
 } from "./overview.ts";
 import { type DashboardProps, renderDashboardFragment, renderDashboardPage } from "./overview.views.tsx";
 import { hostParams } from "./refused-form.ts";
+import type { ChartSpan } from "./size-chart.views.tsx";
 
 export type OverviewPageDeps = HostRunDeps & HostSettingsDeps;
 
@@ -31,6 +33,8 @@ const dashboardQuery = z.object({
 const hostQuery = z.object({
   tab: z.enum(hostTabs).catch("snapshots"),
   page: z.coerce.number().int().min(1).max(100_000).catch(1),
+  /** How far back the repository's history goes. */
+  days: z.enum(["30", "90", "365"]).transform(Number).catch(30),
   /** Set by the redirect after a form was stored. */
   saved: z.literal("1").optional().catch(undefined),
 });
@@ -72,7 +76,11 @@ export function registerOverviewPages(app: App, deps: OverviewPageDeps): void {
     context: deps.page,
     props: async ({ params, query, identity }) => {
       const mayOperate = identity !== null && identity.role !== "viewer";
-      const props = await getHostPage(deps, params.hostId, { ...query, mayOperate });
+      const props = await getHostPage(deps, params.hostId, {
+        ...query,
+        span: query.days as ChartSpan,
+        mayOperate,
+      });
       return query.saved ? { ...props, notice: savedNotice } : props;
     },
     page: renderHostPage,
@@ -80,4 +88,5 @@ export function registerOverviewPages(app: App, deps: OverviewPageDeps): void {
   });
   registerHostRuns(app, deps);
   registerHostSettings(app, deps);
+  registerHostRepository(app, deps);
 }

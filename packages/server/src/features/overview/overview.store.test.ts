@@ -13,8 +13,17 @@ import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
-import { createHost, getHost, recordHello, recordTwin, setHostMode, touchHosts } from "../hosts/hosts.ts";
+import {
+  createHost,
+  getHost,
+  recordHello,
+  recordTwin,
+  setHostMode,
+  setHostRepository,
+  touchHosts,
+} from "../hosts/hosts.ts";
 import { createJobs, type Job, type JobStatus, LiveProgress, moveJob } from "../jobs/jobs.ts";
+import { ensureRepository, recordStatistics } from "../repositories/repositories.ts";
 import { createSchedule, setSchedulePaused } from "../schedules/schedules.ts";
 import { insertSnapshots, showReport } from "../snapshots/snapshots.store.ts";
 import { createDefaultGroup } from "../sources/sources.ts";
@@ -183,6 +192,20 @@ describe.each(engines)("the overview on %s", (engine) => {
     await addJob(gamma, "running");
     await addSnapshots(alpha, [100]);
     await addSnapshots(beta, [5000, 1, 1]);
+    await addRepository(alpha, [90, 100]);
+    await addRepository(beta, [5000]);
+  }
+
+  /** With these sizes, a day apart, the last of them now. */
+  async function addRepository(hostId: string, sizes: number[]): Promise<void> {
+    const { id } = await ensureRepository(db, `rest:https://backup.example.org/${hostId}`, clock.now());
+    await setHostRepository(db, hostId, id);
+    const none = { job_id: null, repository_id: null, uncompressed_bytes: null, snapshot_count: null };
+    for (const [index, rawBytes] of sizes.entries()) {
+      const at = clock.now() - (sizes.length - 1 - index) * 24 * hourMs;
+      const told = { stats: { ...none, locks: null, raw_bytes: rawBytes }, at, ambiguous: false };
+      await inTransaction(db, (tx) => recordStatistics(tx, id, told));
+    }
   }
   const offlineMs = 90_000;
   const names = (all: Awaited<ReturnType<typeof listOverview>>) => all.map(({ host }) => host.name);
@@ -248,9 +271,11 @@ describe.each(engines)("the overview on %s", (engine) => {
       condition: "running",
       activeJob: { status: "running", share: null },
     });
-    expect(row("gamma")).toMatchObject({ lastBackup: null, protectedBytes: null, snapshotCount: 0 });
+    expect(row("gamma")).toMatchObject({ lastBackup: null, repositoryBytes: null, snapshotCount: 0 });
     expect(row("fresh")).toMatchObject({ os: null, snapshotCount: null, lastSeenAt: null, online: false });
-    expect(row("alpha")).toMatchObject({ lastBackup: { status: "failed" }, protectedBytes: 100 });
+    expect(row("alpha")).toMatchObject({ lastBackup: { status: "failed" }, repositoryBytes: 100 });
+    expect(row("alpha")?.trend).toBe("M56 13 58 1");
+    expect(row("beta-2")).toMatchObject({ repositoryBytes: 5000, trend: null });
   });
 
   it("says what is planned, and which one schedule runs all groups of a host", async () => {
@@ -306,6 +331,6 @@ describe.each(engines)("the overview on %s", (engine) => {
     counted.kinds.length = 0;
     expect(await listOverview({ ...deps, db: counted.db })).toHaveLength(1000);
     expect(counted.kinds).toHaveLength(forOne);
-    expect(forOne).toBeLessThanOrEqual(6);
+    expect(forOne).toBeLessThanOrEqual(7);
   });
 });

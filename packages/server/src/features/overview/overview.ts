@@ -7,11 +7,13 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import { type Host, isOnline, listHosts, twinOf } from "../hosts/hosts.ts";
 import { type Job, type JobStatus, type LiveProgress, listLatestJobs, toViewProgress } from "../jobs/jobs.ts";
+import { listFleetSizes, type SizeHistory } from "../repositories/repositories.ts";
 import { type FleetSchedules, listFleetSchedules } from "../schedules/schedules.ts";
 import { type SnapshotTotals, sumSnapshots } from "../snapshots/snapshots.ts";
 import { countSourceGroups } from "../sources/sources.ts";
 import type { FleetFigures } from "./fleet-tiles.views.tsx";
 import type { HostCondition, HostFilter, HostRow, HostSort } from "./host-table.views.tsx";
+import { chartRange, sparkPath } from "./size-chart.ts";
 
 export interface OverviewDeps {
   db: Db;
@@ -36,6 +38,8 @@ export interface FleetHost extends HostOverview {
   nextRunAt: number | null;
   /** The one active schedule that runs all groups of the host; null when there is none or more than one. */
   coveringScheduleId: string | null;
+  /** Of its repository, which other hosts may share; null without one. */
+  size: SizeHistory | null;
 }
 
 const noTotals: SnapshotTotals = { count: 0, newestAt: 0, protectedBytes: 0 };
@@ -56,18 +60,27 @@ function conditionOf(host: Host, now: number, backups: Job[], active: Job[]): Ho
   return backups.some((job) => job.status === "warning") ? "warning" : "ok";
 }
 
-/** Every host, by name. Six queries, however many hosts there are. */
+/** How far back a sparkline goes. */
+const trendDays = 30;
+
+/** Every host, by name. Seven queries, however many hosts there are. */
 export async function listOverview(deps: OverviewDeps): Promise<FleetHost[]> {
   const hosts = await listHosts(deps.db);
   const { backups, active } = await listLatestJobs(deps.db);
   const all = assemble(deps, hosts, { backups, active, totals: await sumSnapshots(deps.db) });
   const planned = await listFleetSchedules(deps.db);
   const groupCounts = await countSourceGroups(deps.db);
+  const sizes = await listFleetSizes(deps.db, { days: trendDays, now: deps.clock.now() });
   return all.map((overview) => {
-    const { id } = overview.host;
+    const { id, repositoryId } = overview.host;
     const schedules = planned.get(id);
     const coveringScheduleId = coveringOf(schedules, groupCounts.get(id) ?? 0);
-    return { ...overview, nextRunAt: schedules?.nextFireAt ?? null, coveringScheduleId };
+    return {
+      ...overview,
+      nextRunAt: schedules?.nextFireAt ?? null,
+      coveringScheduleId,
+      size: sizes.get(repositoryId ?? "") ?? null,
+    };
   });
 }
 
@@ -117,7 +130,8 @@ export function activeJobOf(overview: HostOverview): Job | null {
 }
 
 export function toRow(deps: OverviewDeps, overview: FleetHost): HostRow {
-  const { host, totals } = overview;
+  const { host, totals, size } = overview;
+  const range = chartRange(trendDays, deps.clock.now());
   const last = lastBackupOf(overview);
   const connected = host.firstConnectedAt !== null;
   return {
@@ -131,7 +145,8 @@ export function toRow(deps: OverviewDeps, overview: FleetHost): HostRow {
     lastSeenAt: host.lastSeenAt,
     lastBackup: last?.finishedAt ? { status: last.status, finishedAt: last.finishedAt } : null,
     activeJob: activeView(deps, activeJobOf(overview)),
-    protectedBytes: totals.count > 0 ? totals.protectedBytes : null,
+    repositoryBytes: size?.rawBytes ?? null,
+    trend: size && sparkPath(size.days, range),
     snapshotCount: connected ? totals.count : null,
     nextRunAt: overview.nextRunAt,
     coveringScheduleId: overview.coveringScheduleId,
@@ -162,17 +177,17 @@ export function filterOverview<T extends HostOverview>(all: T[], filter: HostFil
   });
 }
 
-const sortKeys: Record<Exclude<HostSort, "name">, (overview: HostOverview) => number> = {
+const sortKeys: Record<Exclude<HostSort, "name">, (overview: FleetHost) => number> = {
   backup: (overview) => lastBackupOf(overview)?.finishedAt ?? 0,
-  size: (overview) => overview.totals.protectedBytes,
+  size: (overview) => overview.size?.rawBytes ?? 0,
   snapshots: (overview) => overview.totals.count,
 };
 
 /** By the chosen column, then by name, so that the order never jumps. */
-export function sortOverview<T extends HostOverview>(all: T[], filter: HostFilter): T[] {
+export function sortOverview<T extends FleetHost>(all: T[], filter: HostFilter): T[] {
   const { sort = "name" } = filter;
   const sign = filter.direction === "desc" ? -1 : 1;
-  const byName = (a: HostOverview, b: HostOverview) => a.host.name.localeCompare(b.host.name, "en");
+  const byName = (a: FleetHost, b: FleetHost) => a.host.name.localeCompare(b.host.name, "en");
   if (sort === "name") return all.toSorted((a, b) => sign * byName(a, b));
   const key = sortKeys[sort];
   return all.toSorted((a, b) => sign * (key(a) - key(b)) || byName(a, b));

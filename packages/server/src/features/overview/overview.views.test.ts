@@ -3,6 +3,7 @@ import { find, findControl, PAGE_NOW, parseHtml, textOf, viewPage } from "@resti
 import { describe, expect, it } from "vitest";
 import type { HostRow } from "./host-table.views.tsx";
 import { type DashboardProps, renderDashboardFragment, renderDashboardPage } from "./overview.views.tsx";
+import { chartRange, sparkPath } from "./size-chart.ts";
 
 const host = (overrides: Partial<HostRow> = {}): HostRow => ({
   id: "H1",
@@ -15,7 +16,8 @@ const host = (overrides: Partial<HostRow> = {}): HostRow => ({
   lastSeenAt: PAGE_NOW - 5000,
   lastBackup: { status: "succeeded", finishedAt: PAGE_NOW - 720_000 },
   activeJob: null,
-  protectedBytes: 1024 ** 3,
+  repositoryBytes: 1024 ** 3,
+  trend: null,
   snapshotCount: 1204,
   nextRunAt: PAGE_NOW + 7_200_000,
   coveringScheduleId: "S1",
@@ -178,7 +180,7 @@ describe("search, filters and order", () => {
   it("are in the links, each keeping the others", () => {
     const root = render({ filter });
     expect(find(root, '.chip[aria-current="true"]').text).toContain("Attention");
-    const size = root.querySelectorAll("a.sort").find((link) => textOf(link) === "Data protected");
+    const size = root.querySelectorAll("a.sort").find((link) => textOf(link) === "Repository");
     expect(size?.getAttribute("href")).toBe(
       "/?search=we%26b&tag=db&state=attention&sort=size&direction=desc",
     );
@@ -206,13 +208,23 @@ describe("an empty fleet", () => {
   });
 });
 
+/** Thirty days, none on the level of the one before. */
+const longestTrend = sparkPath(
+  Array.from({ length: 30 }, (_, day) => ({
+    at: PAGE_NOW - (29 - day) * 86_400_000,
+    rawBytes: (day * 7) % 31,
+  })),
+  chartRange(30, PAGE_NOW),
+);
+
 describe("a thousand hosts", () => {
   it("fit into one page of less than 1.2 MB", () => {
     const hosts = Array.from({ length: 1000 }, (_, index) =>
-      host({ id: `H${index}`, name: `host-${index}` }),
+      host({ id: `H${index}`, name: `host-${index}`, trend: longestTrend }),
     );
     const html = renderDashboardFragment(viewPage(), props({ hosts }));
     expect(parseHtml(html).querySelectorAll("tbody tr")).toHaveLength(1000);
+    expect(parseHtml(html).querySelectorAll(".spark")).toHaveLength(1000);
     expect(html.length).toBeLessThan(1_200_000);
   });
 });

@@ -28,9 +28,11 @@ export function RunButton(props: {
   label?: string;
   form?: string;
   formaction?: string;
+  /** Why not, beside what the host itself says. */
+  reason?: string | undefined;
   children: ComponentChildren;
 }): JSX.Element {
-  const reason = whyNotRun(props.host);
+  const reason = props.reason ?? whyNotRun(props.host);
   return (
     <button
       type="submit"

@@ -4,11 +4,16 @@ import { toInstant } from "../../platform/clock.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
 import {
+  type CredentialsEdit,
+  editAdminCredentials,
   editCredentials,
+  noAdminCredentials,
   noCredentials,
   type RedactedCredentials,
   type RepositoriesDeps,
+  redactedAdminCredentials,
   redactedCredentials,
+  removeAdminCredentials,
 } from "./repositories.ts";
 
 const params = z.object({ id: z.string().regex(/^[\w-]{1,64}$/) });
@@ -39,8 +44,17 @@ const edit = z.strictObject({
   rest_password: z.string().optional(),
 });
 
+const toEdit = (hostId: string, body: z.output<typeof edit>): Omit<CredentialsEdit, "actor"> => ({
+  hostId,
+  location: body.repo_url,
+  restUsername: body.repo_username,
+  password: body.repo_password,
+  restPassword: body.rest_password,
+});
+
+const url = "/api/hosts/:id/repo-credentials";
+
 export function registerRepositoryRoutes(app: App, deps: RepositoriesDeps): void {
-  const url = "/api/hosts/:id/repo-credentials";
   apiRoute(app, {
     method: "GET",
     url,
@@ -61,15 +75,47 @@ export function registerRepositoryRoutes(app: App, deps: RepositoriesDeps): void
     summary: "Change what is given and keep the rest; an empty user or rest_password is removed.",
     schema: { params, body: edit, response: { 200: wireCredentials } },
     async answer({ params: { id }, body, identity }) {
-      const shown = await editCredentials(deps, {
-        hostId: id,
-        actor: actorOf(requireIdentity(identity)),
-        location: body.repo_url,
-        restUsername: body.repo_username,
-        password: body.repo_password,
-        restPassword: body.rest_password,
-      });
+      const actor = actorOf(requireIdentity(identity));
+      return toWire(await editCredentials(deps, { ...toEdit(id, body), actor }));
+    },
+  });
+  registerAdminRoutes(app, deps);
+}
+
+function registerAdminRoutes(app: App, deps: RepositoriesDeps): void {
+  apiRoute(app, {
+    method: "GET",
+    url: `${url}/admin`,
+    policy: "viewer",
+    summary: "With what the host's prune deletes, and which secrets are set.",
+    schema: { params, response: { 200: wireCredentials } },
+    async answer({ params: { id } }) {
+      await deps.hosts.nameOf(deps.db, id);
+      const shown = await redactedAdminCredentials(deps.db, deps.box, id);
+      if (!shown) throw noAdminCredentials();
       return toWire(shown);
+    },
+  });
+  apiRoute(app, {
+    method: "PUT",
+    url: `${url}/admin`,
+    policy: "operator",
+    summary: "Set or change the admin credentials; location and password are the everyday ones until given.",
+    schema: { params, body: edit, response: { 200: wireCredentials } },
+    async answer({ params: { id }, body, identity }) {
+      const actor = actorOf(requireIdentity(identity));
+      return toWire(await editAdminCredentials(deps, { ...toEdit(id, body), actor }));
+    },
+  });
+  apiRoute(app, {
+    method: "DELETE",
+    url: `${url}/admin`,
+    policy: "operator",
+    summary: "Remove the admin credentials; prune is refused until there are new ones.",
+    schema: { params, response: { 204: z.null() } },
+    async answer({ params: { id }, identity, reply }) {
+      await removeAdminCredentials(deps, { hostId: id, actor: actorOf(requireIdentity(identity)) });
+      return reply.code(204).send(null);
     },
   });
 }

@@ -1,4 +1,4 @@
-/** SQL of `repositories` and `repository_credentials`. Sees sealed text only; no rules. */
+/** SQL of repositories' identity and of `repository_credentials`. Sees sealed text only; no rules. */
 import type { Db } from "../../platform/db/db.ts";
 import { newId } from "../../platform/random.ts";
 
@@ -94,4 +94,14 @@ export async function replaceCredentials(tx: Db, row: NewCredentials, version: n
     .where("version", "=", version)
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
+}
+
+/** @returns whether there was one */
+export async function deleteCredentials(tx: Db, hostId: string, slot: string): Promise<boolean> {
+  const result = await tables(tx)
+    .deleteFrom("repository_credentials")
+    .where("host_id", "=", hostId)
+    .where("slot", "=", slot)
+    .executeTakeFirst();
+  return result.numDeletedRows > 0n;
 }

@@ -53,6 +53,9 @@ function explain(scheme: string): string {
   return `Write a restic location with its scheme, ${examples}. A local path must be absolute.`;
 }
 
+/** Whether a location is a path: another place on every host, unless both have mounted the same there. */
+export const isLocalLocation = (location: string): boolean => readLocalPath(location) !== null;
+
 /** An absolute path of Linux or Windows, normalised; null when it is none. */
 function readLocalPath(text: string): string | null {
   if (text.startsWith("/")) return withoutTrailingSlash(posix.normalize(text));

@@ -15,8 +15,10 @@ import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { createHost, type Host } from "../hosts/hosts.ts";
 import {
+  countByTag,
   countSnapshots,
   listSnapshots,
+  listTaggedSnapshots,
   onSnapshotsAdded,
   onSnapshotsReport,
   snapshotsChanged,
@@ -54,6 +56,22 @@ describe.each(engines)("snapshots on %s", (engine) => {
     const after = await inTransaction(db, (tx) => onSnapshotsReport({ clock, bus }, tx, from, report));
     after?.();
   }
+
+  it("are counted by tag, each for all of its tags, and those without any apart", async () => {
+    const tagged = (id: string, n: number, tags: string[]) => snapshotOf(id, { time: hour(n), tags });
+    const all = [
+      ...[tagged("aaaaaaaa01", 1, ["etc"]), tagged("aaaaaaaa02", 2, ["etc", "home"])],
+      tagged("aaaaaaaa03", 3, []),
+    ];
+    await receive(reportOf(1, all));
+    const at = (n: number) => Date.UTC(2026, 10, 23, n);
+    expect(await countByTag(db, host.id)).toEqual([
+      { tag: "etc", count: 2, newestAt: at(2) },
+      { tag: null, count: 1, newestAt: at(3) },
+      { tag: "home", count: 1, newestAt: at(2) },
+    ]);
+    expect(await countByTag(db, (await addHost("other")).id)).toEqual([]);
+  });
 
   const shown = async () => (await listSnapshots(db, host.id, allOfThem)).map((snapshot) => snapshot.id);
   const parts = (report_id: string, ...ids: string[]) =>
@@ -202,6 +220,21 @@ describe.each(engines)("snapshots on %s", (engine) => {
     );
     const [stored] = await listSnapshots(db, host.id, allOfThem);
     expect(stored).toMatchObject({ hostname: "hst", username: "root" });
+  });
+
+  it("of one group are those of the host's own name that carry its tag, all of them", async () => {
+    const many = Array.from({ length: 1200 }, (_, i) => snapshotOf(`b${i.toString(16).padStart(7, "0")}`));
+    const tagged = (id: string, tags: string[], more = {}) =>
+      snapshotOf(id, { tags, time: hour(2), ...more });
+    const odd = [
+      tagged("aaaaaaaa", ["etc", "x"]),
+      ...[tagged("cccccccc", ["etc2"]), tagged("dddddddd", [])],
+      tagged("eeeeeeee", ["etc"], { hostname: "other" }),
+    ];
+    await receive(reportOf(1, [...many.map((one) => ({ ...one, tags: ["etc"], time: hour(1) })), ...odd]));
+    const found = await listTaggedSnapshots(db, { hostId: host.id, hostname: "host", tag: "etc" });
+    expect(found).toHaveLength(1201);
+    expect(found[0]).toEqual({ id: "aaaaaaaa", time: Date.parse(hour(2)) });
   });
 
   it("add up: the newest of each group counts once", async () => {

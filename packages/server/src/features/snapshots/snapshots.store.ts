@@ -144,6 +144,36 @@ const shown = (db: Db) =>
         .onRef("snapshot_reports.report_id", "=", "snapshots.report_id"),
     );
 
+/** How many snapshots of a host have a tag; those without any are under null. */
+export interface TagCount {
+  tag: string | null;
+  count: number;
+  newestAt: number;
+}
+
+/** The tag that most have first. One snapshot counts for each of its tags. */
+export async function countByTag(db: Db, hostId: string): Promise<TagCount[]> {
+  const rows = await shown(db)
+    .where("snapshots.host_id", "=", hostId)
+    .select((e) => [
+      "snapshots.tags",
+      e.fn.countAll<number>().as("count"),
+      e.fn.max("snapshots.time").as("newest_at"),
+    ])
+    .groupBy("snapshots.tags")
+    .execute();
+  const byTag = new Map<string | null, TagCount>();
+  for (const row of rows) {
+    const tags = [...new Set(JSON.parse(row.tags) as string[])];
+    for (const tag of tags.length === 0 ? [null] : tags) {
+      const known = byTag.get(tag) ?? { tag, count: 0, newestAt: 0 };
+      const newestAt = Math.max(known.newestAt, Number(row.newest_at));
+      byTag.set(tag, { tag, count: known.count + Number(row.count), newestAt });
+    }
+  }
+  return [...byTag.values()].sort((a, b) => b.count - a.count || ((a.tag ?? "") < (b.tag ?? "") ? -1 : 1));
+}
+
 /** Newest first. */
 export async function listSnapshots(
   db: Db,
@@ -169,6 +199,26 @@ export async function listSnapshots(
     fileCount: row.file_count,
     addedBytes: row.added_bytes,
   }));
+}
+
+/**
+ * Those of a host's own that carry a tag, without a limit: what `forget` looks at. The repository may be shared, so the
+ * host's name counts too.
+ */
+export async function listTaggedSnapshots(
+  db: Db,
+  of: { hostId: string; hostname: string; tag: string },
+): Promise<{ id: string; time: number }[]> {
+  const rows = await shown(db)
+    .select(["snapshots.id", "snapshots.time", "snapshots.tags"])
+    .where("snapshots.host_id", "=", of.hostId)
+    .where("snapshots.hostname", "=", of.hostname)
+    .orderBy("snapshots.time", "desc")
+    .orderBy("snapshots.id")
+    .execute();
+  return rows
+    .filter(({ tags }) => (JSON.parse(tags) as string[]).includes(of.tag))
+    .map(({ id, time }) => ({ id, time }));
 }
 
 export async function countSnapshots(db: Db, hostId: string): Promise<number> {

@@ -12,7 +12,15 @@ import type { AfterCommit } from "../agent-link/agent-link.ts";
 import type { Host } from "../hosts/hosts.ts";
 import { addToShown, countArrival, insertSnapshots, isShown, showReport } from "./snapshots.store.ts";
 
-export { countSnapshots, listSnapshots, type SnapshotTotals, sumSnapshots } from "./snapshots.store.ts";
+export {
+  countByTag,
+  countSnapshots,
+  listSnapshots,
+  listTaggedSnapshots,
+  type SnapshotTotals,
+  sumSnapshots,
+  type TagCount,
+} from "./snapshots.store.ts";
 
 export interface Snapshot {
   id: string;

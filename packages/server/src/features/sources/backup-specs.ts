@@ -30,21 +30,19 @@ export function specOfGroup(host: Host, group: SourceGroup): BackupSpec {
   };
 }
 
+type BackupRequest = Extract<RunRequest, { kind: "backup" }>;
+
 /**
- * The jobs behind a wish to run something on a host: one backup for each group that is meant.
+ * The jobs behind a wish to back a host up: one for each group that is meant.
  * @throws AppError `sources.not_found`, `sources.none`
  */
-export async function specsOf(db: Db, host: Host, request: RunRequest): Promise<PlannedJob[]> {
-  if (request.kind === "init") return [{ spec: { kind: "init", host_name: host.name }, sourceGroupId: null }];
-  if (request.kind === "check") return [{ spec: { kind: "check" }, sourceGroupId: null }];
+export async function backupsOf(db: Db, host: Host, request: BackupRequest): Promise<PlannedJob[]> {
   const limits = request.limits ? { limits: request.limits } : {};
   return (await groupsMeant(db, host, request)).map((group) => ({
     sourceGroupId: group.id,
     spec: { ...specOfGroup(host, group), ...limits },
   }));
 }
-
-type BackupRequest = Extract<RunRequest, { kind: "backup" }>;
 
 async function groupsMeant(db: Db, host: Host, request: BackupRequest): Promise<SourceGroup[]> {
   const groups = await listSourceGroups(db, host.id);
@@ -82,9 +80,9 @@ export async function completeBackupSpec(
  */
 export async function completeSpec(db: Db, box: SecretBox, job: Job): Promise<JobSpec> {
   const { spec, hostId, sourceGroupId } = job;
-  if (spec.kind === "init") return spec;
+  if (spec.kind === "init" || spec.kind === "unlock" || spec.kind === "repair") return spec;
   const host = await getHost(db, hostId);
-  if (spec.kind === "check") return { ...spec, ...limitsOf(host, spec.limits) };
+  if (spec.kind !== "backup") return { ...spec, ...limitsOf(host, spec.limits) };
   return completeBackupSpec(db, box, host, spec, sourceGroupId);
 }
 

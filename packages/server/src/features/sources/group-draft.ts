@@ -31,7 +31,8 @@ export const hooksBody = z.strictObject({
   post_hook: wireHook.nullable().optional(),
 });
 const amount = z.int().nullable().optional();
-const wireRetention = z.strictObject({
+/** What is kept, on the wire; null or absent keeps nothing by that rule. Its rules are `checkRetention`. */
+export const retentionBody = z.strictObject({
   keep_last: amount,
   keep_hourly: amount,
   keep_daily: amount,
@@ -51,7 +52,7 @@ export const groupBody = z.strictObject({
   one_file_system: z.boolean().optional(),
   exclude_caches: z.boolean().optional(),
   min_size_bytes: amount,
-  retention: wireRetention.optional(),
+  retention: retentionBody.optional(),
   retry_max: z.int().optional(),
   retry_backoff_seconds: z.int().optional(),
   ...hooksBody.shape,
@@ -78,7 +79,8 @@ export function readGroupDraft(wire: GroupBody): GroupDraft {
   };
 }
 
-const readRetention = (wire: z.infer<typeof wireRetention>): Retention => ({
+/** A retention as it was sent. */
+export const readRetention = (wire: z.infer<typeof retentionBody>): Retention => ({
   keepLast: wire.keep_last ?? null,
   keepHourly: wire.keep_hourly ?? null,
   keepDaily: wire.keep_daily ?? null,
@@ -172,7 +174,8 @@ function checkPresentNames(names: readonly string[]): GroupProblem[] {
 /** Years, months, days and hours, in this order and at least one of them above zero. */
 const durationRule = /^(?=.*[1-9])(?:\d{1,3}y)?(?:\d{1,4}m)?(?:\d{1,5}d)?(?:\d{1,6}h)?$/;
 
-function checkRetention(retention: Retention): GroupProblem[] {
+/** Everything that is wrong with a retention; no entry when nothing is. */
+export function checkRetention(retention: Retention): GroupProblem[] {
   const most = groupLimits.keepMost;
   return [
     ...checkNumber("retention.keep_last", retention.keepLast, 1, most),

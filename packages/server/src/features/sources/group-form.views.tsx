@@ -67,7 +67,7 @@ export function renderGroupPage(page: PageContext, props: GroupPageProps): strin
       group === null ? { label: "New" } : { label: group.name, mono: true },
     ],
     notice: props.notice,
-    modules: ["group-form.js"],
+    modules: ["group-form.js", "retention-preview.js"],
     content: <GroupPage {...props} />,
   });
 }
@@ -154,7 +154,11 @@ function GroupForm(props: GroupPageProps): JSX.Element {
           <PathsPanel host={host} values={values} errors={errors} isNew={group === null} />
         </div>
         <div class="form-column">
-          <KeepPanel values={values} errors={errors} />
+          <KeepPanel
+            values={values}
+            errors={errors}
+            retentionUrl={group && `${urlOf(host, group.id)}/retention`}
+          />
           <RetryPanel values={values} errors={errors} />
         </div>
         <HooksPanel

@@ -202,8 +202,13 @@ const keepLabels = {
   yearly: "Yearly",
 } as const;
 
-/** The 3×2 grid, with what it means in words. */
-export function KeepPanel({ values, errors }: PanelProps): JSX.Element {
+/** The 3×2 grid, with what it means in words, and what it would do: filled in by a script, else a page of its own. */
+export function KeepPanel({
+  values,
+  errors,
+  retentionUrl,
+}: PanelProps & { retentionUrl: string | null }): JSX.Element {
+  const mayOperate = useMayOperate();
   const keep = readKeep({
     last: values.keep_last,
     hourly: values.keep_hourly,
@@ -245,6 +250,17 @@ export function KeepPanel({ values, errors }: PanelProps): JSX.Element {
         <p class="keep-sentence" id="keep-sentence" aria-live="polite">
           {keep === null ? "Whole numbers, or nothing." : keepSentence(keep)}
         </p>
+        {retentionUrl === null ? null : (
+          // Who can't type reads it on its own page: all of this form is switched off for them.
+          <div
+            class="retention-box"
+            data-retention-src={mayOperate ? `/fragments${retentionUrl}` : undefined}
+          >
+            <a class="link" href={retentionUrl}>
+              What the saved retention keeps and removes
+            </a>
+          </div>
+        )}
       </div>
     </Panel>
   );

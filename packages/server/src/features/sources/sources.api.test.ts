@@ -17,7 +17,7 @@ import { createSecretBox } from "../../platform/secrets.ts";
 import { createHost, type Host, touchHosts } from "../hosts/hosts.ts";
 import { getJob, LiveProgress } from "../jobs/jobs.ts";
 import { registerSourceRoutes } from "./sources.api.ts";
-import { type GroupBody, specsOf } from "./sources.ts";
+import { backupsOf, type GroupBody } from "./sources.ts";
 import type { WireGroup } from "./sources.wire.ts";
 
 let clock: FakeClock;
@@ -41,7 +41,7 @@ beforeEach(async () => {
     ...{ db, clock, bus, events: bus, box: createSecretBox(Buffer.alloc(32, 7)) },
     progress: new LiveProgress({ db, bus }),
     isConnected: () => true,
-    specsOf: (host: Host, request) => specsOf(db, host, request),
+    specsOf: async (host: Host, request) => (request.kind === "backup" ? backupsOf(db, host, request) : []),
     schedulesUsing: async () => [],
     async listFolder(hostId: string, question: Pick<FsList, "path" | "after" | "limit">) {
       asked.push({ hostId, ...question });

@@ -3,7 +3,7 @@ import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newId } from "../../platform/random.ts";
 import { createHost, type Host } from "../hosts/hosts.ts";
-import { createDefaultGroup, listSourceGroups, specsOf } from "./sources.ts";
+import { backupsOf, createDefaultGroup, listSourceGroups } from "./sources.ts";
 
 const clock = new FakeClock();
 
@@ -54,26 +54,23 @@ describe.each(engines)("source groups on %s", (engine) => {
       excludes: [],
     };
     const planned = { spec, sourceGroupId: group.id };
-    expect(await specsOf(database.db, host, { kind: "backup" })).toEqual([planned]);
+    expect(await backupsOf(database.db, host, { kind: "backup" })).toEqual([planned]);
     const one = { kind: "backup", source_group_id: group.id } as const;
-    expect(await specsOf(database.db, host, one)).toEqual([planned]);
+    expect(await backupsOf(database.db, host, one)).toEqual([planned]);
     const limits = { upload_kib: 100 };
-    expect(await specsOf(database.db, host, { ...one, limits })).toEqual([
+    expect(await backupsOf(database.db, host, { ...one, limits })).toEqual([
       { ...planned, spec: { ...spec, limits } },
-    ]);
-    expect(await specsOf(database.db, host, { kind: "init" })).toMatchObject([
-      { spec: { kind: "init" }, sourceGroupId: null },
     ]);
   });
 
   it("that are not there are refused, each with its own code", async () => {
     const host = await addHost();
     const wish = { kind: "backup" } as const;
-    await expect(specsOf(database.db, host, wish)).rejects.toMatchObject({ code: "sources.none" });
+    await expect(backupsOf(database.db, host, wish)).rejects.toMatchObject({ code: "sources.none" });
     await createDefaultGroup(database.db, { host, initialPaths: ["/etc"], at: clock.now() });
     const [group] = await listSourceGroups(database.db, host.id);
     for (const unknown of [{ source_group_id: "x" }, { source_group_ids: [group?.id ?? "", "x"] }]) {
-      await expect(specsOf(database.db, host, { ...wish, ...unknown })).rejects.toMatchObject({
+      await expect(backupsOf(database.db, host, { ...wish, ...unknown })).rejects.toMatchObject({
         code: "sources.not_found",
       });
     }

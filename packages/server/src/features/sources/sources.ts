@@ -3,15 +3,22 @@
  * are in source-group.ts and group-draft.ts, changes in group-edits.ts, hooks in hooks.ts, what runs in
  * backup-specs.ts.
  */
-export { completeBackupSpec, completeSpec, specOfGroup, specsOf } from "./backup-specs.ts";
+export { backupsOf, completeBackupSpec, completeSpec, specOfGroup } from "./backup-specs.ts";
 export { createDefaultGroup } from "./default-group.ts";
-export type { GroupBody } from "./group-draft.ts";
+export {
+  checkRetention,
+  type GroupBody,
+  readGroupDraft,
+  readRetention,
+  retentionBody,
+} from "./group-draft.ts";
 export {
   cloneSourceGroup,
   createSourceGroup,
   deleteSourceGroup,
   editSourceGroup,
 } from "./group-edits.ts";
+export { refuseProblems } from "./group-problems.ts";
 export { hookProblems, hookValues, readHookForm } from "./hook-form.ts";
 export {
   hookFacts,

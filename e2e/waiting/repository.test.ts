@@ -4,10 +4,10 @@ import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { until } from "../tools/demo/children.ts";
-import { compareTrees } from "./lab/bytes.ts";
-import { LabHost, writeScript } from "./lab/host.ts";
-import { createSecret, Lab, plainEnvironment, writeRandomFiles } from "./lab/lab.ts";
+import { until } from "../../tools/demo/children.ts";
+import { compareTrees } from "../lab/bytes.ts";
+import { LabHost, writeScript } from "../lab/host.ts";
+import { createSecret, Lab, plainEnvironment, writeRandomFiles } from "../lab/lab.ts";
 
 const run = promisify(execFile);
 const isRoot = process.getuid?.() === 0;

@@ -5,10 +5,10 @@
  */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { until } from "../tools/demo/children.ts";
-import { LabHost, type LineJson, untilFileHolds, writeScript } from "./lab/host.ts";
-import { killAtOnce, Lab, writeRandomFiles } from "./lab/lab.ts";
-import { isRunning } from "./lab/leftovers.ts";
+import { until } from "../../tools/demo/children.ts";
+import { LabHost, type LineJson, untilFileHolds, writeScript } from "../lab/host.ts";
+import { killAtOnce, Lab, writeRandomFiles } from "../lab/lab.ts";
+import { isRunning } from "../lab/leftovers.ts";
 
 /** How many numbered lines the slow restic writes, and the one at which the crash comes. */
 const spoken = 60;

@@ -1,0 +1,112 @@
+/** What agents tell of their repositories, as it is taken in. Each runs in the link's transaction. */
+import type { JobFinished, RepoStats } from "@restic-manager/protocol";
+import type { Logger } from "pino";
+import { type Clock, fromInstant } from "../../platform/clock.ts";
+import { type Db, inTransaction } from "../../platform/db/db.ts";
+import { AppError } from "../../platform/errors.ts";
+import type { EventBus } from "../../platform/events.ts";
+import type { Actor } from "../../platform/http/identity.ts";
+import type { AfterCommit } from "../agent-link/agent-link.ts";
+import { recordAudit } from "../audit/audit.ts";
+import { type Host, hostChanged, listHosts, nameMismatch } from "../hosts/hosts.ts";
+import { findJob, type Job } from "../jobs/jobs.ts";
+import {
+  acceptForeignId,
+  credentialsChangedAt,
+  findRepository,
+  isLocalLocation,
+  recordStatistics,
+} from "../repositories/repositories.ts";
+import { sharersOf } from "./cadences.ts";
+import { sliceOf } from "./coverage.ts";
+import { hostWithRepository, type MaintenanceDeps } from "./edit-maintenance.ts";
+import { deleteCheckedSlices, putCheckedSlice } from "./maintenance.store.ts";
+
+export interface ReportDeps {
+  clock: Clock;
+  bus: EventBus;
+  log: Logger;
+}
+
+/**
+ * Figures of the repository that the host uses now. What was read before its credentials changed may be of the one
+ * before, and is left.
+ * @throws AppError `jobs.unknown` for a job of another host
+ */
+export async function onRepoStats(
+  deps: ReportDeps,
+  tx: Db,
+  host: Host,
+  event: RepoStats,
+): Promise<AfterCommit | undefined> {
+  const job = event.job_id === null ? null : await findJob(tx, event.job_id);
+  if (event.job_id !== null && job?.hostId !== host.id)
+    throw new AppError("not_found", "jobs.unknown", "This host has no such job.");
+  const { repositoryId } = host;
+  if (repositoryId === null || (job && job.repositoryId !== repositoryId)) return undefined;
+  const at = Math.min(deps.clock.now(), byOurClock(host, fromInstant(event.at)));
+  const changedAt = (await credentialsChangedAt(tx, host.id, "everyday")) ?? 0;
+  if (changedAt > beganAt(host, job, at)) return undefined;
+  const before = await findRepository(tx, repositoryId);
+  const ambiguous = before !== null && (await isAmbiguous(tx, before));
+  const swapped = await recordStatistics(tx, repositoryId, { stats: event, at, ambiguous });
+  if (!swapped || before?.foreignId === event.repository_id) return () => tell(deps, host);
+  const payload = { expected: before?.resticId ?? null, found: event.repository_id };
+  await recordAudit(tx, {
+    ...{ at: deps.clock.now(), actor: { kind: "agent", id: host.id, name: host.name } },
+    ...{ action: "repository.swapped", target: { kind: "host", id: host.id, name: host.name }, payload },
+  });
+  return () => {
+    deps.log.error(
+      { host: host.name, ...payload },
+      "another repository answers under the address of this one",
+    );
+    tell(deps, host);
+  };
+}
+
+const tell = ({ bus }: ReportDeps, { id: hostId }: Host): void => bus.emit(hostChanged, { hostId });
+
+const byOurClock = (host: Host, at: number): number => at - (host.clockSkewMs ?? 0);
+
+const beganAt = (host: Host, job: Job | null, at: number): number =>
+  job?.startedAt ? Math.min(at, byOurClock(host, job.startedAt)) : at;
+
+/** A path is another place on each host, and all that several hosts of one path have in common is its name. */
+async function isAmbiguous(tx: Db, repository: { id: string; location: string }): Promise<boolean> {
+  if (!isLocalLocation(repository.location)) return false;
+  return sharersOf(await listHosts(tx), repository.id).length > 1;
+}
+
+/** Notes what a check has read, in the transaction that ends its job; call it after the job's own handler. */
+export async function onCheckFinished(tx: Db, event: JobFinished, now: number): Promise<void> {
+  if (event.result?.kind !== "check" || (event.status !== "succeeded" && event.status !== "warning")) return;
+  const job = await findJob(tx, event.job_id);
+  if (job?.spec.kind !== "check" || job.repositoryId === null) return;
+  const slice = sliceOf(job.spec.read_data);
+  if (slice) await putCheckedSlice(tx, job.repositoryId, { ...slice, checkedAt: now });
+}
+
+/**
+ * The repository that answers under the address now is the right one: jobs may run on it.
+ * @throws AppError as hostWithRepository, `hosts.name_mismatch`, `repositories.not_swapped`
+ */
+export async function acceptRepositoryId(
+  deps: MaintenanceDeps,
+  input: { hostId: string; typedName: string; actor: Actor },
+): Promise<void> {
+  const { hostId, typedName, actor } = input;
+  await inTransaction(deps.db, async (tx) => {
+    const { host, repositoryId } = await hostWithRepository(tx, hostId);
+    if (typedName !== host.name) throw nameMismatch(host.name);
+    const before = await findRepository(tx, repositoryId);
+    const accepted = await acceptForeignId(tx, repositoryId);
+    await deleteCheckedSlices(tx, repositoryId);
+    const target = { kind: "host", id: host.id, name: host.name };
+    const payload = { before: before?.resticId ?? null, accepted };
+    await recordAudit(tx, {
+      ...{ at: deps.clock.now(), actor, action: "repository.accept_id", target, payload },
+    });
+  });
+  deps.bus.emit(hostChanged, { hostId });
+}

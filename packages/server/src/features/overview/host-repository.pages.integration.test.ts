@@ -1,0 +1,165 @@
+/** The repository page through the whole server: verbs that reach the agent, forms that forgive, names that are typed. */
+import type { RepoStats } from "@restic-manager/protocol";
+import {
+  ackOf,
+  connectTestAgent,
+  find,
+  finishedOf,
+  parseHtml,
+  startedOf,
+  startTestServer,
+  type TestAgent,
+  type TestServer,
+  textOf,
+} from "@restic-manager/testkit";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+const ours = "a".repeat(64);
+const foreign = "b".repeat(64);
+
+let server: TestServer;
+let agent: TestAgent;
+let seq: number;
+beforeEach(async () => {
+  server = await startTestServer();
+  agent = await connectTestAgent(server, { name: "db-01", initialPaths: ["/srv/data"] });
+  await agent.hello();
+  seq = 0;
+  const init = await agent.nextMessage("command.run");
+  agent.send(ackOf(init));
+  agent.send(startedOf(init, ++seq));
+  agent.send(finishedOf(init, ++seq));
+  await agent.acknowledged(seq);
+});
+afterEach(() => server.stop());
+
+const host = (path = "") => `/hosts/${agent.hostId}${path}`;
+const post = (path: string, fields: Record<string, string> = {}) => server.admin.form(host(path), fields);
+async function tab(query = "") {
+  const answer = await server.admin.get(host(`?tab=repository${query}`));
+  expect(answer.status, answer.text).toBe(200);
+  return parseHtml(answer.text);
+}
+
+async function tell(more: Partial<RepoStats>): Promise<void> {
+  const figures = { raw_bytes: null, uncompressed_bytes: null, snapshot_count: null, locks: null };
+  const stats = { type: "repo.stats" as const, seq: ++seq, job_id: null, repository_id: ours, ...figures };
+  agent.send({ ...stats, at: new Date(server.clock.now()).toISOString(), ...more });
+  await agent.acknowledged(seq);
+}
+
+describe("the repository page", () => {
+  it("shows what the agent told, and its day in the history of every range", async () => {
+    await tell({ raw_bytes: 4096, uncompressed_bytes: 8192, snapshot_count: 3 });
+    for (const range of ["", "&days=90", "&days=365", "&days=7", "&days=x"]) {
+      const root = await tab(range);
+      expect(textOf(find(root, "#repository-figures"))).toContain("4.00 KiB");
+      expect(root.querySelectorAll(".chart-plot title").map(textOf)).toHaveLength(1);
+    }
+    expect(find(await tab("&days=90"), '.spans [aria-current="true"]').text).toBe("90d");
+    expect(find(parseHtml((await server.admin.get("/")).text), "#host-rows").text).toContain("4.00 KiB");
+  });
+});
+
+describe("the verbs of a repository", () => {
+  it.each<{ path: string; fields: Record<string, string>; spec: object }>([
+    { path: "/check", fields: { depth: "structure" }, spec: { kind: "check" } },
+    { path: "/check", fields: { depth: "10" }, spec: { kind: "check", read_data: { percent: 10 } } },
+    { path: "/unlock", fields: {}, spec: { kind: "unlock", remove_all: false } },
+    { path: "/repair", fields: { what: "index" }, spec: { kind: "repair", what: "index" } },
+  ])("send $path $fields and lead to the live job", async ({ path, fields, spec }) => {
+    const answer = await post(path, fields);
+    const command = await agent.nextMessage("command.run");
+    expect(command.spec).toEqual(spec);
+    expect(answer.headers.get("location")).toBe(`/jobs/${command.job_id}`);
+  });
+
+  it.each([
+    ["0", "more than 0 and up to 100 percent"],
+    ["101", "more than 0 and up to 100 percent"],
+    ["much", "more than 0 and up to 100 percent"],
+    ["slice", "not checked in parts"],
+  ])("refuse a check of %s with a sentence on the page", async (depth, says) => {
+    const answer = await post("/check", { depth });
+    expect([409, 422]).toContain(answer.status);
+    expect(textOf(parseHtml(answer.text))).toContain(says);
+  });
+
+  it("read the next part of those that are read in turn", async () => {
+    const form = { check_on: "on", check_cron: "0 5 1 * *", check_depth: "slices", check_slices: "7" };
+    const saved = await post("/maintenance", { ...form, time_zone: "UTC", max_removed_percent: "50" });
+    expect(saved.status, saved.text).toBe(303);
+    await post("/check", { depth: "slice" });
+    expect((await agent.nextMessage("command.run")).spec).toMatchObject({ read_data: { slice: 1, of: 7 } });
+  });
+
+  it("refuse a prune without admin credentials on the page itself", async () => {
+    const answer = await post("/prune");
+    expect(answer.status).toBe(409);
+    expect(textOf(parseHtml(answer.text))).toContain("db-01 has no admin credentials");
+  });
+
+  it("remove all locks only for the typed name, and keep what was typed", async () => {
+    const lock = { id: "c".repeat(64), hostname: "db-01", username: "root", pid: 7, exclusive: true };
+    const created_at = new Date(server.clock.now() - 86_400_000).toISOString();
+    await tell({ locks: [{ ...lock, created_at, alive: false }] });
+    const wrong = await post("/unlock", { remove_all: "1", unlock_confirm_name: "db-02" });
+    expect(wrong.status).toBe(422);
+    const root = parseHtml(wrong.text);
+    expect(find(root, "#field-unlock_confirm_name").getAttribute("value")).toBe("db-02");
+    expect(textOf(find(root, "#field-unlock_confirm_name-error"))).toContain("Type exactly db-01");
+    await post("/unlock", { remove_all: "1", unlock_confirm_name: "db-01" });
+    expect((await agent.nextMessage("command.run")).spec).toEqual({ kind: "unlock", remove_all: true });
+  });
+});
+
+describe("admin credentials", () => {
+  it("are set, used for a prune, and removed; the page shows none of their secrets", async () => {
+    const set = {
+      admin_url: "rest:https://x.example/db",
+      admin_username: "admin",
+      admin_password: "admin-secret",
+    };
+    const saved = await post("/admin-credentials", set);
+    expect(saved.status, saved.text).toBe(303);
+    const root = await tab();
+    expect(root.toString()).not.toContain("admin-secret");
+    expect(textOf(find(root, "#admin-credentials"))).toContain("rest:https://x.example/db");
+    await post("/prune");
+    const command = await agent.nextMessage("command.run");
+    expect(command.access).toMatchObject({ rest_username: "admin", rest_password: "admin-secret" });
+    expect((await post("/admin-credentials/remove")).status).toBe(303);
+    expect(textOf(find(await tab(), "#admin-credentials h2"))).toContain("not set");
+  });
+
+  it("that are refused keep what was typed, but no secret", async () => {
+    const answer = await post("/admin-credentials", {
+      ...{ admin_url: "backup.example/db", admin_username: "admin", admin_password: "admin-secret" },
+    });
+    expect(answer.status).toBe(422);
+    const root = parseHtml(answer.text);
+    expect(find(root, "#field-admin_url").getAttribute("value")).toBe("backup.example/db");
+    expect(find(root, "#field-admin_username").getAttribute("value")).toBe("admin");
+    expect(root.querySelector("#field-admin_url-error")).not.toBeNull();
+    expect(answer.text).not.toContain("admin-secret");
+  });
+});
+
+describe("another repository under the same address", () => {
+  it("stops the verbs, and is accepted by the typed name only", async () => {
+    await tell({ raw_bytes: 4096 });
+    await tell({ repository_id: foreign, raw_bytes: 9 });
+    expect(textOf(find(await tab(), "#repository-swapped"))).toContain("is now bbbbbbbb");
+    const refused = await post("/check");
+    expect(refused.status).toBe(409);
+    expect(textOf(parseHtml(refused.text))).toContain("Another repository (bbbbbbbb) answers");
+    const wrong = await post("/accept-id", { accept_confirm_name: "DB-01" });
+    expect(wrong.status).toBe(422);
+    expect(textOf(find(parseHtml(wrong.text), "#field-accept_confirm_name-error"))).toContain("db-01");
+    expect((await post("/accept-id", { accept_confirm_name: "db-01" })).status).toBe(303);
+    expect((await tab()).querySelector("#repository-swapped")).toBeNull();
+    const twice = await post("/accept-id", { accept_confirm_name: "db-01" });
+    expect(twice.status).toBe(409);
+    expect(textOf(parseHtml(twice.text))).toContain("nothing to accept");
+  });
+});

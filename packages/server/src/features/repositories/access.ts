@@ -1,0 +1,156 @@
+/**
+ * A host's accesses to its repository: `everyday` for what runs every day, `admin` for what may delete. Sealed per host
+ * and slot; they are opened only to be sent to that host's agent, to be edited, or to say which of them are set.
+ */
+import { type RepositoryAccess, repositoryAccess } from "@restic-manager/protocol";
+import type { Db } from "../../platform/db/db.ts";
+import { AppError, type FieldProblem, invalidFields } from "../../platform/errors.ts";
+import type { SecretBox } from "../../platform/secrets.ts";
+import { insertCredentials, replaceCredentials, selectCredentials } from "./repositories.store.ts";
+
+type Slot = "everyday" | "admin";
+const place = (hostId: string, slot: Slot) => ({ row: hostId, slot });
+
+/** The refusal of what was given: `repositories.location_invalid` or `repositories.credentials_invalid`. */
+export function credentialsRefused(problems: FieldProblem[]): AppError {
+  const wrongPlace = problems[0]?.path === "repo_url";
+  return invalidFields(`repositories.${wrongPlace ? "location" : "credentials"}_invalid`, problems);
+}
+
+/** The parts of an access as a person gives them. */
+export interface AccessParts {
+  location: string;
+  restUsername: string | null;
+  password: string;
+  restPassword: string | null;
+}
+
+/** Parts → access, or every field that is wrong by its wire name. */
+export function buildAccess(parts: AccessParts): { access: RepositoryAccess } | { problems: FieldProblem[] } {
+  const { location, restUsername, password, restPassword } = parts;
+  const problems = [
+    checkSecret("repo_password", password, 1024),
+    checkSecret("repo_username", restUsername, 256),
+    checkSecret("rest_password", restPassword, 1024),
+  ].filter((found) => found !== null);
+  if (!location.startsWith("rest:")) {
+    const message = "Only a rest-server (rest:…) takes this. Leave it empty for this location.";
+    if (restUsername !== null) problems.push({ path: "repo_username", message });
+    if (restPassword !== null) problems.push({ path: "rest_password", message });
+  }
+  if (problems.length > 0) return { problems };
+  return { access: { location, password, rest_username: restUsername, rest_password: restPassword } };
+}
+
+/** The environment carries these to restic, and it can't hold every character. */
+function checkSecret(path: string, value: string | null, maxLength: number): FieldProblem | null {
+  if (value === null) return null;
+  if (value === "") return { path, message: "This can't be empty." };
+  if (value.length > maxLength) return { path, message: `At most ${maxLength} characters, please.` };
+  return /[\p{Cc}\p{Cs}]/u.test(value)
+    ? { path, message: "Control characters can't be part of this." }
+    : null;
+}
+
+/**
+ * Seals what the host uses every day, as its first access or in place of the version that the caller has read.
+ * @throws AppError `repositories.edit_conflict` when another version is stored by now
+ */
+export const saveEverydayAccess = (
+  tx: Db,
+  box: SecretBox,
+  input: { hostId: string; access: RepositoryAccess; at: number; replaces?: number },
+): Promise<void> => saveAccess(tx, box, "everyday", input);
+
+export async function saveAccess(
+  tx: Db,
+  box: SecretBox,
+  slot: Slot,
+  input: { hostId: string; access: RepositoryAccess; at: number; replaces?: number },
+): Promise<void> {
+  const { hostId, access, at, replaces } = input;
+  const row = { hostId, slot, sealed: box.seal(JSON.stringify(access), place(hostId, slot)), at };
+  const saved =
+    replaces === undefined ? await insertCredentials(tx, row) : await replaceCredentials(tx, row, replaces);
+  if (!saved) throw editConflict();
+}
+
+/** Secret as a whole. */
+export interface StoredAccess {
+  version: number;
+  access: RepositoryAccess;
+  updatedAt: number;
+}
+
+/**
+ * What the host's agent needs; null when it has no credentials. Secret as a whole.
+ * @throws AppError `secrets.unreadable` when the key file is another one
+ */
+export const findEverydayAccess = (db: Db, box: SecretBox, hostId: string): Promise<StoredAccess | null> =>
+  findAccess(db, box, hostId, "everyday");
+
+/**
+ * What may delete in the repository, for one job at a time; null when the host has none. Secret as a whole.
+ * @throws AppError as findEverydayAccess
+ */
+export const findAdminAccess = (db: Db, box: SecretBox, hostId: string): Promise<StoredAccess | null> =>
+  findAccess(db, box, hostId, "admin");
+
+async function findAccess(db: Db, box: SecretBox, hostId: string, slot: Slot): Promise<StoredAccess | null> {
+  const stored = await selectCredentials(db, hostId, slot);
+  if (!stored) return null;
+  const access = repositoryAccess.parse(JSON.parse(box.open(stored.sealed, place(hostId, slot))));
+  return { version: stored.version, access, updatedAt: stored.updatedAt };
+}
+
+/** When the host's credentials of that slot were last changed; null when it has none. Opens nothing. */
+export async function credentialsChangedAt(db: Db, hostId: string, slot: Slot): Promise<number | null> {
+  return (await selectCredentials(db, hostId, slot))?.updatedAt ?? null;
+}
+
+/** Credentials as they may be shown. */
+export interface RedactedCredentials {
+  location: string;
+  restUsername: string | null;
+  passwordSet: boolean;
+  restPasswordSet: boolean;
+  version: number;
+  updatedAt: number;
+}
+
+/** What may be shown of a host's credentials; null when it has none. */
+export async function redactedCredentials(
+  db: Db,
+  box: SecretBox,
+  hostId: string,
+): Promise<RedactedCredentials | null> {
+  return redact(await findEverydayAccess(db, box, hostId));
+}
+
+/** What may be shown of a host's admin credentials; null when it has none. */
+export async function redactedAdminCredentials(
+  db: Db,
+  box: SecretBox,
+  hostId: string,
+): Promise<RedactedCredentials | null> {
+  return redact(await findAdminAccess(db, box, hostId));
+}
+
+function redact(found: StoredAccess | null): RedactedCredentials | null {
+  if (!found) return null;
+  return {
+    location: found.access.location,
+    restUsername: found.access.rest_username,
+    passwordSet: true,
+    restPasswordSet: found.access.rest_password !== null,
+    version: found.version,
+    updatedAt: found.updatedAt,
+  };
+}
+
+const editConflict = (): AppError =>
+  new AppError(
+    "conflict",
+    "repositories.edit_conflict",
+    "Somebody else changed these credentials at the same moment. Look at them again, then repeat your change.",
+  );

@@ -1,0 +1,134 @@
+/** SQL of repositories' figures and of `repository_history`. No rules. */
+import type { RepositoryLock } from "@restic-manager/protocol";
+import type { Db } from "../../platform/db/db.ts";
+import type { Repository } from "./statistics.ts";
+
+interface RepositoryTable {
+  id: string;
+  location: string;
+  created_at: number;
+  restic_id: string | null;
+  foreign_id: string | null;
+  raw_bytes: number | null;
+  uncompressed_bytes: number | null;
+  snapshot_count: number | null;
+  /** JSON list of restic's locks. */
+  locks: string | null;
+  stats_at: number | null;
+}
+
+interface HistoryTable {
+  repository_id: string;
+  day: number;
+  raw_bytes: number | null;
+  snapshot_count: number | null;
+}
+
+const tables = (db: Db) =>
+  db.withTables<{ repositories: RepositoryTable; repository_history: HistoryTable }>();
+
+const toRepository = (row: RepositoryTable): Repository => ({
+  id: row.id,
+  location: row.location,
+  createdAt: row.created_at,
+  resticId: row.restic_id,
+  foreignId: row.foreign_id,
+  rawBytes: row.raw_bytes,
+  uncompressedBytes: row.uncompressed_bytes,
+  snapshotCount: row.snapshot_count,
+  locks: row.locks === null ? null : (JSON.parse(row.locks) as RepositoryLock[]),
+  statsAt: row.stats_at,
+});
+
+export async function findRepository(db: Db, id: string): Promise<Repository | null> {
+  const row = await tables(db).selectFrom("repositories").selectAll().where("id", "=", id).executeTakeFirst();
+  return row ? toRepository(row) : null;
+}
+
+export async function listRepositories(db: Db): Promise<Repository[]> {
+  return (await tables(db).selectFrom("repositories").selectAll().orderBy("id").execute()).map(toRepository);
+}
+
+/** Changes those that are given. */
+export async function updateIds(
+  tx: Db,
+  id: string,
+  ids: { resticId?: string; foreignId?: string | null },
+): Promise<void> {
+  const columns: Partial<RepositoryTable> = {};
+  if (ids.resticId !== undefined) columns.restic_id = ids.resticId;
+  if (ids.foreignId !== undefined) columns.foreign_id = ids.foreignId;
+  await tables(tx).updateTable("repositories").set(columns).where("id", "=", id).execute();
+}
+
+type Figures = Pick<Repository, "rawBytes" | "uncompressedBytes" | "snapshotCount" | "locks" | "statsAt">;
+
+export async function updateFigures(tx: Db, id: string, figures: Figures): Promise<void> {
+  await tables(tx)
+    .updateTable("repositories")
+    .set({
+      raw_bytes: figures.rawBytes,
+      uncompressed_bytes: figures.uncompressedBytes,
+      snapshot_count: figures.snapshotCount,
+      locks: figures.locks === null ? null : JSON.stringify(figures.locks),
+      stats_at: figures.statsAt,
+    })
+    .where("id", "=", id)
+    .execute();
+}
+
+export interface HistoryRow {
+  /** Days since 1970-01-01, UTC. */
+  day: number;
+  rawBytes: number | null;
+  snapshotCount: number | null;
+}
+
+/** The day's row; what is null keeps what the day had. */
+export async function putHistoryDay(tx: Db, repositoryId: string, row: HistoryRow): Promise<void> {
+  const figures = { raw_bytes: row.rawBytes, snapshot_count: row.snapshotCount };
+  await tables(tx)
+    .insertInto("repository_history")
+    .values({ repository_id: repositoryId, day: row.day, ...figures })
+    .onConflict((conflict) =>
+      conflict.columns(["repository_id", "day"]).doUpdateSet((e) => ({
+        raw_bytes: e.fn.coalesce("excluded.raw_bytes", "repository_history.raw_bytes"),
+        snapshot_count: e.fn.coalesce("excluded.snapshot_count", "repository_history.snapshot_count"),
+      })),
+    )
+    .execute();
+}
+
+/** Every repository's size, now and by day from that day on, the oldest first. One query, and one seek for each of them. */
+export async function listSizesFrom(
+  db: Db,
+  fromDay: number,
+): Promise<{ repositoryId: string; rawBytes: number | null; day: number | null; dayBytes: number | null }[]> {
+  const rows = await tables(db)
+    .selectFrom("repositories as r")
+    .leftJoin("repository_history as h", (join) =>
+      join.onRef("h.repository_id", "=", "r.id").on("h.day", ">=", fromDay),
+    )
+    .select(["r.id as repository_id", "r.raw_bytes as raw_bytes", "h.day as day", "h.raw_bytes as day_bytes"])
+    .orderBy("r.id")
+    .orderBy("h.day")
+    .execute();
+  return rows.map((row) => ({
+    repositoryId: row.repository_id,
+    rawBytes: row.raw_bytes,
+    day: row.day,
+    dayBytes: row.day_bytes,
+  }));
+}
+
+/** From that day on, the oldest first. */
+export async function listHistoryFrom(db: Db, repositoryId: string, fromDay: number): Promise<HistoryRow[]> {
+  const rows = await tables(db)
+    .selectFrom("repository_history")
+    .selectAll()
+    .where("repository_id", "=", repositoryId)
+    .where("day", ">=", fromDay)
+    .orderBy("day")
+    .execute();
+  return rows.map((row) => ({ day: row.day, rawBytes: row.raw_bytes, snapshotCount: row.snapshot_count }));
+}

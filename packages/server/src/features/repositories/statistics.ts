@@ -1,0 +1,132 @@
+/**
+ * What a repository looks like inside, as its hosts tell: sizes, snapshots, locks, and the id in its own config.
+ * Invariants: what was not told is kept; another id under the same address is another repository, and while one
+ * answers there its figures are not taken and nothing is done to it.
+ */
+import type { RepoStats, RepositoryLock } from "@restic-manager/protocol";
+import type { Db } from "../../platform/db/db.ts";
+import { AppError } from "../../platform/errors.ts";
+import * as store from "./statistics.store.ts";
+
+export interface Repository {
+  id: string;
+  location: string;
+  createdAt: number;
+  /** The id in its config, as first seen. */
+  resticId: string | null;
+  /** The id of another repository that answers under this address now. */
+  foreignId: string | null;
+  /** What lies in the storage, and the same before compression. */
+  rawBytes: number | null;
+  uncompressedBytes: number | null;
+  /** Of all hosts that share it. */
+  snapshotCount: number | null;
+  locks: RepositoryLock[] | null;
+  /** When the figures were told last. */
+  statsAt: number | null;
+}
+
+/** One UTC day, as its last report left it. */
+export interface HistoryDay {
+  /** Midnight UTC. */
+  at: number;
+  rawBytes: number | null;
+  snapshotCount: number | null;
+}
+
+export const dayMs = 24 * 60 * 60_000;
+
+/**
+ * Takes in what a host told of a repository. What was told of a moment before the last figures changes only its day.
+ * @param told.at when, by our clock and never in the future
+ * @param told.ambiguous the address means another place on every host, and several have it: a foreign id then only says
+ *   that it was told of another of them
+ * @returns whether another repository was found there
+ */
+export async function recordStatistics(
+  tx: Db,
+  repositoryId: string,
+  told: { stats: Omit<RepoStats, "type" | "seq" | "at">; at: number; ambiguous: boolean },
+): Promise<boolean> {
+  const { stats, at, ambiguous } = told;
+  const known = await store.findRepository(tx, repositoryId);
+  if (!known) return false;
+  const id = stats.repository_id;
+  if (id !== null && known.resticId !== null && id !== known.resticId) {
+    if (!ambiguous) await store.updateIds(tx, repositoryId, { foreignId: id });
+    return !ambiguous;
+  }
+  if (id !== null && known.resticId === null) await store.updateIds(tx, repositoryId, { resticId: id });
+  if (at >= (known.statsAt ?? 0)) {
+    await store.updateFigures(tx, repositoryId, {
+      rawBytes: stats.raw_bytes ?? known.rawBytes,
+      uncompressedBytes: stats.uncompressed_bytes ?? known.uncompressedBytes,
+      snapshotCount: stats.snapshot_count ?? known.snapshotCount,
+      locks: stats.locks ?? known.locks,
+      statsAt: at,
+    });
+  }
+  if (stats.raw_bytes !== null || stats.snapshot_count !== null) {
+    const figures = { rawBytes: stats.raw_bytes, snapshotCount: stats.snapshot_count };
+    await store.putHistoryDay(tx, repositoryId, { day: Math.floor(at / dayMs), ...figures });
+  }
+  return false;
+}
+
+/** The last `days` UTC days that have figures, today's included, the oldest first. */
+export async function listHistory(
+  db: Db,
+  repositoryId: string,
+  range: { days: number; now: number },
+): Promise<HistoryDay[]> {
+  const from = Math.floor(range.now / dayMs) - range.days + 1;
+  return (await store.listHistoryFrom(db, repositoryId, from)).map(({ day, ...figures }) => ({
+    at: day * dayMs,
+    ...figures,
+  }));
+}
+
+/** A repository's size, now and over the days. */
+export interface SizeHistory {
+  rawBytes: number | null;
+  days: { at: number; rawBytes: number | null }[];
+}
+
+/** The size of every repository with its last `days` UTC days, by id. One query for all. */
+export async function listFleetSizes(
+  db: Db,
+  range: { days: number; now: number },
+): Promise<Map<string, SizeHistory>> {
+  const from = Math.floor(range.now / dayMs) - range.days + 1;
+  const sizes = new Map<string, SizeHistory>();
+  for (const { repositoryId, rawBytes, day, dayBytes } of await store.listSizesFrom(db, from)) {
+    const size = sizes.get(repositoryId) ?? { rawBytes, days: [] };
+    sizes.set(repositoryId, size);
+    if (day !== null) size.days.push({ at: day * dayMs, rawBytes: dayBytes });
+  }
+  return sizes;
+}
+
+/**
+ * The other repository is the right one from now on. Its figures are not those of the one before.
+ * @throws AppError `repositories.not_swapped` when none was found
+ */
+export async function acceptForeignId(tx: Db, repositoryId: string): Promise<string> {
+  const found = (await store.findRepository(tx, repositoryId))?.foreignId ?? null;
+  if (found === null) {
+    const message = "No other repository was found under this address, so there is nothing to accept.";
+    throw new AppError("conflict", "repositories.not_swapped", message);
+  }
+  await store.updateIds(tx, repositoryId, { resticId: found, foreignId: null });
+  const none = { rawBytes: null, uncompressedBytes: null, snapshotCount: null, locks: null, statsAt: null };
+  await store.updateFigures(tx, repositoryId, none);
+  return found;
+}
+
+/** @throws AppError `repositories.swapped` while another repository answers under the address */
+export function refuseSwapped(repository: Pick<Repository, "foreignId" | "resticId"> | null): void {
+  if (repository === null || repository.foreignId === null) return;
+  const { resticId, foreignId } = repository;
+  const message = `Another repository (${foreignId.slice(0, 8)}) answers under this address than before (${resticId?.slice(0, 8)}). Nothing is done to it. Put the right one back, or confirm on the repository's page that this is the right one.`;
+  throw new AppError("conflict", "repositories.swapped", message);
+}
