@@ -67,6 +67,18 @@ describe.each(engines)("migrations on %s", (engine) => {
   });
 });
 
+describe("a PostgreSQL database", () => {
+  it("is brought to its schema also when another schema beside it has the tables already", async () => {
+    const other = await openTestDatabase("postgres");
+    const { db, engine, close } = await openEmptyDatabase("postgres");
+    const all = migrations(engine);
+    expect((await migrate({ db, engine, migrations: all })).applied).toEqual(Object.keys(all));
+    expect((await migrate({ db, engine, migrations: all })).applied).toEqual([]);
+    await close();
+    await other.close();
+  });
+});
+
 /** Rows by table, Kysely's own tables and other tests' schemas left out. */
 async function countRows(db: Db, engine: Engine): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};

@@ -16,6 +16,23 @@ export interface TestDatabase {
 /** Both engines, for `describe.each(engines)`. */
 export const engines: Engine[] = ["sqlite", "postgres"];
 
+/**
+ * This test file's PostgreSQL database, once there is one. Schemas alone would not do for files that run at once:
+ * Kysely looks through all schemas of a database, and fails when one goes meanwhile.
+ */
+let ownUrl: Promise<string> | undefined;
+
+/** Makes a database in that cluster; it goes with the cluster. */
+async function createDatabase(url: string): Promise<string> {
+  const name = `t${randomBytes(8).toString("hex")}`;
+  const admin = openPostgres(url);
+  await sql`CREATE DATABASE ${sql.id(name)}`.execute(admin);
+  await admin.destroy();
+  const own = new URL(url);
+  own.pathname = `/${name}`;
+  return own.href;
+}
+
 /** An empty database of that engine, not yet migrated. */
 export async function openEmptyDatabase(engine: Engine): Promise<TestDatabase> {
   if (engine === "sqlite") {
@@ -25,9 +42,11 @@ export async function openEmptyDatabase(engine: Engine): Promise<TestDatabase> {
   const url = process.env.RM_TEST_POSTGRES_URL;
   if (!url) throw new Error("RM_TEST_POSTGRES_URL is not set: run this file in the vitest project `stores`");
   const schema = `t${randomBytes(8).toString("hex")}`;
-  const admin = openPostgres(url);
+  ownUrl ??= createDatabase(url);
+  const own = await ownUrl;
+  const admin = openPostgres(own);
   await sql`CREATE SCHEMA ${sql.id(schema)}`.execute(admin);
-  const db = openPostgres(url, schema);
+  const db = openPostgres(own, schema);
   const close = async () => {
     await db.destroy();
     await sql`DROP SCHEMA ${sql.id(schema)} CASCADE`.execute(admin);

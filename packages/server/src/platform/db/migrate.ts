@@ -22,7 +22,8 @@ export interface MigrateResult {
 
 /** @throws AppError `database.newer`, `database.read_only` or `database.migration_failed`, each a sentence that says what to do */
 export async function migrate(input: MigrateInput): Promise<MigrateResult> {
-  const names = await appliedNames(input.db);
+  const schema = await currentSchema(input);
+  const names = await appliedNames(input.db, schema);
   const unknown = names.find((name) => !(name in input.migrations));
   if (unknown) {
     const message = `The database was written by a newer restic-manager (it has ${unknown}). Start that version, or restore the copy made before the upgrade.`;
@@ -37,16 +38,28 @@ export async function migrate(input: MigrateInput): Promise<MigrateResult> {
   const backup = input.file && last ? `${input.file}.before-${pending[0]}` : null;
   if (backup)
     await sql`VACUUM INTO ${sql.lit(backup)}`.execute(input.db).catch(refuse(`copied to ${backup}`));
-  const migrator = new Migrator({ db: input.db, provider: { getMigrations: async () => input.migrations } });
+  const migrator = new Migrator({
+    db: input.db,
+    provider: { getMigrations: async () => input.migrations },
+    // Without it Kysely takes the tables of any schema of a shared database for its own.
+    ...(schema === undefined ? {} : { migrationTableSchema: schema }),
+  });
   const { error } = await migrator.migrateToLatest();
   if (error) refuse("brought to this version's schema")(error);
   return { applied: pending, backup };
 }
 
+/** The schema that new tables go to; none on SQLite, and none when nothing of the search path exists. */
+async function currentSchema({ db, engine }: MigrateInput): Promise<string | undefined> {
+  if (engine === "sqlite") return undefined;
+  const { rows } = await sql<{ name: string | null }>`SELECT current_schema() AS name`.execute(db);
+  return rows[0]?.name ?? undefined;
+}
+
 /** Reads Kysely's own table, which a fresh database does not have yet. */
-async function appliedNames(db: Db): Promise<string[]> {
+async function appliedNames(db: Db, schema: string | undefined): Promise<string[]> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some((table) => table.name === "kysely_migration")) return [];
+  if (!tables.some((table) => table.name === "kysely_migration" && table.schema === schema)) return [];
   const { rows } = await sql<{ name: string }>`SELECT name FROM kysely_migration ORDER BY name`.execute(db);
   return rows.map((row) => row.name);
 }
