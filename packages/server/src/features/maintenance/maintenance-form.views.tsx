@@ -3,8 +3,14 @@
  * back shows what was typed, never what is stored.
  */
 import type { JSX } from "preact";
-import { Field, FormMessage, PostForm } from "../../platform/html/forms.tsx";
-import { Icon } from "../../platform/html/icons.tsx";
+import {
+  ChangesList,
+  EditConflict,
+  Field,
+  FormMessage,
+  PostForm,
+  SaveActions,
+} from "../../platform/html/forms.tsx";
 import { renderPage } from "../../platform/html/page.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import type { Operation } from "./cadences.ts";
@@ -67,7 +73,11 @@ function MaintenancePage(props: MaintenancePageProps): JSX.Element {
       <PostForm action={formUrl(host)} label="Maintenance">
         <input type="hidden" name="version" value={String(props.version)} />
         <input type="hidden" name="seen" value={props.seen} />
-        {changes.length > 0 ? <Changed changes={changes} /> : null}
+        {changes.length > 0 ? (
+          <EditConflict headline="Somebody else changed the maintenance while you were editing.">
+            <ChangesList changes={changes} />
+          </EditConflict>
+        ) : null}
         <FormMessage message={props.message} />
         <fieldset class="plain form-columns" disabled={!mayOperate}>
           <legend class="sr-only">Maintenance</legend>
@@ -97,49 +107,15 @@ function MaintenancePage(props: MaintenancePageProps): JSX.Element {
             </CadencePanel>
           </div>
         </fieldset>
-        {mayOperate ? <Save {...props} /> : null}
+        {mayOperate ? (
+          <SaveActions
+            save="Save"
+            isConflict={changes.length > 0}
+            formUrl={formUrl(host)}
+            cancelUrl={tabUrl(host)}
+          />
+        ) : null}
       </PostForm>
-    </div>
-  );
-}
-
-function Save({ host, changes = [] }: MaintenancePageProps): JSX.Element {
-  const isConflict = changes.length > 0;
-  return (
-    <div class="actions form-actions">
-      <button type="submit" class="btn primary">
-        {isConflict ? "Save anyway" : "Save"}
-      </button>
-      {isConflict ? (
-        <a class="btn" href={formUrl(host)}>
-          Drop mine, load theirs
-        </a>
-      ) : (
-        <a class="btn quiet" href={tabUrl(host)}>
-          Cancel
-        </a>
-      )}
-    </div>
-  );
-}
-
-/** Two people at one form: what the other changed, beside everything that this one typed. */
-function Changed({ changes }: { changes: readonly string[] }): JSX.Element {
-  return (
-    <div class="notice warn" role="alert" id="edit-conflict">
-      <Icon name="alert" />
-      <div>
-        <strong>Somebody else changed the maintenance while you were editing.</strong>
-        <span>
-          Nothing of yours is saved yet, and all of it is still below. “Save anyway” overwrites what they
-          changed:
-        </span>
-        <ul class="changes-list">
-          {changes.map((sentence) => (
-            <li key={sentence}>{sentence}</li>
-          ))}
-        </ul>
-      </div>
     </div>
   );
 }

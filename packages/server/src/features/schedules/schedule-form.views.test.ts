@@ -65,6 +65,7 @@ describe("the page of a schedule", () => {
   it("says what somebody else changed, and offers to save anyway", () => {
     const root = render({ changes: ["It is paused now."] });
     expect(textOf(find(root, "#edit-conflict"))).toContain("It is paused now.");
+    expect(findControl(root, "Drop mine, load theirs").getAttribute("href")).toBe("/hosts/H1/schedules/S1");
     expect(findControl(root, "Save anyway")).toBeDefined();
   });
 

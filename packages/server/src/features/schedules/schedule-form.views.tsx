@@ -3,8 +3,7 @@
  * what is stored.
  */
 import type { JSX } from "preact";
-import { FormMessage, PostForm } from "../../platform/html/forms.tsx";
-import { Icon } from "../../platform/html/icons.tsx";
+import { ChangesList, EditConflict, FormMessage, PostForm, SaveActions } from "../../platform/html/forms.tsx";
 import { renderPage } from "../../platform/html/page.tsx";
 import { Notice, Panel } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
@@ -124,7 +123,11 @@ function ScheduleForm(props: SchedulePageProps): JSX.Element {
     <PostForm action={scheduleUrl(host, schedule?.id ?? "new")} label="Schedule">
       {schedule === null ? null : <input type="hidden" name="version" value={String(schedule.version)} />}
       <input type="hidden" name="seen" value={props.seen} />
-      {changes.length > 0 ? <Changed changes={changes} /> : null}
+      {changes.length > 0 ? (
+        <EditConflict headline="Somebody else saved this schedule while you were editing.">
+          <ChangesList changes={changes} />
+        </EditConflict>
+      ) : null}
       <FormMessage message={props.message} />
       <fieldset class="plain form-columns" disabled={!mayOperate}>
         <legend class="sr-only">Schedule</legend>
@@ -142,36 +145,14 @@ function ScheduleForm(props: SchedulePageProps): JSX.Element {
         </div>
       </fieldset>
       {mayOperate ? (
-        <div class="actions form-actions">
-          <button type="submit" class="btn primary">
-            {schedule === null ? "Create schedule" : changes.length > 0 ? "Save anyway" : "Save"}
-          </button>
-          <a class="btn quiet" href={schedulesTabUrl(host)}>
-            Cancel
-          </a>
-        </div>
+        <SaveActions
+          save={schedule === null ? "Create schedule" : "Save"}
+          isConflict={changes.length > 0}
+          formUrl={scheduleUrl(host, schedule?.id ?? "new")}
+          cancelUrl={schedulesTabUrl(host)}
+        />
       ) : null}
     </PostForm>
-  );
-}
-
-function Changed({ changes }: { changes: readonly string[] }): JSX.Element {
-  return (
-    <div class="notice warn" role="alert" id="edit-conflict">
-      <Icon name="alert" />
-      <div>
-        <strong>Somebody else saved this schedule while you were editing.</strong>
-        <span>
-          Nothing of yours is saved yet, and all of it is still below. “Save anyway” overwrites what they
-          changed:
-        </span>
-        <ul class="changes-list">
-          {changes.map((sentence) => (
-            <li key={sentence}>{sentence}</li>
-          ))}
-        </ul>
-      </div>
-    </div>
   );
 }
 

@@ -4,7 +4,7 @@
  */
 import type { ComponentChildren, JSX } from "preact";
 import { formatNoun } from "../../platform/html/format.ts";
-import { FormMessage, PostForm } from "../../platform/html/forms.tsx";
+import { EditConflict, FormMessage, PostForm, SaveActions } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { renderPage } from "../../platform/html/page.tsx";
 import { Notice, Panel } from "../../platform/html/parts.tsx";
@@ -146,7 +146,7 @@ function GroupForm(props: GroupPageProps): JSX.Element {
     <PostForm action={urlOf(host, group?.id ?? "new")} label="Source group">
       {group === null ? null : <input type="hidden" name="version" value={String(group.version)} />}
       <input type="hidden" name="seen" value={props.seen} />
-      {changes.length > 0 ? <Changed changes={changes} /> : null}
+      {changes.length > 0 ? <Conflict changes={changes} /> : null}
       <FormMessage message={props.message} />
       <fieldset class="plain form-columns" disabled={!mayOperate}>
         <legend class="sr-only">Source group</legend>
@@ -170,52 +170,30 @@ function GroupForm(props: GroupPageProps): JSX.Element {
           empty="Leave empty to use the host’s default."
         />
       </fieldset>
-      {mayOperate ? <Save {...props} /> : null}
+      {mayOperate ? (
+        <SaveActions
+          save={group === null ? "Create group" : "Save"}
+          isConflict={changes.length > 0}
+          formUrl={urlOf(host, group?.id ?? "new")}
+          cancelUrl={`/hosts/${encodeURIComponent(host.id)}?tab=sources`}
+        />
+      ) : null}
     </PostForm>
   );
 }
 
-function Save({ host, group, changes = [] }: GroupPageProps): JSX.Element {
-  const word = group === null ? "Create group" : changes.length > 0 ? "Save anyway" : "Save";
+function Conflict({ changes }: { changes: readonly GroupChange[] }): JSX.Element {
   return (
-    <div class="actions form-actions">
-      <button type="submit" class="btn primary">
-        {word}
-      </button>
-      {changes.length > 0 && group !== null ? (
-        <a class="btn" href={urlOf(host, group.id)}>
-          Drop mine, load theirs
-        </a>
-      ) : (
-        <a class="btn quiet" href={`/hosts/${encodeURIComponent(host.id)}?tab=sources`}>
-          Cancel
-        </a>
-      )}
-    </div>
-  );
-}
-
-/** Two people at one form: what the other changed, beside everything that this one typed. */
-function Changed({ changes }: { changes: readonly GroupChange[] }): JSX.Element {
-  return (
-    <div class="notice warn" role="alert" id="edit-conflict">
-      <Icon name="alert" />
-      <div>
-        <strong>Somebody else saved this group while you were editing.</strong>
-        <span>
-          Nothing of yours is saved yet, and all of it is still below. “Save anyway” overwrites what they
-          changed:
-        </span>
-        <dl class="changes">
-          {changes.map(({ field, now }) => (
-            <div key={field}>
-              <dt>{fieldLabels[field]}</dt>
-              <dd class="mono break">{now === null ? "changed" : now === "" ? "now empty" : now}</dd>
-            </div>
-          ))}
-        </dl>
-      </div>
-    </div>
+    <EditConflict headline="Somebody else saved this group while you were editing.">
+      <dl class="changes">
+        {changes.map(({ field, now }) => (
+          <div key={field}>
+            <dt>{fieldLabels[field]}</dt>
+            <dd class="mono break">{now === null ? "changed" : now === "" ? "now empty" : now}</dd>
+          </div>
+        ))}
+      </dl>
+    </EditConflict>
   );
 }
 

@@ -184,3 +184,57 @@ export function FormMessage({ message }: { message?: string | undefined }): JSX.
     </p>
   );
 }
+
+/** Two people at one form: what the other one changed, beside everything that this one typed. */
+export function EditConflict(props: { headline: string; children: ComponentChildren }): JSX.Element {
+  return (
+    <div class="notice warn" role="alert" id="edit-conflict">
+      <Icon name="alert" />
+      <div>
+        <strong>{props.headline}</strong>
+        <span>
+          Nothing of yours is saved yet, and all of it is still below. “Save anyway” overwrites what they
+          changed:
+        </span>
+        {props.children}
+      </div>
+    </div>
+  );
+}
+
+/** One sentence for each thing that the other one changed. */
+export function ChangesList({ changes }: { changes: readonly string[] }): JSX.Element {
+  return (
+    <ul class="changes-list">
+      {changes.map((sentence) => (
+        <li key={sentence}>{sentence}</li>
+      ))}
+    </ul>
+  );
+}
+
+/** The end of an edit form. In a conflict the way out is what is stored now, not the list that one came from. */
+export function SaveActions(props: {
+  /** The first button's word when there is no conflict. */
+  save: string;
+  isConflict: boolean;
+  formUrl: string;
+  cancelUrl: string;
+}): JSX.Element {
+  return (
+    <div class="actions form-actions">
+      <button type="submit" class="btn primary">
+        {props.isConflict ? "Save anyway" : props.save}
+      </button>
+      {props.isConflict ? (
+        <a class="btn" href={props.formUrl}>
+          Drop mine, load theirs
+        </a>
+      ) : (
+        <a class="btn quiet" href={props.cancelUrl}>
+          Cancel
+        </a>
+      )}
+    </div>
+  );
+}
