@@ -127,7 +127,9 @@ describe("the scripts of a backup", () => {
     const script = join(jobDir, "hook-pre", "script");
     expect(await readCommandLine(Number(noted()[0]))).toBe(`/bin/sh\0${script}\0`);
     const entries = readdirSync(jobDir, { recursive: true, withFileTypes: true });
-    for (const { parentPath, name } of entries.filter((entry) => entry.isFile())) {
+    // A write that is under way is renamed at any moment; its file is looked at under its name.
+    const files = entries.filter((entry) => entry.isFile() && !entry.name.endsWith(".tmp"));
+    for (const { parentPath, name } of files) {
       const path = join(parentPath, name);
       expect((await stat(path)).mode & 0o077).toBe(0);
       const isSecret = path === script || name === "state.json";
