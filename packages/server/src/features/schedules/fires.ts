@@ -240,8 +240,7 @@ async function settleKey(tx: Db, schedule: Schedule, plannedAt: number, now: num
   if (covering && after !== null)
     await setCovers(tx, { ...key, plannedAt: covering.plannedAt, coversFrom: after });
   for (const run of pending)
-    if (after !== null && waitsFor(run, plannedAt))
-      await store.putPending(tx, { ...run, missedSince: after });
+    if (after !== null && waitsFor(run, plannedAt)) await store.narrowPending(tx, run, after);
   await dropSettled(tx, pending, plannedAt);
   await advancePast(tx, schedule, plannedAt);
 }

@@ -12,7 +12,7 @@ import { listSourceGroups, specOfGroup } from "../sources/sources.ts";
 import { listFires } from "./fires.store.ts";
 import { recordRan } from "./fires.ts";
 import type { Schedule } from "./schedule.ts";
-import { listPending } from "./schedules.store.ts";
+import { hastenPending, listPending, narrowPending, postponePending } from "./schedules.store.ts";
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -67,6 +67,19 @@ describe.each(engines)("what a host tells late on %s", (engine) => {
     await lab.settle();
     expect(await fires()).toEqual(["05-07 run", "08-09 run"]);
     expect(await planned()).toEqual(["07", "09"]);
+  });
+
+  it("looks soon at what waits, though whoever put it off or split it read it before its host was back", async () => {
+    await missUntil(9);
+    const [read] = await pending();
+    if (!read) throw new Error("nothing waits");
+    for (const soon of [read.nextTryAt - minuteMs, read.nextTryAt + minuteMs]) {
+      const [before] = await pending();
+      await hastenPending(lab.db, host.id, soon);
+      await postponePending(lab.db, before ?? read, soon + hourMs);
+      await narrowPending(lab.db, before ?? read, Date.parse(dayOf("08")));
+      expect(await pending()).toEqual([{ ...read, missedSince: Date.parse(dayOf("08")), nextTryAt: soon }]);
+    }
   });
 
   it("settles what was missed before, when the newest ran there", async () => {

@@ -282,17 +282,27 @@ export async function takePending(tx: Db, run: PendingRun): Promise<boolean> {
   return (await query.executeTakeFirst()).numDeletedRows > 0n;
 }
 
-/** When a run is looked at again. */
+/** When a run is looked at again; one whose host came back since it was read keeps the time that this gave it. */
 export async function postponePending(tx: Db, run: PendingRun, nextTryAt: number): Promise<void> {
-  await tables(tx)
-    .updateTable("pending_runs")
+  await updateRead(tx, run)
     .set({ next_try_at: nextTryAt })
+    .where("next_try_at", "=", run.nextTryAt)
+    .execute();
+}
+
+/** What was missed before is settled: the run stands for less. Nothing else of it is written, so nothing else is lost. */
+export async function narrowPending(tx: Db, run: PendingRun, missedSince: number): Promise<void> {
+  await updateRead(tx, run).set({ missed_since: missedSince }).execute();
+}
+
+/** The run, should it still be the one that the caller has read. */
+const updateRead = (tx: Db, run: PendingRun) =>
+  tables(tx)
+    .updateTable("pending_runs")
     .where("schedule_id", "=", run.scheduleId)
     .where("source_group_id", "=", run.sourceGroupId)
     .where("planned_at", "=", run.plannedAt)
-    .where("waits", "=", run.waits)
-    .execute();
-}
+    .where("waits", "=", run.waits);
 
 export async function listPending(
   db: Db,
@@ -324,14 +334,13 @@ export async function listDuePending(
   return rows.map(toPending);
 }
 
-/** A host is back: what waits for it is looked at by then at the latest. */
+/** A host is back: what waits for it is looked at then, whatever anybody decided who did not know that yet. */
 export async function hastenPending(db: Db, hostId: string, at: number): Promise<void> {
   await tables(db)
     .updateTable("pending_runs")
     .set({ next_try_at: at })
     .where("host_id", "=", hostId)
     .where("waits", "!=", "running")
-    .where("next_try_at", ">", at)
     .execute();
 }
 
