@@ -141,6 +141,7 @@ export class Jobs {
   #run(entry: JournalEntry): void {
     // A command that was written down this moment may have been found there by `startHeld`.
     if (this.#running.has(entry.job_id)) return;
+    this.#lister.giveWay();
     const cancel = new AbortController();
     if (entry.cancel_requested) cancel.abort();
     const before = this.#lane;
@@ -156,6 +157,7 @@ export class Jobs {
         this.#running.delete(entry.job_id);
         this.#accesses.delete(entry.job_id);
         this.#deps.forgetProgress(entry.job_id);
+        if (this.#running.size === 0) this.#lister.resume();
       });
     this.#running.set(entry.job_id, { done, cancel });
     this.#lane = Promise.all([before, done]).then(() => undefined);

@@ -87,6 +87,27 @@ test("the repository's figures follow the list, at most once an hour", async () 
   expect(lab.server.all("repo.stats")).toHaveLength(1);
 });
 
+test("figures that are being read give way to a job, and are read after it", async () => {
+  const path = join(lab.dir, "figures-restic");
+  const pid = join(lab.dir, "pid");
+  const isGone = `n=0; while kill -0 "$(cat ${pid})" 2>/dev/null; do n=$((n+1)); [ $n -lt 200 ] || exit 1; sleep 0.05; done`;
+  const script = [
+    "#!/bin/sh",
+    `if [ "$1" = stats ] && [ ! -e ${pid} ]; then echo $$ > ${pid}; while true; do sleep 0.05; done; fi`,
+    `if [ "$1" = backup ] && [ -e ${pid} ]; then ${isGone}; fi`,
+    `exec ${getResticPath()} "$@"`,
+  ];
+  await writeFile(path, `${script.join("\n")}\n`, { mode: 0o755 });
+  lab.server.commands = [backup(JOB)];
+  await startInProgram(lab, { ...lab.config, restic_path: path });
+  await until("the figures are being read", () => existsSync(pid));
+  lab.server.send(backup(OTHER_JOB));
+  await untilEnds(2);
+  expect(lab.server.all("job.finished")[1]).toMatchObject({ job_id: OTHER_JOB, status: "succeeded" });
+  await lab.server.until(() => lab.server.all("repo.stats").length > 0, "the figures");
+  expect(lab.server.all("repo.stats")).toMatchObject([{ job_id: null, snapshot_count: 2 }]);
+});
+
 test("a list that hangs holds up neither this job nor the next, and is dropped for a newer one", async () => {
   const slow = await createSlowLister();
   lab.server.commands = [backup(JOB)];

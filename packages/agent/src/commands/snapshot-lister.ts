@@ -1,8 +1,8 @@
 /**
  * Reads the full list of snapshots after a backup, and the repository's figures, beside the jobs: no job waits for it.
- * Invariants: one reading at a
- * time, for the newest wish; a list that was begun before a newer snapshot is never told, since it would take that
- * snapshot off the page again; a list that can't be read is a line in the agent's log and nothing else.
+ * Invariants: one reading at a time, for the newest wish; a list that was begun before a newer snapshot is never told,
+ * since it would take that snapshot off the page again; figures, which cost the most, are read while no job runs; a list
+ * that can't be read is a line in the agent's log and nothing else.
  */
 import type { Outbox } from "../link/outbox.ts";
 import { reasonOf } from "../platform/errors.ts";
@@ -29,6 +29,10 @@ export class SnapshotLister {
   #wished: Wish | undefined;
   #reading = new AbortController();
   #working: Promise<void> | undefined;
+  /** Aborts when a job begins; a new one when the last has ended. */
+  #idle = new AbortController();
+  /** Figures gave way to a job. */
+  #owed = false;
 
   constructor(deps: SnapshotListerDeps) {
     this.#deps = deps;
@@ -48,6 +52,17 @@ export class SnapshotLister {
   /** Tells the figures alone, when they are due. A list that is being read brings them anyway. */
   wishFigures(): void {
     if (this.#working === undefined) this.#begin({ hostName: null });
+  }
+
+  /** A job begins: it shall have the machine and the storage to itself. */
+  giveWay(): void {
+    this.#idle.abort();
+  }
+
+  /** No job runs any more. */
+  resume(): void {
+    this.#idle = new AbortController();
+    if (this.#owed && this.#wished === undefined) this.#begin({ hostName: null });
   }
 
   /** Ends a reading: it takes no lock, so its restic may be killed. */
@@ -83,7 +98,19 @@ export class SnapshotLister {
     const access = await openRestic(this.#deps);
     if (isJobError(access)) return this.#warn(access.message);
     if (hostName !== null) await this.#tellList(hostName, access, signal);
-    if (!signal.aborted) await this.#deps.figures.tellIfDue(access, signal);
+    await this.#tellFigures(access, signal);
+  }
+
+  async #tellFigures(access: ResticAccess, signal: AbortSignal): Promise<void> {
+    this.#owed = true;
+    while (!signal.aborted && !this.#idle.signal.aborted) {
+      const idle = this.#idle.signal;
+      await this.#deps.figures.tellIfDue(access, AbortSignal.any([signal, idle]));
+      // A job has begun, and may even be over.
+      if (idle.aborted) continue;
+      this.#owed = false;
+      return;
+    }
   }
 
   async #tellList(hostName: string, access: ResticAccess, signal: AbortSignal): Promise<void> {
