@@ -5,7 +5,7 @@ import {
   type ShownPreview,
 } from "../../packages/server/src/features/maintenance/retention.views.tsx";
 import {
-  needsConfirmation,
+  isAboveLimit,
   planRetention,
 } from "../../packages/server/src/features/maintenance/retention-plan.ts";
 import { simulateRetention } from "../../packages/server/src/features/maintenance/retention-simulation.ts";
@@ -33,7 +33,7 @@ function retentionPreview(keep: Partial<Retention>): ShownPreview {
     ...plan,
     problem: null,
     shareRemoved: plan.remove.length / snapshots.length,
-    needsConfirmation: needsConfirmation(plan.remove.length, snapshots.length),
+    needsConfirmation: isAboveLimit(plan.remove.length, snapshots.length, 50),
     isEmpty: false,
     simulation: simulateRetention(kept, { existing: nights, runs }, NOW),
     simulationNote: null,

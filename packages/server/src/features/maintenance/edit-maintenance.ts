@@ -29,6 +29,10 @@ export const maxCheckSlices = 256;
 export const getMaintenance = async (db: Db, repositoryId: string): Promise<Maintenance> =>
   (await store.findMaintenance(db, repositoryId)) ?? defaultMaintenance(repositoryId);
 
+/** What holds for a host's repository; the defaults for a host that has none yet. */
+export const maintenanceOf = async (db: Db, host: Pick<Host, "repositoryId">): Promise<Maintenance> =>
+  host.repositoryId === null ? defaultMaintenance("") : getMaintenance(db, host.repositoryId);
+
 /** A host and the repository that it backs up to. @throws AppError `hosts.not_found`, `repositories.no_credentials` */
 export async function hostWithRepository(
   db: Db,

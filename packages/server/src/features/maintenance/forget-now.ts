@@ -9,9 +9,8 @@ import { keepSentence } from "../../platform/html/keep-words.ts";
 import type { Host } from "../hosts/hosts.ts";
 import { listTaggedSnapshots } from "../snapshots/snapshots.ts";
 import { isEmptyRetention, listSourceGroups, type Retention } from "../sources/sources.ts";
-import { defaultMaintenance } from "./cadences.ts";
-import { getMaintenance } from "./edit-maintenance.ts";
-import { planRetention } from "./retention-plan.ts";
+import { maintenanceOf } from "./edit-maintenance.ts";
+import { isAboveLimit, planRetention } from "./retention-plan.ts";
 
 /** What becomes of one group's snapshots. */
 export interface ForgetPreview {
@@ -27,18 +26,11 @@ export interface ForgetPreview {
   isAboveLimit: boolean;
 }
 
-/** So few go without a question, whatever their share. */
-const alwaysAllowed = 10;
-
-export const isAboveLimit = (removed: number, total: number, maxRemovedPercent: number): boolean =>
-  removed > alwaysAllowed && removed * 100 > total * maxRemovedPercent;
-
 export async function previewForget(
   { db, clock }: { db: Db; clock: Clock },
   host: Host,
 ): Promise<{ groups: ForgetPreview[]; maxRemovedPercent: number }> {
-  const { maxRemovedPercent } =
-    host.repositoryId === null ? defaultMaintenance("") : await getMaintenance(db, host.repositoryId);
+  const { maxRemovedPercent } = await maintenanceOf(db, host);
   const groups: ForgetPreview[] = [];
   for (const { id, name, retention } of await listSourceGroups(db, host.id)) {
     const snapshots = await listTaggedSnapshots(db, { hostId: host.id, hostname: host.name, tag: name });

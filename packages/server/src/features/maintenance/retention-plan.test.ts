@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Retention } from "../sources/sources.ts";
-import { momentBefore, needsConfirmation, planRetention } from "./retention-plan.ts";
+import { isAboveLimit, momentBefore, planRetention } from "./retention-plan.ts";
 
 const now = Date.UTC(2026, 10, 25, 22);
 const hourMs = 3_600_000;
@@ -94,13 +94,15 @@ describe("a length of time", () => {
 
 describe("many removals", () => {
   it.each([
-    { removed: 10, total: 10, asks: false },
-    { removed: 11, total: 11, asks: true },
-    { removed: 50, total: 100, asks: false },
-    { removed: 51, total: 100, asks: true },
-    { removed: 0, total: 0, asks: false },
-  ])("of $removed of $total need a word: $asks", ({ removed, total, asks }) => {
-    expect(needsConfirmation(removed, total)).toBe(asks);
+    { removed: 10, total: 10, percent: 50, asks: false },
+    { removed: 11, total: 11, percent: 50, asks: true },
+    { removed: 11, total: 11, percent: 100, asks: false },
+    { removed: 50, total: 100, percent: 50, asks: false },
+    { removed: 51, total: 100, percent: 50, asks: true },
+    { removed: 11, total: 100, percent: 0, asks: true },
+    { removed: 0, total: 0, percent: 0, asks: false },
+  ])("of $removed of $total at $percent % need a word: $asks", ({ removed, total, percent, asks }) => {
+    expect(isAboveLimit(removed, total, percent)).toBe(asks);
   });
 });
 

@@ -121,11 +121,9 @@ export function planRetention(
   return plan;
 }
 
-/** More than this share and more than this many at once are forgotten only when somebody confirmed it. */
-export const unconfirmedRemovals = { percent: 50, count: 10 };
+/** So few go without a question, whatever their share. */
+const alwaysAllowed = 10;
 
 /** Whether so many removals of so many snapshots are more than forget does without being asked. */
-export function needsConfirmation(removed: number, total: number): boolean {
-  const { percent, count } = unconfirmedRemovals;
-  return removed > count && removed * 100 > percent * total;
-}
+export const isAboveLimit = (removed: number, total: number, maxRemovedPercent: number): boolean =>
+  removed > alwaysAllowed && removed * 100 > total * maxRemovedPercent;

@@ -7,7 +7,8 @@ import type { Db } from "../../platform/db/db.ts";
 import { getHost } from "../hosts/hosts.ts";
 import { listTaggedSnapshots } from "../snapshots/snapshots.ts";
 import { getSourceGroup, isEmptyRetention, type Retention } from "../sources/sources.ts";
-import { needsConfirmation, planRetention, type RetentionPlan } from "./retention-plan.ts";
+import { maintenanceOf } from "./edit-maintenance.ts";
+import { isAboveLimit, planRetention, type RetentionPlan } from "./retention-plan.ts";
 import { countRunsAYear, listRuns } from "./retention-runs.ts";
 import { endsOfMonths, type MonthKept, simulateRetention } from "./retention-simulation.ts";
 
@@ -24,7 +25,7 @@ export interface RetentionDeps {
 export interface RetentionPreview extends RetentionPlan {
   /** From 0 to 1. */
   shareRemoved: number;
-  /** Forget does not remove so much without being asked. */
+  /** Above the repository's limit: forget does not remove so much without being asked. */
   needsConfirmation: boolean;
   /** Nothing is ever forgotten by it. */
   isEmpty: boolean;
@@ -51,10 +52,11 @@ export async function previewRetention(
   const now = clock.now();
   const plan = planRetention(snapshots, retention, now);
   const removed = plan.remove.length;
+  const { maxRemovedPercent } = await maintenanceOf(db, host);
   return {
     ...plan,
     shareRemoved: snapshots.length === 0 ? 0 : removed / snapshots.length,
-    needsConfirmation: needsConfirmation(removed, snapshots.length),
+    needsConfirmation: isAboveLimit(removed, snapshots.length, maxRemovedPercent),
     isEmpty: isEmptyRetention(retention),
     ...simulate(
       retention,

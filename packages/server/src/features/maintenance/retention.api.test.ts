@@ -17,9 +17,12 @@ import { inTransaction } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import type { App } from "../../platform/http/route.ts";
 import { createLog } from "../../platform/log.ts";
-import { createHost, type Host } from "../hosts/hosts.ts";
+import { createHost, type Host, setHostRepository } from "../hosts/hosts.ts";
+import { ensureRepository } from "../repositories/repositories.ts";
 import { onSnapshotsReport } from "../snapshots/snapshots.ts";
 import { createDefaultGroup, listSourceGroups } from "../sources/sources.ts";
+import { defaultMaintenance } from "./cadences.ts";
+import { replaceMaintenance } from "./maintenance.store.ts";
 import { registerRetentionRoutes } from "./retention.api.ts";
 import { registerRetentionPages } from "./retention.pages.tsx";
 
@@ -105,6 +108,22 @@ describe("the preview of a retention as JSON", () => {
     expect((await ask({ keep_last: 1 })).json()).toMatchObject({
       counts: { remove: 11 },
       needs_confirmation: true,
+    });
+  });
+
+  it("asks by the limit of the host's own repository", async () => {
+    const { id } = await ensureRepository(database.db, "/srv/restic", clock.now());
+    await setHostRepository(database.db, host.id, id);
+    const limit = { version: 0, at: clock.now() };
+    await replaceMaintenance(
+      database.db,
+      { ...defaultMaintenance(id), maxRemovedPercent: 95, version: 1 },
+      limit,
+    );
+    await receive(12);
+    expect((await ask({ keep_last: 1 })).json()).toMatchObject({
+      counts: { remove: 11 },
+      needs_confirmation: false,
     });
   });
 

@@ -21,8 +21,7 @@ import {
   listSourceGroups,
   type Retention,
 } from "../sources/sources.ts";
-import { defaultMaintenance } from "./cadences.ts";
-import { getMaintenance } from "./edit-maintenance.ts";
+import { maintenanceOf } from "./edit-maintenance.ts";
 
 /** A clock that is wrong by more makes retention keep and remove the wrong snapshots. */
 export const maxClockSkewMs = 10 * 60_000;
@@ -113,9 +112,7 @@ function toReadData(
 
 async function forgetsNow(db: Db, host: Host, confirmed: boolean): Promise<ForgetSpec[]> {
   refuseWrongClock(host);
-  const { maxRemovedPercent } = host.repositoryId
-    ? await getMaintenance(db, host.repositoryId)
-    : defaultMaintenance("");
+  const { maxRemovedPercent } = await maintenanceOf(db, host);
   const specs = await forgetsOf(db, host, { maxRemovedPercent, confirmed });
   if (specs.length > 0) return specs;
   const message = `Every source group of ${host.name} keeps its snapshots for ever. Set a retention first.`;
