@@ -318,6 +318,10 @@ export const REPOSITORY_VIEWS: Readonly<Record<string, (page: PageContext) => st
         values: { accept_confirm_name: "db" },
         errors: { accept_confirm_name: `That is not the host's name. Type exactly ${HEADER.name}.` },
       },
+      initForm: {
+        values: { init_confirm_name: "db" },
+        errors: { init_confirm_name: `That is not the host's name. Type exactly ${HEADER.name}.` },
+      },
     }),
   "repository-viewer": (page) =>
     tab({ ...page, user: { name: "viewer", role: "viewer" } }, { view: DAMAGED }),

@@ -74,6 +74,7 @@ describe("the first hour of a host", () => {
     await startInProgram(lab);
     await untilFinished();
     expect(finished()[0]).toMatchObject({ status: "succeeded", error: null });
+    expect(finished()[0]?.result).toEqual({ kind: "init", created: true });
 
     lab.server.send(run(backupOf(lab.source), OTHER_JOB));
     await untilFinished(2);
@@ -106,6 +107,7 @@ describe("the first hour of a host", () => {
     await startInProgram(lab);
     await untilFinished();
     expect(finished()[0]).toMatchObject({ status: "succeeded" });
+    expect(finished()[0]?.result).toEqual({ kind: "init", created: false });
     expect(loggedLines().at(-1)?.text).toContain("already exists");
   });
 

@@ -228,6 +228,8 @@ export const jobResult = z.discriminatedUnion("kind", [
     suggest_prune: z.boolean(),
   }),
   z.object({ kind: z.literal("unlock"), removed: count, remaining: count }),
+  /** False: a repository was there already and opens. */
+  z.object({ kind: z.literal("init"), created: z.boolean() }),
 ]);
 export type JobResult = z.infer<typeof jobResult>;
 

@@ -44,7 +44,7 @@ import { registerMaintenancePages } from "./features/maintenance/maintenance.pag
 import {
   completeOrder,
   MaintenanceWatch,
-  onCheckFinished,
+  onJobFinished,
   onRepoStats,
   plannedJobsOf,
 } from "./features/maintenance/maintenance.ts";
@@ -285,7 +285,7 @@ function createHub(ground: Ground, { progress, watch, dispatcher }: LinkParts): 
       ...jobEvents,
       "job.finished": async (tx, host, event) => {
         const after = await jobEvents["job.finished"](tx, host, event);
-        await onCheckFinished(tx, event, clock.now());
+        await onJobFinished(tx, host, event, clock.now());
         return after;
       },
       "repo.stats": (tx, host, event) => onRepoStats({ ...deps, log }, tx, host, event),

@@ -42,7 +42,9 @@ async function makeSure(deps: CommandDeps, job: ActiveJob, access: ResticAccess)
     const probe = await probeRepository(deps, { resticPath, env, redact, signal });
     if (job.detached.aborted) return "detached";
     if (probe.kind === "aborted") return cancelledResult();
-    if (probe.kind === "ok") return succeeded("The repository already exists and opens: nothing to do.");
+    if (probe.kind === "ok") {
+      return succeeded("The repository already exists and opens: nothing to do.", 0, false);
+    }
     if (probe.kind === "failed") return failed(probe.problem);
   }
   return create(deps, job, access);
@@ -65,17 +67,19 @@ async function create(deps: CommandDeps, job: ActiveJob, access: ResticAccess): 
     case "cancelled":
       return cancelledRun(followed);
     case "ok":
-      return succeeded("The repository was created.", exitCode);
+      return succeeded("The repository was created.", exitCode, true);
     case "warning":
     case "failed":
       // Two hosts of one repository may both have found it absent a moment ago.
-      if (isAlreadyInitialised(stderrTail)) return succeeded("The repository already exists.", exitCode);
+      if (isAlreadyInitialised(stderrTail))
+        return succeeded("The repository already exists.", exitCode, false);
       return failed(outcome.problem);
   }
 }
 
-function succeeded(text: string, exitCode: number | null = 0): JobResult {
-  return { status: "succeeded", error: null, exitCode, summary: null, closing: [info(text)] };
+function succeeded(text: string, exitCode: number | null, created: boolean): JobResult {
+  const result = { kind: "init" as const, created };
+  return { status: "succeeded", error: null, exitCode, summary: null, closing: [info(text)], result };
 }
 
 const info = (text: string): LineDraft => ({ level: "info", stream: "agent", text });

@@ -27,6 +27,8 @@ export function resultFacts(result: JobResult): { term: string; value: string }[
         { term: "Errors", value: formatCount(result.error_count) },
         { term: "Broken packs", value: formatCount(result.broken_packs) },
       ];
+    case "init":
+      return [{ term: "Repository", value: result.created ? "created" : "was there already" }];
     case "unlock":
       return [
         { term: "Locks removed", value: formatCount(result.removed) },

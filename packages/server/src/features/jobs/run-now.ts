@@ -32,7 +32,8 @@ const readDataRequest = z
 
 /** What a client may ask a host to do. Kinds are added as the product learns them. */
 export const runRequest = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("init") }),
+  /** Where a repository is known already it wants the host's name typed: in an empty storage a new one is made. */
+  z.strictObject({ kind: z.literal("init"), confirm_name: z.string().max(253).optional() }),
   z.strictObject({ kind: z.literal("check"), read_data: readDataRequest.optional() }),
   /** `confirmed`: also when more than the set share of a group's snapshots goes. */
   z.strictObject({ kind: z.literal("forget"), confirmed: z.boolean().optional() }),

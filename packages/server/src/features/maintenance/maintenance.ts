@@ -12,7 +12,7 @@ export {
 } from "./edit-maintenance.ts";
 export type { FireOutcome } from "./maintenance.store.ts";
 export { MaintenanceWatch } from "./maintenance-watch.ts";
-export { acceptRepositoryId, onCheckFinished, onRepoStats } from "./reports.ts";
+export { acceptRepositoryId, onJobFinished, onRepoStats } from "./reports.ts";
 export {
   type CadenceView,
   getRepositoryView,

@@ -14,6 +14,7 @@ import {
   acceptForeignId,
   credentialsChangedAt,
   findRepository,
+  forgetIdentity,
   isLocalLocation,
   recordStatistics,
 } from "../repositories/repositories.ts";
@@ -78,13 +79,32 @@ async function isAmbiguous(tx: Db, repository: { id: string; location: string })
   return sharersOf(await listHosts(tx), repository.id).length > 1;
 }
 
-/** Notes what a check has read, in the transaction that ends its job; call it after the job's own handler. */
-export async function onCheckFinished(tx: Db, event: JobFinished, now: number): Promise<void> {
-  if (event.result?.kind !== "check" || (event.status !== "succeeded" && event.status !== "warning")) return;
+/**
+ * Notes what a job did to its repository, in the transaction that ends it; call it after the job's own handler. What a
+ * check has read counts; a repository that an init had to make anew is another one from now on.
+ */
+export async function onJobFinished(tx: Db, host: Host, event: JobFinished, now: number): Promise<void> {
+  const { result } = event;
+  if (result?.kind !== "check" && result?.kind !== "init") return;
   const job = await findJob(tx, event.job_id);
-  if (job?.spec.kind !== "check" || job.repositoryId === null) return;
+  if (!job || job.repositoryId === null) return;
+  if (result.kind === "init") {
+    if (result.created) await noteNewRepository(tx, host, job.repositoryId, now);
+    return;
+  }
+  if (job.spec.kind !== "check" || (event.status !== "succeeded" && event.status !== "warning")) return;
   const slice = sliceOf(job.spec.read_data);
   if (slice) await putCheckedSlice(tx, job.repositoryId, { ...slice, checkedAt: now });
+}
+
+async function noteNewRepository(tx: Db, host: Host, repositoryId: string, at: number): Promise<void> {
+  const before = (await findRepository(tx, repositoryId))?.resticId ?? null;
+  if (before === null) return;
+  await forgetIdentity(tx, repositoryId);
+  await deleteCheckedSlices(tx, repositoryId);
+  const target = { kind: "host", id: host.id, name: host.name };
+  const actor = { kind: "agent" as const, id: host.id, name: host.name };
+  await recordAudit(tx, { at, actor, action: "repository.made_anew", target, payload: { before } });
 }
 
 /**

@@ -70,10 +70,11 @@ export async function forgetsOf(
 /**
  * The jobs behind a wish to run something on a host now.
  * @throws AppError `repositories.swapped`, `maintenance.no_admin_credential`, `maintenance.clock_skew`,
- *   `maintenance.nothing_to_forget`, `hosts.name_mismatch`, and as backupsOf
+ *   `maintenance.nothing_to_forget`, `hosts.name_mismatch`, `jobs.needs_confirmation`, and as backupsOf
  */
 export async function plannedJobsOf(db: Db, host: Host, request: RunRequest): Promise<PlannedJob[]> {
-  if (host.repositoryId !== null) refuseSwapped(await findRepository(db, host.repositoryId));
+  const repository = host.repositoryId === null ? null : await findRepository(db, host.repositoryId);
+  refuseSwapped(repository);
   if (request.kind === "backup") return backupsOf(db, host, request);
   if (request.kind === "forget") {
     const specs = await forgetsNow(db, host, request.confirmed ?? false);
@@ -81,7 +82,16 @@ export async function plannedJobsOf(db: Db, host: Host, request: RunRequest): Pr
   }
   if (request.kind === "prune" && (await credentialsChangedAt(db, host.id, "admin")) === null)
     throw noAdminCredential(host);
+  if (request.kind === "init" && repository?.resticId) confirmNew(host, request.confirm_name);
   return [{ spec: specOf(host, request), sourceGroupId: null }];
+}
+
+/** Where a repository was seen before, making one again is no everyday thing. */
+function confirmNew(host: Host, typedName: string | undefined): void {
+  if (typedName === host.name) return;
+  if (typedName !== undefined) throw nameMismatch(host.name);
+  const message = `${host.name} has a repository already. Where its storage was emptied, make it anew in the danger zone of its repository page, with the host's name typed.`;
+  throw new AppError("conflict", "jobs.needs_confirmation", message);
 }
 
 function specOf(host: Host, request: Exclude<RunRequest, { kind: "backup" | "forget" }>): PlannedJob["spec"] {

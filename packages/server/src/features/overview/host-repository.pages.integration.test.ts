@@ -113,6 +113,44 @@ describe("the verbs of a repository", () => {
   });
 });
 
+describe("a repository that is made anew", () => {
+  it("wants the host's name typed once one was seen, and is the right one afterwards", async () => {
+    await tell({ snapshot_count: 3, raw_bytes: 4096 });
+    expect(textOf(find(await tab(), "#repository-danger"))).toContain("3 snapshots");
+    const wrong = await post("/init", { init_confirm_name: "db-02" });
+    expect(wrong.status).toBe(422);
+    const root = parseHtml(wrong.text);
+    expect(find(root, "#field-init_confirm_name").getAttribute("value")).toBe("db-02");
+    expect(textOf(find(root, "#field-init_confirm_name-error"))).toContain("Type exactly db-01");
+    const unasked = await server.admin.post(`/api/hosts/${agent.hostId}/jobs`, { kind: "init" });
+    expect(unasked.body).toMatchObject({ code: "jobs.needs_confirmation" });
+
+    await post("/init", { init_confirm_name: "db-01" });
+    const init = await agent.nextMessage("command.run");
+    expect(init.spec).toEqual({ kind: "init", host_name: "db-01" });
+    agent.send(ackOf(init));
+    agent.send(startedOf(init, ++seq));
+    agent.send(finishedOf(init, ++seq, { result: { kind: "init", created: true } }));
+    await tell({ repository_id: foreign, snapshot_count: 0 });
+    const after = await tab();
+    expect(after.querySelector("#repository-swapped")).toBeNull();
+    expect(textOf(find(after, "#repository-danger"))).toContain(foreign.slice(0, 8));
+    const entries = (await server.admin.get("/api/audit?action=repository.made_anew")).body;
+    expect(entries).toMatchObject({ entries: [{ payload: { before: ours } }] });
+  });
+
+  it("stays the known one when it was there after all", async () => {
+    await tell({});
+    await post("/init", { init_confirm_name: "db-01" });
+    const init = await agent.nextMessage("command.run");
+    agent.send(ackOf(init));
+    agent.send(startedOf(init, ++seq));
+    agent.send(finishedOf(init, ++seq, { result: { kind: "init", created: false } }));
+    await tell({ repository_id: foreign });
+    expect(textOf(find(await tab(), "#repository-swapped"))).toContain("Another repository");
+  });
+});
+
 describe("admin credentials", () => {
   it("are set, used for a prune, and removed; the page shows none of their secrets", async () => {
     const set = {

@@ -20,6 +20,7 @@ const nothingSaved = "Nothing was saved. See below.";
 export function registerHostRepository(app: App, deps: HostRepositoryDeps): void {
   registerRuns(app, deps);
   registerUnlock(app, deps);
+  registerInit(app, deps);
   registerAcceptId(app, deps);
   registerAdminForm(app, deps);
 }
@@ -84,17 +85,37 @@ function registerUnlock(app: App, deps: HostRepositoryDeps): void {
       body: z.object({ remove_all: z.literal("1").optional(), unlock_confirm_name: typed }),
     },
     async answer(call) {
-      const { params, body, identity } = call;
+      const { body } = call;
       const name = body.unlock_confirm_name;
       if (body.remove_all === undefined) return run(deps, call, { kind: "unlock" });
-      const actor = actorOf(requireIdentity(identity));
-      const request = { kind: "unlock", remove_all: true, confirm_name: name } as const;
-      const outcome = await asOutcome(runNow(deps, { hostId: params.hostId, request, actor }));
-      if (outcome instanceof AppError && outcome.code === "hosts.name_mismatch")
-        return answerName(deps, call, outcome, "unlock", name);
-      return answerRun(deps, call, "repository", settled(outcome));
+      return runNamed(deps, call, "unlock", { kind: "unlock", remove_all: true, confirm_name: name });
     },
   });
+}
+
+function registerInit(app: App, deps: HostRepositoryDeps): void {
+  pageRoute(app, {
+    method: "POST",
+    url: "/hosts/:hostId/init",
+    policy: "operator",
+    schema: { params: hostParams, body: z.object({ init_confirm_name: typed }) },
+    answer: (call) =>
+      runNamed(deps, call, "init", { kind: "init", confirm_name: call.body.init_confirm_name }),
+  });
+}
+
+/** Runs what wants the host's name typed. */
+async function runNamed(
+  deps: HostRepositoryDeps,
+  call: HostCall,
+  form: "unlock" | "init",
+  request: Extract<RunRequest, { confirm_name?: string | undefined }>,
+): Promise<unknown> {
+  const actor = actorOf(requireIdentity(call.identity));
+  const outcome = await asOutcome(runNow(deps, { hostId: call.params.hostId, request, actor }));
+  if (outcome instanceof AppError && outcome.code === "hosts.name_mismatch")
+    return answerName(deps, call, outcome, form, request.confirm_name ?? "");
+  return answerRun(deps, call, "repository", settled(outcome));
 }
 
 const settled = async <T,>(outcome: T | AppError): Promise<T> => {
@@ -107,7 +128,7 @@ function answerName(
   deps: HostRepositoryDeps,
   call: HostCall,
   error: AppError,
-  form: "unlock" | "accept",
+  form: "unlock" | "accept" | "init",
   name: string,
 ): Promise<string> {
   const field = `${form}_confirm_name`;

@@ -17,6 +17,7 @@ import {
   TagsPanel,
 } from "./repository-access.views.tsx";
 import { RepositoryBanners } from "./repository-banners.views.tsx";
+import { RepositoryDanger } from "./repository-danger.views.tsx";
 import { RepositoryFigures } from "./repository-figures.views.tsx";
 import { RepairPanel, UpkeepPanel } from "./repository-upkeep.views.tsx";
 import type { Reachable } from "./run-button.views.tsx";
@@ -34,6 +35,7 @@ export interface RepositoryTabProps extends ConnectionProps {
   adminForm?: FormState<AdminField>;
   unlockForm?: FormState<"unlock_confirm_name">;
   acceptForm?: FormState<"accept_confirm_name">;
+  initForm?: FormState<"init_confirm_name">;
 }
 
 export function RepositoryTab(
@@ -64,6 +66,7 @@ export function RepositoryTab(
       <ConnectionPanel {...props} resticId={view.repository.resticId} />
       <AdminPanel hostId={host.id} url={props.url} admin={view.adminCredentials} form={props.adminForm} />
       {mayOperate ? <CredentialsPanel {...props} hostId={host.id} /> : null}
+      <RepositoryDanger host={host} view={view} form={props.initForm} />
     </>
   );
 }

@@ -35,11 +35,13 @@ export function RepositoryBanners(props: BannerProps): JSX.Element {
 
 const hostUrl = (host: { id: string }): string => `/hosts/${encodeURIComponent(host.id)}`;
 
+type ConfirmField = "unlock_confirm_name" | "accept_confirm_name" | "init_confirm_name";
+
 /** The name of the host, typed to show that it was meant. */
-function ConfirmName(props: {
-  name: "unlock_confirm_name" | "accept_confirm_name";
+export function ConfirmName(props: {
+  name: ConfirmField;
   hostName: string;
-  form: FormState<"unlock_confirm_name" | "accept_confirm_name"> | undefined;
+  form: FormState<ConfirmField> | undefined;
 }): JSX.Element {
   const { values = {}, errors = {} } = props.form ?? {};
   return (

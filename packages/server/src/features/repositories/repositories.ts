@@ -27,6 +27,7 @@ export { isLocalLocation, readLocation } from "./repository-location.ts";
 export { findRepository, listRepositories } from "./statistics.store.ts";
 export {
   acceptForeignId,
+  forgetIdentity,
   listFleetSizes,
   listHistory,
   type Repository,

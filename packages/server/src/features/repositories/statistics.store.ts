@@ -53,7 +53,7 @@ export async function listRepositories(db: Db): Promise<Repository[]> {
 export async function updateIds(
   tx: Db,
   id: string,
-  ids: { resticId?: string; foreignId?: string | null },
+  ids: { resticId?: string | null; foreignId?: string | null },
 ): Promise<void> {
   const columns: Partial<RepositoryTable> = {};
   if (ids.resticId !== undefined) columns.restic_id = ids.resticId;

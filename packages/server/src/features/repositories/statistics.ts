@@ -118,10 +118,20 @@ export async function acceptForeignId(tx: Db, repositoryId: string): Promise<str
     throw new AppError("conflict", "repositories.not_swapped", message);
   }
   await store.updateIds(tx, repositoryId, { resticId: found, foreignId: null });
-  const none = { rawBytes: null, uncompressedBytes: null, snapshotCount: null, locks: null, statsAt: null };
-  await store.updateFigures(tx, repositoryId, none);
+  await clearFigures(tx, repositoryId);
   return found;
 }
+
+/** A new repository was made here in place of the known one: what answers next is the right one. */
+export async function forgetIdentity(tx: Db, repositoryId: string): Promise<void> {
+  await store.updateIds(tx, repositoryId, { resticId: null, foreignId: null });
+  await clearFigures(tx, repositoryId);
+}
+
+const clearFigures = (tx: Db, repositoryId: string): Promise<void> =>
+  store.updateFigures(tx, repositoryId, {
+    ...{ rawBytes: null, uncompressedBytes: null, snapshotCount: null, locks: null, statsAt: null },
+  });
 
 /** @throws AppError `repositories.swapped` while another repository answers under the address */
 export function refuseSwapped(repository: Pick<Repository, "foreignId" | "resticId"> | null): void {
