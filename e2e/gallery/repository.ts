@@ -125,6 +125,7 @@ const TAB: RepositoryTabProps = {
   restPasswordSet: true,
   updatedAt: NOW - 40 * DAY,
   view: VIEW,
+  rotation: null,
   history: history(30),
   span: 30,
   tags: [

@@ -48,7 +48,8 @@ async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
     },
     outcome: job.result,
     failure: job.error && explainError(job.error, job.exitCode),
-    repeatable: isFinal(job.status),
+    // A step of a rotation is of no use without it; it tries again by itself.
+    repeatable: isFinal(job.status) && job.kind !== "key",
     log: { ...(await logPreview(deps, job.id)), removed: logRemoval(job) },
   };
 }
@@ -81,7 +82,7 @@ async function logPreview(deps: RunDeps, jobId: string): Promise<Preview> {
 }
 
 /** What can be filtered by, the most frequent first. */
-const kinds = ["backup", "forget", "prune", "check", "unlock", "repair", "init"] as const;
+const kinds = ["backup", "forget", "prune", "check", "unlock", "repair", "key", "init"] as const;
 
 const listQuery = z.object({
   status: z.enum(["live", "failed", "warning", "succeeded"]).optional().catch(undefined),

@@ -77,6 +77,7 @@ function render(
         os: "linux",
         arch: "amd64",
         tags: [],
+    rotation: null,
         mode: "always-on",
       },
       ...{ online, lastSeenAt: 0, sync: null, agentVersion: null, resticVersion: null, clockSkewMs: 0 },
