@@ -4,11 +4,13 @@
  * while and after. All the time each host's stored access is tried with plain restic, whenever it changed.
  */
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { findHost } from "../../packages/server/src/features/hosts/hosts.ts";
 import { findAccess } from "../../packages/server/src/features/repositories/repositories.ts";
+import { findRotation } from "../../packages/server/src/features/rotation/rotation.store.ts";
 import { openSqlite } from "../../packages/server/src/platform/db/sqlite.ts";
 import { createSecretBox } from "../../packages/server/src/platform/secrets.ts";
 import { until } from "../../tools/demo/children.ts";
@@ -51,7 +53,7 @@ beforeAll(async () => {
   await lab.signUp();
   const paths = [await writeRandomFiles(join(lab.folder, "sources"), 2, 200_000)];
   const shared = { paths, repository: everyday.repository, restUser: user, password: createSecret("repo") };
-  // Waits in its backup while the gate is there, with the repository open and locked by then.
+  // Its backup does not end while the gate is there.
   const wait = `'${lab.resticPath}' "$@" & pid=$!; wait $pid; code=$?; while [ -e ${gate} ]; do sleep 0.05; done; exit $code`;
   const resticPath = await writeScript(
     join(lab.folder, "gated-restic"),
@@ -97,6 +99,7 @@ async function watchStored(signal: AbortSignal): Promise<{ tried: Set<string>; b
   const db = openSqlite(join(lab.dataFolder, "restic-manager.db"));
   const key = Buffer.from((await readFile(join(lab.dataFolder, "secret.key"), "utf8")).trim(), "base64");
   const box = createSecretBox(key);
+  const repositoryId = (await findHost(db, hosts[0]?.id ?? ""))?.repositoryId ?? "";
   const [tried, broken] = [new Set<string>(), [] as string[]];
   let before = "";
   while (!signal.aborted) {
@@ -107,7 +110,7 @@ async function watchStored(signal: AbortSignal): Promise<{ tried: Set<string>; b
         if (found) accesses.push({ name: `${name} ${slot} v${found.version}`, ...found.access });
       }
     }
-    const state = (await rotation().catch(() => null))?.state ?? "";
+    const state = (await findRotation(db, repositoryId))?.state ?? "";
     const now = JSON.stringify([state, accesses]);
     if (now !== before) {
       for (const { name, password, location } of accesses) {
@@ -166,8 +169,6 @@ test("a password is replaced over three hosts, through kills and absences, and n
   );
 
   // A backup that has begun is not disturbed: the removal waits for it.
-  await lab.api.put(`/api/hosts/${at("gamma").id}/repo-credentials`, { rest_password: user.password });
-  const { writeFile, rm } = await import("node:fs/promises");
   await writeFile(gate, "");
   const backup = await at("alpha").startBackup();
   await at("alpha").findRun(backup);

@@ -51,13 +51,15 @@ function RotationBanner({ host, rotation }: BannerProps): JSX.Element | null {
         tone={rotation === "ready" ? "warn" : "running"}
         title="The encryption password is being rotated."
       >
-        <span>
+        <p>
           {rotationWords[rotation]} An encryption password that is typed by hand meanwhile makes its host
-          begin anew.{" "}
-          <a class="link" href={`${hostUrl(host)}/rotation`}>
-            See how far it is
+          begin anew.
+        </p>
+        <p class="actions">
+          <a class="btn" href={`${hostUrl(host)}/rotation`}>
+            Open the rotation
           </a>
-        </span>
+        </p>
       </Notice>
     </div>
   );

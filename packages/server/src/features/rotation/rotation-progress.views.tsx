@@ -18,7 +18,7 @@ export function StepsPanel(props: { rotation: Running; hosts: readonly RotationH
   const at = { adding: 0, switching: 1, ready: 2, removing: 3, done: 4, stopped: 4 }[rotation.state];
   const switched = hosts.filter(isSwitched).length;
   const steps = [
-    ["Add the new password", ""],
+    ["Add the new key", ""],
     ["Switch each host", at < 1 ? "" : `${formatCount(switched)} of ${formatCount(hosts.length)}`],
     ["Confirm", at === 2 ? "waits for you" : ""],
     ["Remove the old keys", ""],

@@ -50,7 +50,7 @@ export function renderRotationPage(page: PageContext, props: RotationPageProps):
         </div>
         <FormMessage message={props.form?.message} />
         {props.mintedPassword === undefined ? null : <MintedPassword password={props.mintedPassword} />}
-        <div id="rotation" {...live} data-live-ms="2000" aria-live="polite">
+        <div id="rotation" class="rotation" {...live} data-live-ms="2000" aria-live="polite">
           <RotationBody {...props} />
         </div>
       </div>
@@ -248,13 +248,17 @@ const stepFailed = ({ state }: Running): string =>
 function Confirmation({ view, rotation, form }: RotationPageProps & { rotation: Running }): JSX.Element {
   const mayOperate = useMayOperate();
   const old = rotation.keys.filter(({ role, removedAt }) => role === "old" && removedAt === null);
+  const others = rotation.keys.filter(({ role }) => role === "other").length;
   const error = form?.errors?.confirmed;
   return (
     <Panel title="Remove the old keys" note="this can’t be undone" class="warn" id="rotation-confirm">
       <div class="panel-body stack">
         <p>
           Every host uses the new password now. Removing {formatNoun(old.length, "old key")} locks the old
-          password out; from then on nothing but the new one opens the repository.
+          password out
+          {others === 0
+            ? "; from then on nothing but the new one opens the repository."
+            : `. ${formatNoun(others, "other key")} that no host of ours uses ${others === 1 ? "stays" : "stay"}.`}
         </p>
         {mayOperate ? (
           <PostForm action={`${hostUrl(view.host)}/rotation/remove`} class="stack">
@@ -280,7 +284,7 @@ function StopPanel({ view, rotation }: { view: RotationView; rotation: Running }
   const mayOperate = useMayOperate();
   if (!mayOperate || (rotation.state === "removing" && rotation.jobId !== null)) return null;
   return (
-    <PostForm action={`${hostUrl(view.host)}/rotation/stop`} class="offer rotation-stop">
+    <PostForm action={`${hostUrl(view.host)}/rotation/stop`} class="offer">
       <p class="hint">
         Stopped, it removes no key: hosts that have the new password keep it, the others keep the old one, and
         both open the repository.
