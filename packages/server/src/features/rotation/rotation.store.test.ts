@@ -323,6 +323,21 @@ describe.each(engines)("a rotation on %s", (engine) => {
     expect(await state()).toBe("ready");
   });
 
+  it("switches a host, too, that came with the old password in the seconds in which it went", async () => {
+    await start();
+    await runAll();
+    await remove();
+    const [job] = await queued();
+    if (job) expect(await completeKeyOrder(lab.deps, job)).toMatchObject({ access: { password: NEW } });
+    const gamma = await lab.addHost("gamma");
+    keys.delete(OLD);
+    if (job) await over(job, "succeeded", { result: found(keys.get(NEW) ?? null, null) });
+    hosts.push(gamma);
+    expect(await runAll()).toEqual(["adopt gamma", "verify gamma"]);
+    expect(await stored(gamma)).toMatchObject({ password: NEW });
+    expect(await state()).toBe("done");
+  });
+
   it("goes on without a host that was removed, and with one that joined", async () => {
     lab.alive.delete(second().id);
     hosts.push(await lab.addHost("gamma"));
