@@ -9,7 +9,7 @@ import { findHost, listHosts } from "../hosts/hosts.ts";
 import { cancelJob, getJob, isFinal, type Job, type JobStatus } from "./job.ts";
 import { type JobListProps, renderJobListFragment, renderJobListPage } from "./job-list.views.tsx";
 import type { RemovedLogProps } from "./job-log.views.tsx";
-import { rowOf, toViewProgress, viewActor } from "./job-rows.ts";
+import { rowOf, subjectOf, toViewProgress, viewActor } from "./job-rows.ts";
 import { explainError } from "./jobs.explain.ts";
 import { describeWait, findWait } from "./jobs.lanes.ts";
 import { countLogLines, readLog } from "./jobs.log.ts";
@@ -31,7 +31,7 @@ async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
     status: job.status,
     waitsFor: job.status === "queued" ? await waitsFor(deps, job) : null,
     host: host ? { id: host.id, name: host.name } : null,
-    subject: job.sourceGroup,
+    subject: subjectOf(job),
     actor: viewActor(job),
     createdAt: job.createdAt,
     startedAt: job.startedAt,

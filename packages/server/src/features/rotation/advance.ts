@@ -122,7 +122,8 @@ async function settleKeys(look: Look, jobId: string): Promise<void> {
   if (job.result?.kind === "key") await noteKeys(look, job.result.keys, {});
   const finding = findingOf(job);
   if (!("keys" in finding)) {
-    const task = failedTask(finding, now);
+    const name = look.sharers.find(({ id }) => id === job.hostId)?.name ?? "a removed host";
+    const task = failedTask({ ...finding, message: `On ${name}: ${finding.message}` }, now);
     // What needs a person goes back to where a person decides.
     const back = rotation.state === "removing" && task.retryAt === null ? { state: "ready" as const } : {};
     return become(look, { ...task, ...back });

@@ -17,7 +17,7 @@ import {
 } from "../repositories/repositories.ts";
 import { listSharers } from "./advance.ts";
 import * as store from "./rotation.store.ts";
-import { idleTask, passwordPlace, type Rotation } from "./rotation-state.ts";
+import { idleTask, passwordPlace, type Rotation, type RotationKey } from "./rotation-state.ts";
 import { rotationChanged } from "./rotation-watch.ts";
 
 export interface RotationDeps {
@@ -74,11 +74,13 @@ export async function startRotation(
     }
     const id = newId(at);
     const sealedPassword = box.seal(password, passwordPlace(id));
+    const before = await listLeftKeys(tx, repositoryId);
     const shared = { id, repositoryId, sealedPassword, actor, ...idleTask };
     await store.insertRotation(tx, {
       ...shared,
       ...{ state: "adding", startedAt: at, changedAt: at, endedAt: null },
     });
+    for (const key of before) await store.putKey(tx, id, { ...key, role: "old" });
     const payload = {
       repository_id: repositoryId,
       rotation_id: id,
@@ -95,6 +97,13 @@ export async function startRotation(
   });
   bus.emit(rotationChanged, { repositoryId });
   return { password: input.password === undefined ? password : null };
+}
+
+/** What an earlier rotation left of ours. One that was stopped may have keys that no host uses any more. */
+async function listLeftKeys(tx: Db, repositoryId: string): Promise<RotationKey[]> {
+  const last = await store.findRotation(tx, repositoryId);
+  const keys = last ? await store.listKeys(tx, last.id) : [];
+  return keys.filter(({ role, removedAt }) => role !== "other" && removedAt === null);
 }
 
 async function isEverywhere(

@@ -239,7 +239,8 @@ describe.each(engines)("a rotation on %s", (engine) => {
     await start();
     const [add] = await queued();
     if (add) await over(add, "failed", { error: locked });
-    expect((await view()).rotation).toMatchObject({ state: "adding", problem: { code: locked.code } });
+    const problem = { code: locked.code, message: "On alpha: Locked." };
+    expect((await view()).rotation).toMatchObject({ state: "adding", problem });
     expect(await queued()).toEqual([]);
     await lab.clock.advance(75_000);
     const [again] = await queued();
@@ -369,6 +370,31 @@ describe.each(engines)("a rotation on %s", (engine) => {
     await expect(stopRotation(lab.deps, { hostId: first().id, actor })).rejects.toMatchObject({
       code: "rotation.not_running",
     });
+  });
+
+  it("removes, too, what an earlier rotation left that was stopped after every host was switched", async () => {
+    await start();
+    await runAll();
+    await stopRotation(lab.deps, { hostId: first().id, actor });
+    await start("a third password");
+    await runAll();
+    await remove();
+    await runAll();
+    expect([...keys.keys()]).toEqual(["a third password"]);
+  });
+
+  it("takes the password of a stopped rotation again and goes on with it", async () => {
+    lab.alive.delete(second().id);
+    await start();
+    await runAll();
+    await stopRotation(lab.deps, { hostId: first().id, actor });
+    lab.alive.add(second().id);
+    await start();
+    await runAll();
+    await remove();
+    await runAll();
+    expect([...keys.keys()]).toEqual([NEW]);
+    expect(await state()).toBe("done");
   });
 
   it("leaves keys alone that none of our hosts used", async () => {

@@ -117,7 +117,7 @@ export async function insertRotation(tx: Db, rotation: Rotation): Promise<void> 
 /** The one that is under way, or else the last one; null when there never was one. */
 export async function findRotation(db: Db, repositoryId: string): Promise<Rotation | null> {
   const query = tables(db).selectFrom("rotations").selectAll().where("repository_id", "=", repositoryId);
-  const row = await query.orderBy("active_repository_id", "desc").orderBy("id", "desc").executeTakeFirst();
+  const row = await query.orderBy("id", "desc").executeTakeFirst();
   return row ? toRotation(row) : null;
 }
 
