@@ -7,7 +7,7 @@ import { execFile } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { findHost } from "../../packages/server/src/features/hosts/hosts.ts";
 import { findAccess } from "../../packages/server/src/features/repositories/repositories.ts";
 import { findRotation } from "../../packages/server/src/features/rotation/rotation.store.ts";
@@ -129,6 +129,7 @@ test("a password is replaced over three hosts, through kills and absences, and n
   const old = at("alpha").password;
   for (const host of hosts) expect(await host.backUp()).toMatchObject({ status: "succeeded" });
   const watching = new AbortController();
+  onTestFinished(() => watching.abort());
   const watched = watchStored(watching.signal);
 
   await at("gamma").killAgent();
