@@ -125,6 +125,7 @@ const TAB: RepositoryTabProps = {
   restPasswordSet: true,
   updatedAt: NOW - 40 * DAY,
   view: VIEW,
+  rotation: null,
   history: history(30),
   span: 30,
   tags: [
@@ -290,6 +291,7 @@ export const REPOSITORY_VIEWS: Readonly<Record<string, (page: PageContext) => st
   "repository-no-admin": (page) => tab(page, { view: NO_ADMIN }),
   "repository-shared": (page) => tab(page, { view: SHARED, history: history(30).slice(-2) }),
   "repository-fresh": (page) => tab(page, { view: FRESH, history: [] }),
+  "repository-rotation": (page) => tab(page, { view: SHARED, rotation: "ready" }),
   "repository-one-day": (page) => tab(page, { history: history(30).slice(-1) }),
   "repository-year": (page) => tab(page, { history: history(365), span: 365 }),
   "repository-none": (page) =>

@@ -19,6 +19,7 @@ export const sliceRanks: Readonly<Record<string, number>> = {
   sources: 6,
   schedules: 7,
   maintenance: 7,
+  rotation: 7,
   restore: 7,
   updates: 7,
   alerts: 8,

@@ -7,7 +7,7 @@ export * from "./handshake.ts";
 export * from "./jobs.ts";
 export * from "./link.ts";
 export * from "./messages.ts";
-export { groupName, hostName, snapshotId } from "./primitives.ts";
+export { groupName, hostName, keyId, snapshotId } from "./primitives.ts";
 export * from "./repository.ts";
 export * from "./runs.ts";
 export * from "./schedules.ts";

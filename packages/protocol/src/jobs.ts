@@ -5,7 +5,18 @@
  */
 import { z } from "zod";
 import { repositoryAccess } from "./config.ts";
-import { code, count, groupName, hostName, id, instant, path, snapshotId, text } from "./primitives.ts";
+import {
+  code,
+  count,
+  groupName,
+  hostName,
+  id,
+  instant,
+  keyId,
+  path,
+  snapshotId,
+  text,
+} from "./primitives.ts";
 
 /** A TiB a second: far beyond any line, and exact in every program between here and restic. */
 const maxKib = 1_073_741_824;
@@ -86,6 +97,22 @@ export const readData = z.union([
 ]);
 export type ReadData = z.infer<typeof readData>;
 
+/** As many keys as one job lists or removes. restic itself tries twenty when it opens a repository. */
+export const maxKeys = 100;
+
+/**
+ * One step of a rotation of the repository's password. `add`: makes the new password of `command.run` open the
+ * repository, with the everyday access. `adopt`: opens it with the access of `command.run`, and again with the new
+ * password in place of that access's own. `verify`: opens it with the everyday access. `remove`: removes `key_ids`
+ * with the access of `command.run`, never the key that opens the repository.
+ */
+export const keySpec = z.object({
+  kind: z.literal("key"),
+  step: z.enum(["add", "adopt", "verify", "remove"]),
+  key_ids: z.array(keyId).min(1).max(maxKeys).nullish(),
+});
+export type KeySpec = z.infer<typeof keySpec>;
+
 /** What the agent shall do: one member for every kind of job that an agent of this protocol can run. */
 export const jobSpec = z.discriminatedUnion("kind", [
   /** With the host's name the agent also tells which snapshots are there already. */
@@ -100,6 +127,7 @@ export const jobSpec = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("unlock"), remove_all: z.boolean() }),
   /** What `check` asks for when the repository is damaged. */
   z.object({ kind: z.literal("repair"), what: z.enum(["index", "snapshots"]) }),
+  keySpec,
 ]);
 export type JobSpec = z.infer<typeof jobSpec>;
 
@@ -111,6 +139,8 @@ export const commandRun = z.object({
   spec: jobSpec,
   /** For this job alone, in place of the everyday one: it may delete. Kept in memory only, and forgotten with the job. */
   access: repositoryAccess.nullish(),
+  /** For a `key` job: what shall open the repository from now on. Secret; kept in memory only, as `access` is. */
+  new_password: text(1024).min(1).nullish(),
 });
 
 /** Server → agent: stop this job. Idempotent; the outcome arrives as job.finished with status `cancelled`. */
@@ -203,6 +233,15 @@ export const jobError = z.object({
 });
 export type JobError = z.infer<typeof jobError>;
 
+/** One of a repository's keys, as restic lists it: who made it where, and when. */
+export const repositoryKey = z.object({
+  id: keyId,
+  username: text(256),
+  hostname: text(253),
+  created_at: instant.nullable(),
+});
+export type RepositoryKey = z.infer<typeof repositoryKey>;
+
 /** What a job of another kind than a backup did, in figures. Absent figures are null, never 0. */
 export const jobResult = z.discriminatedUnion("kind", [
   z.object({
@@ -230,6 +269,15 @@ export const jobResult = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("unlock"), removed: count, remaining: count }),
   /** False: a repository was there already and opens. */
   z.object({ kind: z.literal("init"), created: z.boolean() }),
+  z.object({
+    kind: z.literal("key"),
+    /** The key that the job's access opens the repository with; null when its password opens nothing. */
+    current_key_id: keyId.nullable(),
+    /** The key that the new password opens it with; null for steps without one. */
+    new_key_id: keyId.nullable(),
+    /** All that are there at the end of the job. */
+    keys: z.array(repositoryKey).max(maxKeys),
+  }),
 ]);
 export type JobResult = z.infer<typeof jobResult>;
 

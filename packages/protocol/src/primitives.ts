@@ -42,3 +42,6 @@ export const groupName = z
 
 /** A restic snapshot's full id, as printed since restic 0.15. */
 export const snapshotId = z.string().regex(/^[0-9a-f]{8,64}$/);
+
+/** The full id of one of a repository's keys: restic lists them in full since 0.17. */
+export const keyId = z.string().regex(/^[0-9a-f]{64}$/);

@@ -59,6 +59,9 @@ import {
   findEverydayAccess,
   type RepositoriesDeps,
 } from "./features/repositories/repositories.ts";
+import { registerRotationRoutes } from "./features/rotation/rotation.api.ts";
+import { registerRotationPages } from "./features/rotation/rotation.pages.tsx";
+import { completeKeyOrder, RotationWatch, refuseRotationEdit } from "./features/rotation/rotation.ts";
 import { registerScheduleRoutes } from "./features/schedules/schedules.api.ts";
 import { registerSchedulePages } from "./features/schedules/schedules.pages.tsx";
 import {
@@ -207,7 +210,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const progress = new LiveProgress({ db, bus });
   const watch = new ScheduleWatch(shared);
   const hub = createHub(ground, { progress, watch, dispatcher: () => dispatcher });
-  const orderOf = (job: Job) => completeOrder({ db, box }, job);
+  const orderOf = (job: Job) =>
+    job.kind === "key" ? completeKeyOrder({ db, box }, job) : completeOrder({ db, box }, job);
   const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeOrder: orderOf });
   registerAgentLink(app, { db, hub });
 
@@ -218,7 +222,14 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerAuditPages(app, { db, page });
 
   const deletion: DeleteHostDeps = { db, clock, events: bus, losses: lossesOf };
-  const repositories: RepositoriesDeps = { db, box, clock, events: bus, hosts: hostLink };
+  const repositories: RepositoriesDeps = {
+    db,
+    box,
+    clock,
+    events: bus,
+    hosts: hostLink,
+    refuseEdit: refuseRotationEdit,
+  };
   registerHostRoutes(app, deletion);
   registerRepositoryRoutes(app, repositories);
   const onEnrolled = async (tx: typeof db, input: { host: Host; initialPaths: string[]; at: number }) => {
@@ -249,14 +260,18 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerSchedulePages(app, { db, clock, events: bus, page });
   registerMaintenanceRoutes(app, { db, box, clock, bus });
   registerMaintenancePages(app, { ...jobs, box });
+  registerRotationRoutes(app, { db, box, clock, bus });
+  registerRotationPages(app, { db, box, clock, bus, page });
   const previews = { db, clock, schedulesUsing: listSchedulesUsing };
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
-  connectEvents(ground, hub, log);
+  const deliver = connectEvents(ground, hub, log);
+  const { isConnected } = jobs;
+  const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
-  return [dispatcher, hub, watch, new MaintenanceWatch(shared), retention];
+  return [dispatcher, hub, watch, new MaintenanceWatch(shared), rotation, retention];
 }
 
 /** Schedules are above source groups: what those show of them is handed down. */
@@ -316,24 +331,25 @@ function createHub(ground: Ground, { progress, watch, dispatcher }: LinkParts): 
   return new AgentHub({ ...deps, log, handlers });
 }
 
-/** Edits and removals reach a connected agent at once. */
-function connectEvents(ground: Ground, hub: AgentHub, log: Logger): void {
+/** Edits and removals reach a connected agent at once. @returns what brings a host's configuration to its agent */
+function connectEvents(ground: Ground, hub: AgentHub, log: Logger): (hostId: string) => Promise<void> {
   const { bus } = ground;
   const { db } = ground.database;
   const failed = (what: string) => (error: unknown) => log.error({ err: error }, what);
+  // A host that is away gets its configuration when it connects.
+  const deliver = async (hostId: string) => {
+    const host = await findHost(db, hostId);
+    if (host) await hub.pushConfiguration(host);
+  };
   const push = ({ hostId }: { hostId: string }) => {
-    // A host that is away gets its configuration when it connects.
-    const pushNow = async () => {
-      const host = await findHost(db, hostId);
-      if (host) await hub.pushConfiguration(host);
-    };
-    void pushNow().catch(failed("a configuration could not be pushed"));
+    void deliver(hostId).catch(failed("a configuration could not be pushed"));
   };
   bus.on(credentialsChanged, push);
   bus.on(scheduleSetChanged, push);
   bus.on(hostRemoved, ({ hostId }) => {
     void hub.removeHost(hostId).catch(failed("a removed host could not be told"));
   });
+  return deliver;
 }
 
 const hostLink: RepositoriesDeps["hosts"] = {

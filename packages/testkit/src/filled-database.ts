@@ -77,4 +77,15 @@ export const rowsOf: Record<string, (db: Db) => Promise<void>> = {
     await sql`INSERT INTO maintenance_fires (repository_id, operation, planned_at, fired_at, outcome)
       VALUES (${id(3)}, 'prune', ${at}, ${at}, 'run')`.execute(db);
   },
+  "0007-rotation": async (db) => {
+    await sql`INSERT INTO rotations
+      (id, repository_id, active_repository_id, state, sealed_password, actor_kind, actor_name, started_at, changed_at)
+      VALUES (${id(12)}, ${id(3)}, ${id(3)}, 'switching', 'v1.x.y', 'user', 'admin', ${at}, ${at})`.execute(
+      db,
+    );
+    await sql`INSERT INTO rotation_accesses (rotation_id, host_id, slot, step, version)
+      VALUES (${id(12)}, ${id(4)}, 'everyday', 'adopt', 1)`.execute(db);
+    await sql`INSERT INTO rotation_keys (rotation_id, key_id, role, username, hostname)
+      VALUES (${id(12)}, 'abc', 'old', 'root', 'web-01')`.execute(db);
+  },
 };

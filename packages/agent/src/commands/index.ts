@@ -4,6 +4,7 @@ import { runForget } from "./forget.ts";
 import { runBackup } from "./hooked-backup.ts";
 import { runInit } from "./init.ts";
 import type { ActiveJob, CommandDeps, CommandOutcome } from "./job-context.ts";
+import { runKey } from "./key.ts";
 import { runPrune } from "./prune.ts";
 import { runRepair } from "./repair.ts";
 import { withFigures } from "./repository-figures.ts";
@@ -27,5 +28,7 @@ export async function runCommand(deps: CommandDeps, job: ActiveJob): Promise<Com
       return withFigures(deps, job, await runUnlock(deps, job, spec));
     case "repair":
       return withFigures(deps, job, await runRepair(deps, job, spec));
+    case "key":
+      return runKey(deps, job, spec);
   }
 }

@@ -50,6 +50,8 @@ export type ActiveJob = {
   entry: JournalEntry;
   /** What came with the command, in place of the everyday one. In memory only: another agent does not find it. */
   access?: RepositoryAccess;
+  /** What a key job makes open the repository. As `access`: in memory only. */
+  newPassword?: string;
   dir: string;
   log: JobLog;
   /** Aborts when the operator cancels. */

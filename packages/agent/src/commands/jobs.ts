@@ -4,7 +4,7 @@
  * agent began by itself wait for their turn; whatever happens to a job, the server is told how it ended; stopping the
  * agent ends no job.
  */
-import type { CommandAck, KnownJob, RepositoryAccess, Snapshot } from "@restic-manager/protocol";
+import type { CommandAck, KnownJob, Snapshot } from "@restic-manager/protocol";
 import { freshPosition, JobLog } from "../journal/job-log.ts";
 import type { Journal, JournalEntry } from "../journal/journal.ts";
 import type { Outbox } from "../link/outbox.ts";
@@ -39,7 +39,7 @@ export class Jobs {
   readonly #lister: SnapshotLister;
   readonly #figures: FiguresTeller;
   /** What came with commands, until their jobs end. Never written down. */
-  readonly #accesses = new Map<string, RepositoryAccess>();
+  readonly #brought = new Map<string, Pick<ActiveJob, "access" | "newPassword">>();
 
   constructor(deps: JobsDeps) {
     this.#deps = deps;
@@ -108,7 +108,7 @@ export class Jobs {
 
   /** Accepts a command into the journal and starts it; one that is already known is acknowledged again. */
   async accept(command: CommandRun): Promise<CommandAck> {
-    const { job_id, attempt, spec, access } = command;
+    const { job_id, attempt, spec, access, new_password: newPassword } = command;
     const ack = { type: "command.ack" as const, job_id, attempt };
     const refused = (code: string, message: string) => ({ ...ack, accepted: false, code, message });
     const known = this.#deps.journal.findEntry(job_id);
@@ -117,12 +117,14 @@ export class Jobs {
       return refused("agent.busy", "Another job is running on this host, or its end is not reported yet.");
     if (!access && this.#deps.findRepository() === undefined)
       return refused(NO_REPOSITORY.code, NO_REPOSITORY.message);
-    const entry = { ...newEntry(job_id, attempt, spec), ...(access ? { with_access: true } : {}) };
+    const brought = { ...(access ? { access } : {}), ...(newPassword ? { newPassword } : {}) };
+    const isSecret = Object.keys(brought).length > 0;
+    const entry = { ...newEntry(job_id, attempt, spec), ...(isSecret ? { with_access: true } : {}) };
     try {
-      if (access) this.#accesses.set(job_id, access);
+      if (isSecret) this.#brought.set(job_id, brought);
       await this.#deps.journal.add(entry);
     } catch (error) {
-      this.#accesses.delete(job_id);
+      this.#brought.delete(job_id);
       const message = `The agent can't write its journal: ${reasonOf(error)}. Free space in its data folder.`;
       return refused("agent.journal_failed", message);
     }
@@ -155,7 +157,7 @@ export class Jobs {
       })
       .finally(() => {
         this.#running.delete(entry.job_id);
-        this.#accesses.delete(entry.job_id);
+        this.#brought.delete(entry.job_id);
         this.#deps.forgetProgress(entry.job_id);
         if (this.#running.size === 0) this.#lister.resume();
       });
@@ -196,10 +198,9 @@ export class Jobs {
   #activate(entry: JournalEntry, jobLog: JobLog, cancelled: AbortSignal): ActiveJob {
     const { journal, reportProgress } = this.#deps;
     const { job_id, attempt } = entry;
-    const access = this.#accesses.get(job_id);
     return {
       entry,
-      ...(access === undefined ? {} : { access }),
+      ...this.#brought.get(job_id),
       dir: journal.dirOf(job_id),
       log: jobLog,
       cancelled,

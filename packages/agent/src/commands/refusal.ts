@@ -16,15 +16,18 @@ export function isRefusal({ stream, text }: Pick<OutputLine, "stream" | "text">)
   return line.kind === "text" && REFUSED.test(line.text);
 }
 
+const ADVICE = {
+  prune:
+    "Nothing was freed. Enter an admin credential that may delete in the repository's settings, then prune again; a check may ask for a repair of the index meanwhile.",
+  repair: "Enter an admin credential that may delete in the repository's settings, then repair again.",
+  key: "The old password still opens the repository. Enter an admin credential that may delete in the repository's settings, then remove the old keys again.",
+};
+
 /** @param job the kind of job, which the code names */
-export function refusedError(job: "prune" | "repair", lastLines: readonly string[]): JobError {
-  const advice =
-    job === "prune"
-      ? "Nothing was freed. Enter an admin credential that may delete in the repository's settings, then prune again; a check may ask for a repair of the index meanwhile."
-      : "Enter an admin credential that may delete in the repository's settings, then repair again.";
+export function refusedError(job: keyof typeof ADVICE, lastLines: readonly string[]): JobError {
   return {
     code: `${job}.refused`,
-    message: `This credential may not delete: the storage is append-only for it. ${advice}`,
+    message: `This credential may not delete: the storage is append-only for it. ${ADVICE[job]}`,
     last_lines: lastLines.slice(-20).map((line) => line.slice(0, 4096)),
   };
 }

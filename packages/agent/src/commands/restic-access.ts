@@ -22,7 +22,7 @@ export const NO_REPOSITORY: JobError = {
   last_lines: [],
 };
 
-const ACCESS_GONE: JobError = {
+export const ACCESS_GONE: JobError = {
   code: "agent.access_gone",
   message:
     "The agent was restarted before restic was started, and the credentials of this job were in its memory only. Nothing was done; run it again.",

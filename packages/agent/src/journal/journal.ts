@@ -41,7 +41,7 @@ const journalEntry = z.object({
   missing_sources: z.array(z.string()).nullable(),
   /** The run of a schedule that this agent began without the server; absent from jobs that it was told to run. */
   own: ownRun.optional(),
-  /** The command brought an access of its own, which is in the memory of the agent that took it and nowhere else. */
+  /** The command brought an access of its own or a new password, which is in the memory of the agent that took it and nowhere else. */
   with_access: z.boolean().optional(),
   /** How the backup ended, once its post hook may have begun: it is not run again. */
   ended_backup: endedBackup.nullish(),

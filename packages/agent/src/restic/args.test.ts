@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  addKeyArgs,
   backupArgs,
   catConfigArgs,
   catLockArgs,
@@ -9,8 +10,10 @@ import {
   findReadDataProblem,
   forgetArgs,
   initArgs,
+  listKeysArgs,
   listLocksArgs,
   pruneArgs,
+  removeKeyArgs,
   repairArgs,
   snapshotsArgs,
   statsArgs,
@@ -164,5 +167,18 @@ describe("a forget's argument list", () => {
     ["h", "a,b"],
   ])("is none for host %j and tag %j, which would touch others", (hostName, sourceGroup) => {
     expect(() => forgetArgs({ hostName, sourceGroup, policy: { keep_last: 1 } })).toThrow(RangeError);
+  });
+});
+
+describe("the arguments about keys", () => {
+  it("carry the new password's file and never the password, and wait for other locks", () => {
+    expect(addKeyArgs("/job/new-password")).toEqual([
+      ...["key", "add", "--retry-lock", "10m", "--new-password-file", "/job/new-password"],
+    ]);
+    expect(removeKeyArgs("abc")).toEqual(["key", "remove", "--retry-lock", "30m", "abc"]);
+  });
+
+  it("list without a lock", () => {
+    expect(listKeysArgs()).toEqual(["key", "list", "--json", "--no-lock"]);
   });
 });

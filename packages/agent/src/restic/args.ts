@@ -167,6 +167,21 @@ export function catLockArgs(lockId: string): string[] {
   return ["cat", "lock", lockId, "--no-lock"];
 }
 
+/** Every key with the one that opened the repository, as one JSON document. */
+export function listKeysArgs(): string[] {
+  return ["key", "list", "--json", "--no-lock"];
+}
+
+/** Makes the password in that file open the repository too; restic trims what stands in it. Text. */
+export function addKeyArgs(passwordPath: string): string[] {
+  return ["key", "add", "--retry-lock", RETRY_LOCK, "--new-password-file", passwordPath];
+}
+
+/** Removes one key; restic refuses the one that opens the repository. Text. Takes the exclusive lock. */
+export function removeKeyArgs(keyId: string): string[] {
+  return ["key", "remove", "--retry-lock", RETRY_LOCK_EXCLUSIVE, keyId];
+}
+
 /** What lies in the storage, as one JSON document. */
 export function statsArgs(): string[] {
   return ["stats", "--json", "--no-lock", "--mode", "raw-data"];

@@ -1,7 +1,7 @@
 /**
  * The files through which agent and runner speak. The directory is the whole contract: either side may die
- * and be replaced. Must not hold secrets (they travel by environment) and must not import zod: the runner
- * loads this file and has to start fast and stay small.
+ * and be replaced. Must not hold secrets (they travel by environment; the one that restic takes from a file only is
+ * in commands/key.ts) and must not import zod: the runner loads this file and has to start fast and stay small.
  */
 import { join } from "node:path";
 import type { PidIdentity } from "../platform/child.ts";

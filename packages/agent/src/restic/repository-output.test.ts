@@ -5,8 +5,10 @@ import { getRecording, lines, RECORDED_VERSIONS } from "../../fixtures/restic/re
 import { parseBackupLine } from "./output.ts";
 import {
   isTerminalProgress,
+  parseAddedKey,
   parseCheckSummary,
   parseForgetPlan,
+  parseKeys,
   parseLock,
   parseLockIds,
   parsePrunedBytes,
@@ -133,9 +135,41 @@ describe("a lock", () => {
   ])("is not %j", (text) => expect(parseLock(text)).toBeUndefined());
 });
 
+describe("the list of keys", () => {
+  const id = "a".repeat(64);
+  const key = { current: true, id, userName: "root", hostName: "web-1", created: "2026-11-26 00:02:06" };
+
+  test("has each with who made it and when, in UTC", () => {
+    expect(parseKeys(JSON.stringify([key]))).toEqual([
+      {
+        id,
+        current: true,
+        username: "root",
+        hostname: "web-1",
+        createdAtMs: Date.UTC(2026, 10, 26, 0, 2, 6),
+      },
+    ]);
+  });
+
+  test("may lack what nobody needs", () => {
+    const [bare] = parseKeys(JSON.stringify([{ id, current: false, created: "yesterday" }])) ?? [];
+    expect(bare).toEqual({ id, current: false, username: "", hostname: "", createdAtMs: null });
+  });
+
+  test.each(["", "{}", "null", `[{"id":"abcdef12","current":true}]`, `[{"id":"${id}"}]`])(
+    "is not %j",
+    (text) => expect(parseKeys(text)).toBeUndefined(),
+  );
+
+  test("grows by the one that key add tells", () => {
+    expect(parseAddedKey(`saved new key with ID ${id}`)).toBe(id);
+    expect(parseAddedKey("saved new key as abcdef")).toBeUndefined();
+  });
+});
+
 const PARSERS = [
   ...[parseForgetPlan, parseCheckSummary, parsePrunedBytes, parseRemovedLocks, parseLockIds],
-  ...[parseLock, parseRawStats, parseRepositoryId, isTerminalProgress],
+  ...[parseLock, parseRawStats, parseRepositoryId, isTerminalProgress, parseKeys, parseAddedKey],
 ];
 
 test("no bytes make a parser throw", () => {
@@ -152,6 +186,7 @@ test("no document of the right shape and wrong values makes a parser throw", () 
   const names = fc.constantFrom(
     ...["keep", "remove", "id", "time", "pid", "hostname", "exclusive", "message_type"],
     ...["num_errors", "broken_packs", "total_size", "snapshots_count"],
+    ...["current", "userName", "hostName", "created"],
   );
   const document = fc.dictionary(names, value).map((entry) => {
     // A bigint has no JSON.

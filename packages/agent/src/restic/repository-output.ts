@@ -113,6 +113,40 @@ export function parseLock(text: string): LockFile | undefined {
   return { hostname, username, pid, exclusive, createdAtMs };
 }
 
+export type KeyFile = {
+  id: string;
+  /** Whether it opened the repository. */
+  current: boolean;
+  username: string;
+  hostname: string;
+  createdAtMs: number | null;
+};
+
+const keyFiles = z.array(
+  z.object({
+    id: z.string().regex(/^[0-9a-f]{64}$/),
+    current: z.boolean(),
+    userName: z.string().catch(""),
+    hostName: z.string().catch(""),
+    created: z.string().catch(""),
+  }),
+);
+
+/** The document of `key list --json`; undefined for what is none. Times have no zone: restic runs in UTC here. */
+export function parseKeys(text: string): KeyFile[] | undefined {
+  return keyFiles.safeParse(parseJson(text)).data?.map(({ id, current, userName, hostName, created }) => {
+    const [, day, time] = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})$/.exec(created) ?? [];
+    const createdAtMs = Date.parse(`${day}T${time}Z`);
+    const known = createdAtMs >= 0 && createdAtMs < YEAR_10000_MS;
+    return { id, current, username: userName, hostname: hostName, createdAtMs: known ? createdAtMs : null };
+  });
+}
+
+/** The id that `key add` tells. */
+export function parseAddedKey(line: string): string | undefined {
+  return /^saved new key with ID ([0-9a-f]{64})$/.exec(line.trim())?.[1];
+}
+
 export type RawStats = {
   rawBytes: number | null;
   /** Absent before compression, and in repositories of format 1. */

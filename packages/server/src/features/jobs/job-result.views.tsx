@@ -34,6 +34,8 @@ export function resultFacts(result: JobResult): { term: string; value: string }[
         { term: "Locks removed", value: formatCount(result.removed) },
         { term: "Locks left", value: formatCount(result.remaining) },
       ];
+    case "key":
+      return [{ term: "Keys", value: formatCount(result.keys.length) }];
   }
 }
 

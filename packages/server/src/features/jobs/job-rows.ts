@@ -29,6 +29,10 @@ export const viewActor = (job: Job): JobPageProps["actor"] => ({
   name: job.actor.name,
 });
 
+/** What of its host a job is about: the source group of a backup, the step of a rotation. */
+export const subjectOf = ({ sourceGroup, spec }: Job): string | null =>
+  spec.kind === "key" ? spec.step : sourceGroup;
+
 /** A job as a row. @param host null when it was removed */
 export function rowOf(
   deps: { progress: LiveProgress },
@@ -40,7 +44,7 @@ export function rowOf(
     kind: job.kind,
     status: job.status,
     host: host && { id: host.id, name: host.name },
-    subject: job.sourceGroup,
+    subject: subjectOf(job),
     actor: viewActor(job),
     createdAt: job.createdAt,
     startedAt: job.startedAt,

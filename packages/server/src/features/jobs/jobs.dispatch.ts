@@ -49,6 +49,8 @@ export interface JobOrder {
   spec: JobSpec;
   /** In place of the host's everyday credentials, for this job alone. */
   access?: RepositoryAccess;
+  /** What a key job makes open the repository; spelled as on the wire. */
+  new_password?: string;
 }
 
 export class JobDispatcher {

@@ -12,7 +12,8 @@ import * as store from "./jobs.store.ts";
 /** The kinds that take restic's exclusive lock. `unlock` is none: it is what frees a repository that is stuck. */
 const exclusiveKinds: ReadonlySet<string> = new Set(["forget", "prune", "check", "repair"]);
 
-export const isExclusive = (job: Pick<Job, "kind">): boolean => exclusiveKinds.has(job.kind);
+export const isExclusive = ({ spec }: Pick<Job, "spec">): boolean =>
+  exclusiveKinds.has(spec.kind) || (spec.kind === "key" && spec.step === "remove");
 
 /** Why a queued job does not start yet; `job` is the one that is in its way. */
 export type Wait =

@@ -9,7 +9,7 @@ import { findHost, listHosts } from "../hosts/hosts.ts";
 import { cancelJob, getJob, isFinal, type Job, type JobStatus } from "./job.ts";
 import { type JobListProps, renderJobListFragment, renderJobListPage } from "./job-list.views.tsx";
 import type { RemovedLogProps } from "./job-log.views.tsx";
-import { rowOf, toViewProgress, viewActor } from "./job-rows.ts";
+import { rowOf, subjectOf, toViewProgress, viewActor } from "./job-rows.ts";
 import { explainError } from "./jobs.explain.ts";
 import { describeWait, findWait } from "./jobs.lanes.ts";
 import { countLogLines, readLog } from "./jobs.log.ts";
@@ -31,7 +31,7 @@ async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
     status: job.status,
     waitsFor: job.status === "queued" ? await waitsFor(deps, job) : null,
     host: host ? { id: host.id, name: host.name } : null,
-    subject: job.sourceGroup,
+    subject: subjectOf(job),
     actor: viewActor(job),
     createdAt: job.createdAt,
     startedAt: job.startedAt,
@@ -48,7 +48,8 @@ async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
     },
     outcome: job.result,
     failure: job.error && explainError(job.error, job.exitCode),
-    repeatable: isFinal(job.status),
+    // A step of a rotation is of no use without it; it tries again by itself.
+    repeatable: isFinal(job.status) && job.kind !== "key",
     log: { ...(await logPreview(deps, job.id)), removed: logRemoval(job) },
   };
 }
@@ -81,7 +82,7 @@ async function logPreview(deps: RunDeps, jobId: string): Promise<Preview> {
 }
 
 /** What can be filtered by, the most frequent first. */
-const kinds = ["backup", "forget", "prune", "check", "unlock", "repair", "init"] as const;
+const kinds = ["backup", "forget", "prune", "check", "unlock", "repair", "key", "init"] as const;
 
 const listQuery = z.object({
   status: z.enum(["live", "failed", "warning", "succeeded"]).optional().catch(undefined),

@@ -26,6 +26,7 @@ export type JobKind =
   | "check"
   | "unlock"
   | "repair"
+  | "key"
   | "restore"
   | "diff"
   | "update";

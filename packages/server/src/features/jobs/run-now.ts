@@ -88,7 +88,8 @@ export async function runNow(
 
 /**
  * A finished job's operation once more, with source groups and retention as they are now.
- * @throws AppError as runNow, `jobs.not_found`, and `jobs.needs_confirmation` for what is confirmed each time anew
+ * @throws AppError as runNow, `jobs.not_found`, `jobs.needs_confirmation` for what is confirmed each time anew, and
+ *   `jobs.not_repeatable` for a step of something larger
  */
 export async function runAgain(deps: RunDeps, input: { jobId: string; actor: Job["actor"] }): Promise<Job[]> {
   const job = await getJob(deps.db, input.jobId);
@@ -114,6 +115,10 @@ function requestOf(spec: JobSpec): RunRequest {
     const message =
       "This removed every lock, also those in use. Ask for it again on the repository's page, with the host's name typed.";
     throw new AppError("conflict", "jobs.needs_confirmation", message);
+  }
+  if (spec.kind === "key") {
+    const message = "This is a step of a password's rotation. Go on with that on the repository's page.";
+    throw new AppError("conflict", "jobs.not_repeatable", message);
   }
   return { kind: spec.kind };
 }

@@ -3,6 +3,7 @@ import { getHost, type Host, twinOf } from "../hosts/hosts.ts";
 import { countJobs, listJobs, type RunDeps, rowOf } from "../jobs/jobs.ts";
 import { getRepositoryView } from "../maintenance/maintenance.ts";
 import { listHistory, type RepositoriesDeps, redactedCredentials } from "../repositories/repositories.ts";
+import { rotationPhaseOf } from "../rotation/rotation.ts";
 import { listSchedules, scheduleStates } from "../schedules/schedules.ts";
 import { countByTag, countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
 import { hookValues, listSourceGroups, openHooks } from "../sources/sources.ts";
@@ -181,6 +182,7 @@ async function repositoryTab(deps: HostPageDeps, host: Host, span: ChartSpan): P
     tags: await countByTag(db, host.id),
     view:
       repositoryId === null ? null : await getRepositoryView({ db, clock, box: repositories.box }, host.id),
+    rotation: repositoryId === null ? null : await rotationPhaseOf(db, repositoryId),
     history: repositoryId === null ? [] : await listHistory(db, repositoryId, range),
     url: shown?.location ?? "",
     username: shown?.restUsername ?? null,

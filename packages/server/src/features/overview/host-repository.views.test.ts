@@ -60,7 +60,7 @@ const tab: RepositoryTabProps = {
     repositoryPasswordSet: true,
     restPasswordSet: false,
   },
-  ...{ updatedAt: null, view, history: [], span: 30, tags: [] },
+  ...{ updatedAt: null, view, history: [], span: 30, tags: [], rotation: null },
 };
 
 function render(
@@ -77,6 +77,7 @@ function render(
         os: "linux",
         arch: "amd64",
         tags: [],
+        rotation: null,
         mode: "always-on",
       },
       ...{ online, lastSeenAt: 0, sync: null, agentVersion: null, resticVersion: null, clockSkewMs: 0 },

@@ -6,6 +6,7 @@ import type { JSX } from "preact";
 import type { FormState } from "../../platform/html/forms.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
 import type { RepositoryView } from "../maintenance/maintenance.ts";
+import type { RotationPhase } from "../rotation/rotation.ts";
 import type { TagCount } from "../snapshots/snapshots.ts";
 import {
   type AdminField,
@@ -32,6 +33,8 @@ export interface RepositoryTabProps extends ConnectionProps {
   span: ChartSpan;
   /** Of this host's snapshots, the most first. */
   tags: readonly TagCount[];
+  /** How far the rotation of its password is; null when none is under way. */
+  rotation: RotationPhase | null;
   adminForm?: FormState<AdminField>;
   unlockForm?: FormState<"unlock_confirm_name">;
   acceptForm?: FormState<"accept_confirm_name">;
@@ -54,6 +57,7 @@ export function RepositoryTab(
       <RepositoryBanners
         host={host}
         view={view}
+        rotation={props.rotation}
         unlockForm={props.unlockForm}
         acceptForm={props.acceptForm}
       />

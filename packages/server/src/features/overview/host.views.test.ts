@@ -57,6 +57,7 @@ const repository = (overrides: Partial<Extract<HostTab, { name: "repository" }>>
   restPasswordSet: false,
   updatedAt: null,
   view: null,
+  rotation: null,
   history: [],
   span: 30,
   tags: [],

@@ -101,7 +101,7 @@ export function CredentialsPanel(props: ConnectionProps & { hostId: string }): J
             error={errors.repo_password}
             hint={
               props.repositoryPasswordSet
-                ? "Set. Leave empty to keep it. Changing it here does not change the repository’s own key."
+                ? "Set. Leave empty to keep it. Changing it here does not change the repository’s own key: rotate the password for that."
                 : "Not set: no backup can run."
             }
           />
@@ -109,6 +109,11 @@ export function CredentialsPanel(props: ConnectionProps & { hostId: string }): J
             <button type="submit" class="btn primary">
               Save
             </button>
+            {props.repositoryPasswordSet ? (
+              <a class="btn" href={`${urlOf(props.hostId)}/rotation`}>
+                Rotate the password
+              </a>
+            ) : null}
           </div>
         </PostForm>
       </div>

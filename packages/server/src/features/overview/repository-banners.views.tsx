@@ -6,12 +6,14 @@ import { Notice } from "../../platform/html/parts.tsx";
 import { useMayOperate, usePage } from "../../platform/html/scope.ts";
 import { Time } from "../../platform/html/values.tsx";
 import type { RepositoryView } from "../maintenance/maintenance.ts";
+import type { RotationPhase } from "../rotation/rotation.ts";
 import { lockHolder, staleLocks } from "./repository-words.ts";
 import { type Reachable, RunButton } from "./run-button.views.tsx";
 
 export interface BannerProps {
   host: Reachable & { id: string; name: string };
   view: RepositoryView;
+  rotation: RotationPhase | null;
   unlockForm?: FormState<"unlock_confirm_name"> | undefined;
   acceptForm?: FormState<"accept_confirm_name"> | undefined;
 }
@@ -20,6 +22,7 @@ export function RepositoryBanners(props: BannerProps): JSX.Element {
   return (
     <>
       <SwappedBanner {...props} />
+      <RotationBanner {...props} />
       <LockBanner {...props} />
       {props.view.isAdminRefused ? (
         <Notice tone="warn" title="The admin credentials may not delete.">
@@ -30,6 +33,35 @@ export function RepositoryBanners(props: BannerProps): JSX.Element {
         </Notice>
       ) : null}
     </>
+  );
+}
+
+const rotationWords: Record<RotationPhase, string> = {
+  adding: "The new password is being added.",
+  switching: "Hosts are being switched to the new password, one by one.",
+  ready: "Every host uses the new password. The old keys wait for somebody to confirm that they go.",
+  removing: "The old keys are being removed.",
+};
+
+function RotationBanner({ host, rotation }: BannerProps): JSX.Element | null {
+  if (rotation === null) return null;
+  return (
+    <div id="repository-rotation">
+      <Notice
+        tone={rotation === "ready" ? "warn" : "running"}
+        title="The encryption password is being rotated."
+      >
+        <p>
+          {rotationWords[rotation]} An encryption password that is typed by hand meanwhile makes its host
+          begin anew.
+        </p>
+        <p class="actions">
+          <a class="btn" href={`${hostUrl(host)}/rotation`}>
+            Open the rotation
+          </a>
+        </p>
+      </Notice>
+    </div>
   );
 }
 

@@ -8,7 +8,7 @@ import { AppError, type FieldProblem, invalidFields } from "../../platform/error
 import type { SecretBox } from "../../platform/secrets.ts";
 import { insertCredentials, replaceCredentials, selectCredentials } from "./repositories.store.ts";
 
-type Slot = "everyday" | "admin";
+export type Slot = "everyday" | "admin";
 const place = (hostId: string, slot: Slot) => ({ row: hostId, slot });
 
 /** The refusal of what was given: `repositories.location_invalid` or `repositories.credentials_invalid`. */
@@ -96,11 +96,40 @@ export const findEverydayAccess = (db: Db, box: SecretBox, hostId: string): Prom
 export const findAdminAccess = (db: Db, box: SecretBox, hostId: string): Promise<StoredAccess | null> =>
   findAccess(db, box, hostId, "admin");
 
-async function findAccess(db: Db, box: SecretBox, hostId: string, slot: Slot): Promise<StoredAccess | null> {
+/** What a host has in one slot. Secret as a whole. @throws AppError as findEverydayAccess */
+export async function findAccess(
+  db: Db,
+  box: SecretBox,
+  hostId: string,
+  slot: Slot,
+): Promise<StoredAccess | null> {
   const stored = await selectCredentials(db, hostId, slot);
   if (!stored) return null;
   const access = repositoryAccess.parse(JSON.parse(box.open(stored.sealed, place(hostId, slot))));
   return { version: stored.version, access, updatedAt: stored.updatedAt };
+}
+
+/** The version of what a host has in one slot; null when it has nothing there. Opens nothing. */
+export async function accessVersion(db: Db, hostId: string, slot: Slot): Promise<number | null> {
+  return (await selectCredentials(db, hostId, slot))?.version ?? null;
+}
+
+/**
+ * Puts another encryption password into the version that the caller has read, and changes nothing else of it.
+ * @returns the version that holds it; null when another one is stored by now
+ * @throws AppError as findEverydayAccess
+ */
+export async function replacePassword(
+  tx: Db,
+  box: SecretBox,
+  input: { hostId: string; slot: Slot; version: number; password: string; at: number },
+): Promise<number | null> {
+  const { hostId, slot, version, password, at } = input;
+  const stored = await findAccess(tx, box, hostId, slot);
+  if (stored?.version !== version) return null;
+  if (stored.access.password === password) return version;
+  const sealed = box.seal(JSON.stringify({ ...stored.access, password }), place(hostId, slot));
+  return (await replaceCredentials(tx, { hostId, slot, sealed, at }, version)) ? version + 1 : null;
 }
 
 /** When the host's credentials of that slot were last changed; null when it has none. Opens nothing. */

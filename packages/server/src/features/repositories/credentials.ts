@@ -40,6 +40,11 @@ export interface RepositoriesDeps {
   clock: Clock;
   events: EventBus;
   hosts: HostLink;
+  /**
+   * MUST throw while a change of password or address could leave the host with a key that is about to go. Absent:
+   * nothing forbids it. `repositoryId` is where the host backs up to afterwards; null for an admin credential.
+   */
+  refuseEdit?(tx: Db, edited: { hostId: string; repositoryId: string | null }): Promise<void>;
 }
 
 /** An absent field is kept; an empty user or user's password is removed. */
@@ -72,6 +77,7 @@ export async function editCredentials(
     if (fields.length === 0) return false;
     const at = clock.now();
     const repository = await ensureRepository(tx, after.location, at);
+    await deps.refuseEdit?.(tx, { hostId, repositoryId: repository.id });
     const replaces = stored ? { replaces: stored.version } : {};
     await saveEverydayAccess(tx, box, { hostId, access: after, at, ...replaces });
     await hosts.setRepository(tx, hostId, repository.id);
@@ -107,6 +113,7 @@ export async function editAdminCredentials(
     const fields = differingFields(stored?.access ?? null, after);
     if (fields.length === 0) return;
     const at = clock.now();
+    await deps.refuseEdit?.(tx, { hostId, repositoryId: null });
     const replaces = stored ? { replaces: stored.version } : {};
     await saveAccess(tx, box, "admin", { hostId, access: after, at, ...replaces });
     const target = { kind: "host", id: hostId, name };

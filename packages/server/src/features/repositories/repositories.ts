@@ -3,13 +3,17 @@
  * user info. Who may reach it with what is in access.ts, how that is edited in credentials.ts, what it looks like inside in statistics.ts.
  */
 export {
+  accessVersion,
   buildAccess,
   credentialsChangedAt,
+  findAccess,
   findAdminAccess,
   findEverydayAccess,
   type RedactedCredentials,
   redactedAdminCredentials,
   redactedCredentials,
+  replacePassword,
+  type Slot,
   saveEverydayAccess,
 } from "./access.ts";
 export {

@@ -80,7 +80,8 @@ export async function completeBackupSpec(
  */
 export async function completeSpec(db: Db, box: SecretBox, job: Job): Promise<JobSpec> {
   const { spec, hostId, sourceGroupId } = job;
-  if (spec.kind === "init" || spec.kind === "unlock" || spec.kind === "repair") return spec;
+  if (spec.kind === "init" || spec.kind === "unlock" || spec.kind === "repair" || spec.kind === "key")
+    return spec;
   const host = await getHost(db, hostId);
   if (spec.kind !== "backup") return { ...spec, ...limitsOf(host, spec.limits) };
   return completeBackupSpec(db, box, host, spec, sourceGroupId);
