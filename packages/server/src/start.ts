@@ -61,7 +61,12 @@ import {
 } from "./features/repositories/repositories.ts";
 import { registerRotationRoutes } from "./features/rotation/rotation.api.ts";
 import { registerRotationPages } from "./features/rotation/rotation.pages.tsx";
-import { completeKeyOrder, RotationWatch, refuseRotationEdit } from "./features/rotation/rotation.ts";
+import {
+  completeKeyOrder,
+  RotationWatch,
+  refuseInitWhileRotating,
+  refuseRotationEdit,
+} from "./features/rotation/rotation.ts";
 import { registerScheduleRoutes } from "./features/schedules/schedules.api.ts";
 import { registerSchedulePages } from "./features/schedules/schedules.pages.tsx";
 import {
@@ -246,7 +251,10 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
     bus,
     progress,
     page,
-    specsOf: (host: Host, request: RunRequest) => plannedJobsOf(db, host, request),
+    async specsOf(host: Host, request: RunRequest) {
+      if (request.kind === "init") await refuseInitWhileRotating(db, host);
+      return plannedJobsOf(db, host, request);
+    },
   };
   registerJobRoutes(app, jobs);
   registerJobStream(app, { ...shared, progress });

@@ -203,6 +203,14 @@ export async function refuseRotationEdit(
   if (rotation?.state === "removing" && rotation.jobId !== null) throw removing();
 }
 
+/**
+ * A repository made anew has one key, of the host that made it: not while others are given another password.
+ * @throws AppError `rotation.running`
+ */
+export async function refuseInitWhileRotating(db: Db, host: Pick<Host, "repositoryId">): Promise<void> {
+  if (host.repositoryId !== null && (await store.findActive(db, host.repositoryId))) throw running();
+}
+
 const removing = (): AppError =>
   new AppError(
     "conflict",

@@ -91,6 +91,15 @@ const reaches = (state: string) =>
   server.until(`the rotation is ${state}`, async () => (await rotation()).state === state);
 
 describe("the API of a rotation", () => {
+  it("keeps the repository from being made anew meanwhile", async () => {
+    await server.admin.post(url(), {});
+    const init = await server.admin.post(`/api/hosts/${second.hostId}/jobs`, {
+      kind: "init",
+      confirm_name: "db-02",
+    });
+    expect(init.body).toMatchObject({ code: "rotation.running" });
+  });
+
   it("tells the password that it made once, sends it with its steps, and repeats it nowhere", async () => {
     expect((await server.admin.get(url())).body).toMatchObject({ code: "rotation.not_found" });
     const started = await server.admin.post(url(), {});

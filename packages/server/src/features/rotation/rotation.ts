@@ -4,6 +4,6 @@
  * rotation-watch.ts, what its jobs are sent with in key-orders.ts, and what is shown in rotation-view.ts.
  */
 export { completeKeyOrder } from "./key-orders.ts";
-export { refuseRotationEdit } from "./rotation-edits.ts";
+export { refuseInitWhileRotating, refuseRotationEdit } from "./rotation-edits.ts";
 export { type RotationPhase, rotationPhaseOf } from "./rotation-view.ts";
 export { RotationWatch } from "./rotation-watch.ts";
