@@ -4,12 +4,14 @@
  * agent began by itself wait for their turn; whatever happens to a job, the server is told how it ended; stopping the
  * agent ends no job.
  */
+import { join } from "node:path";
 import type { CommandAck, KnownJob, RepositoryAccess, Snapshot } from "@restic-manager/protocol";
 import { freshPosition, JobLog } from "../journal/job-log.ts";
 import type { Journal, JournalEntry } from "../journal/journal.ts";
 import type { Outbox } from "../link/outbox.ts";
 import type { CommandRun, JobProgress } from "../link/session.ts";
 import { reasonOf } from "../platform/errors.ts";
+import { removeTree } from "../platform/files.ts";
 import { createId } from "../platform/ids.ts";
 import type { Log } from "../platform/log.ts";
 import { runCommand } from "./index.ts";
@@ -152,10 +154,13 @@ export class Jobs {
           "a job could not be reported",
         );
       })
-      .finally(() => {
+      .finally(async () => {
         this.#running.delete(entry.job_id);
         this.#accesses.delete(entry.job_id);
         this.#deps.forgetProgress(entry.job_id);
+        // An agent that stops leaves them: restic may be about to read them, and the next agent comes by here.
+        if (entry.with_access === true && !this.#stopping.signal.aborted)
+          await removeTree(this.#filesDirOf(entry.job_id));
       });
     this.#running.set(entry.job_id, { done, cancel });
     this.#lane = Promise.all([before, done]).then(() => undefined);
@@ -194,10 +199,10 @@ export class Jobs {
   #activate(entry: JournalEntry, jobLog: JobLog, cancelled: AbortSignal): ActiveJob {
     const { journal, reportProgress } = this.#deps;
     const { job_id, attempt } = entry;
-    const access = this.#accesses.get(job_id);
+    const repository = this.#accesses.get(job_id);
     return {
       entry,
-      ...(access === undefined ? {} : { access }),
+      ...(repository === undefined ? {} : { access: { repository, filesDir: this.#filesDirOf(job_id) } }),
       dir: journal.dirOf(job_id),
       log: jobLog,
       cancelled,
@@ -249,6 +254,11 @@ export class Jobs {
     } catch (error) {
       this.#deps.log.error({ job_id: jobId, reason: reasonOf(error) }, "a job's files could not be removed");
     }
+  }
+
+  /** The files of what came with a command. */
+  #filesDirOf(jobId: string): string {
+    return join(this.#deps.journal.dirOf(jobId), "access");
   }
 
   #isFinished(jobId: string): boolean {

@@ -18,11 +18,10 @@ export async function withFigures(
 ): Promise<CommandOutcome> {
   if (outcome === "detached" || outcome.status === "cancelled") return outcome;
   if (NO_ANSWER.has(outcome.error?.code ?? "")) return outcome;
-  const access = await openRestic(deps, job.access ?? deps.findRepository());
+  const access = await openRestic(deps, job.access);
   if (isJobError(access)) return outcome;
-  const { resticPath, env, redact } = access;
   const signal = AbortSignal.any([job.cancelled, job.detached]);
-  const figures = await readRepositoryFigures(deps, { resticPath, env, redact, signal }, outcome.locks);
+  const figures = await readRepositoryFigures(deps, { ...access, signal }, outcome.locks);
   if (job.detached.aborted) return "detached";
   return figures === undefined ? outcome : { ...outcome, figures };
 }
@@ -45,11 +44,11 @@ export class FiguresTeller {
     this.#readAtMs.set(this.#location(), this.#deps.clock.monotonicMs());
   }
 
-  async tellIfDue({ resticPath, env, redact }: ResticAccess, signal: AbortSignal): Promise<void> {
+  async tellIfDue(access: ResticAccess, signal: AbortSignal): Promise<void> {
     const { clock, outbox } = this.#deps;
     const readAtMs = this.#readAtMs.get(this.#location());
     if (readAtMs !== undefined && clock.monotonicMs() - readAtMs < BETWEEN_MS) return;
-    const figures = await readRepositoryFigures(this.#deps, { resticPath, env, redact, signal });
+    const figures = await readRepositoryFigures(this.#deps, { ...access, signal });
     if (figures === undefined || signal.aborted) return;
     this.noteTold();
     const at = new Date(clock.nowMs()).toISOString();

@@ -9,6 +9,8 @@ import { runShort, type ShortDeps, type ShortOutcome } from "./short.ts";
 
 export type ProbeOptions = {
   resticPath: string;
+  /** From `optionArgs`: they follow every command's own. */
+  optionArgs: readonly string[];
   /** From `buildResticEnv`. */
   env: Readonly<Record<string, string>>;
   redact: (text: string) => string;
@@ -25,7 +27,7 @@ export type ProbeOutcome =
 
 /** Opens the repository with its password. */
 export async function probeRepository(deps: ShortDeps, options: ProbeOptions): Promise<ProbeOutcome> {
-  const outcome = await runShort(deps, { ...options, argv: [options.resticPath, ...catConfigArgs()] });
+  const outcome = await ask(deps, options, catConfigArgs());
   const problem = findProblem(outcome);
   if (problem === "aborted") return { kind: "aborted" };
   if (problem === undefined) return { kind: "ok" };
@@ -69,11 +71,15 @@ export async function askRestic(
   options: ProbeOptions,
   args: readonly string[],
 ): Promise<Answer> {
-  const outcome = await runShort(deps, { ...options, argv: [options.resticPath, ...args] });
+  const outcome = await ask(deps, options, args);
   const problem = findProblem(outcome);
   if (problem === "aborted") return { kind: "aborted" };
   if (problem !== undefined) return { kind: "failed", problem };
   return { kind: "ok", stdout: outcome.kind === "exited" ? outcome.stdout : "" };
+}
+
+function ask(deps: ShortDeps, options: ProbeOptions, args: readonly string[]): Promise<ShortOutcome> {
+  return runShort(deps, { ...options, argv: [options.resticPath, ...args, ...options.optionArgs] });
 }
 
 /** Undefined when the command succeeded. */
