@@ -58,6 +58,7 @@ import {
   credentialsChanged,
   findEverydayAccess,
   type RepositoriesDeps,
+  type TestDeps,
 } from "./features/repositories/repositories.ts";
 import { registerScheduleRoutes } from "./features/schedules/schedules.api.ts";
 import { registerSchedulePages } from "./features/schedules/schedules.pages.tsx";
@@ -218,7 +219,10 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerAuditPages(app, { db, page });
 
   const deletion: DeleteHostDeps = { db, clock, events: bus, losses: lossesOf };
-  const repositories: RepositoriesDeps = { db, box, clock, events: bus, hosts: hostLink };
+  const repositories: TestDeps = {
+    ...{ db, box, clock, events: bus, hosts: hostLink },
+    testRepository: async (hostId, access) => hub.testRepository(await getHost(db, hostId), access),
+  };
   registerHostRoutes(app, deletion);
   registerRepositoryRoutes(app, repositories);
   const onEnrolled = async (tx: typeof db, input: { host: Host; initialPaths: string[]; at: number }) => {

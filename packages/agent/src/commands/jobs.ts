@@ -154,13 +154,11 @@ export class Jobs {
           "a job could not be reported",
         );
       })
-      .finally(async () => {
+      .then(() => this.#removeFiles(entry))
+      .finally(() => {
         this.#running.delete(entry.job_id);
         this.#accesses.delete(entry.job_id);
         this.#deps.forgetProgress(entry.job_id);
-        // An agent that stops leaves them: restic may be about to read them, and the next agent comes by here.
-        if (entry.with_access === true && !this.#stopping.signal.aborted)
-          await removeTree(this.#filesDirOf(entry.job_id));
       });
     this.#running.set(entry.job_id, { done, cancel });
     this.#lane = Promise.all([before, done]).then(() => undefined);
@@ -254,6 +252,14 @@ export class Jobs {
     } catch (error) {
       this.#deps.log.error({ job_id: jobId, reason: reasonOf(error) }, "a job's files could not be removed");
     }
+  }
+
+  /** An agent that stops leaves them: restic may be about to read them, and the next agent comes by here. */
+  async #removeFiles({ job_id, with_access }: JournalEntry): Promise<void> {
+    if (with_access !== true || this.#stopping.signal.aborted) return;
+    await removeTree(this.#filesDirOf(job_id)).catch((error: unknown) => {
+      this.#deps.log.error({ job_id, reason: reasonOf(error) }, "files of an access could not be removed");
+    });
   }
 
   /** The files of what came with a command. */

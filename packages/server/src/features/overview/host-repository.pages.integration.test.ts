@@ -116,9 +116,9 @@ describe("the verbs of a repository", () => {
 describe("admin credentials", () => {
   it("are set, used for a prune, and removed; the page shows none of their secrets", async () => {
     const set = {
-      admin_url: "rest:https://x.example/db",
-      admin_username: "admin",
-      admin_password: "admin-secret",
+      admin_repo_url: "rest:https://x.example/db",
+      admin_repo_username: "admin",
+      admin_rest_password: "admin-secret",
     };
     const saved = await post("/admin-credentials", set);
     expect(saved.status, saved.text).toBe(303);
@@ -134,13 +134,17 @@ describe("admin credentials", () => {
 
   it("that are refused keep what was typed, but no secret", async () => {
     const answer = await post("/admin-credentials", {
-      ...{ admin_url: "backup.example/db", admin_username: "admin", admin_password: "admin-secret" },
+      ...{
+        admin_repo_url: "backup.example/db",
+        admin_repo_username: "admin",
+        admin_rest_password: "admin-secret",
+      },
     });
     expect(answer.status).toBe(422);
     const root = parseHtml(answer.text);
-    expect(find(root, "#field-admin_url").getAttribute("value")).toBe("backup.example/db");
-    expect(find(root, "#field-admin_username").getAttribute("value")).toBe("admin");
-    expect(root.querySelector("#field-admin_url-error")).not.toBeNull();
+    expect(find(root, "#field-admin_repo_url").getAttribute("value")).toBe("backup.example/db");
+    expect(find(root, "#field-admin_repo_username").getAttribute("value")).toBe("admin");
+    expect(root.querySelector("#field-admin_repo_url-error")).not.toBeNull();
     expect(answer.text).not.toContain("admin-secret");
   });
 });

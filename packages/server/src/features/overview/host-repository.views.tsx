@@ -8,7 +8,7 @@ import { useMayOperate } from "../../platform/html/scope.ts";
 import type { RepositoryView } from "../maintenance/maintenance.ts";
 import type { TagCount } from "../snapshots/snapshots.ts";
 import {
-  type AdminField,
+  type AccessFormState,
   AdminPanel,
   ConnectionPanel,
   type ConnectionProps,
@@ -31,7 +31,7 @@ export interface RepositoryTabProps extends ConnectionProps {
   span: ChartSpan;
   /** Of this host's snapshots, the most first. */
   tags: readonly TagCount[];
-  adminForm?: FormState<AdminField>;
+  adminForm?: AccessFormState;
   unlockForm?: FormState<"unlock_confirm_name">;
   acceptForm?: FormState<"accept_confirm_name">;
 }
@@ -62,7 +62,12 @@ export function RepositoryTab(
       <TagsPanel tags={props.tags} />
       <SharersPanel sharers={view.sharers} hostId={host.id} />
       <ConnectionPanel {...props} resticId={view.repository.resticId} />
-      <AdminPanel hostId={host.id} url={props.url} admin={view.adminCredentials} form={props.adminForm} />
+      <AdminPanel
+        hostId={host.id}
+        access={props.access}
+        admin={view.adminCredentials}
+        form={props.adminForm}
+      />
       {mayOperate ? <CredentialsPanel {...props} hostId={host.id} /> : null}
     </>
   );

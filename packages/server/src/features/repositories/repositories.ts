@@ -3,7 +3,6 @@
  * user info. Who may reach it with what is in access.ts, how that is edited in credentials.ts, what it looks like inside in statistics.ts.
  */
 export {
-  buildAccess,
   credentialsChangedAt,
   findAdminAccess,
   findEverydayAccess,
@@ -12,6 +11,25 @@ export {
   redactedCredentials,
   saveEverydayAccess,
 } from "./access.ts";
+export {
+  accessFormShape,
+  accessProblems,
+  chosenKind,
+  readAccessForm,
+  type TypedAccess,
+  typedSecrets,
+  unprefixed,
+  valuesOf,
+  withoutSecrets,
+} from "./backend-form.ts";
+export {
+  BackendFields,
+  type BackendFieldsProps,
+  firstProblem,
+  secretFieldsSet,
+} from "./backend-form.views.tsx";
+export { backendOf } from "./backends.ts";
+export { type CertificateFacts, describeCertificates } from "./certificates.ts";
 export {
   type CredentialsEdit,
   credentialsChanged,
@@ -22,6 +40,7 @@ export {
   type RepositoriesDeps,
   removeAdminCredentials,
 } from "./credentials.ts";
+export { type AccessEdit, editAccess } from "./edit-access.ts";
 export { ensureRepository, lockRepository } from "./repositories.store.ts";
 export { isLocalLocation, readLocation } from "./repository-location.ts";
 export { findRepository, listRepositories } from "./statistics.store.ts";
@@ -34,3 +53,4 @@ export {
   refuseSwapped,
   type SizeHistory,
 } from "./statistics.ts";
+export { type TestDeps, type TestResult, testCredentials } from "./test-access.ts";
