@@ -71,14 +71,14 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
       },
     },
   },
-  // For tests: its `serve s3` is an S3 server, and restic reaches through it what restic does not know itself.
+  // For tests: restic reaches through it what restic does not know itself, and its `serve sftp` is an SFTP server.
   rclone: {
     name: "rclone",
     variable: "RM_RCLONE",
     executables: ["rclone"],
     packageName: "rclone",
-    // The first one with `serve s3`.
-    minimumVersion: "1.65.0",
+    // The oldest one that the tests have run with.
+    minimumVersion: "1.60.1",
     versionArguments: ["version"],
     releaseVersion: "1.75.2",
     releases: {},

@@ -38,6 +38,13 @@ const systemParts: readonly SystemPart[] = [
     install: () => aptInstall("chromium"),
   },
   {
+    // restic's SFTP goes through it. A client: it listens nowhere.
+    variable: "RM_SSH",
+    packageName: "openssh-client",
+    find: () => findOnPath(["ssh"])[0],
+    install: () => aptInstall("openssh-client"),
+  },
+  {
     variable: "RM_POSTGRES_BIN",
     packageName: "postgresql",
     find: findPostgres,

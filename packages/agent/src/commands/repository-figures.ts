@@ -8,7 +8,10 @@ import type { ActiveJob, CommandDeps, CommandOutcome, ResticAccess } from "./job
 import { isJobError, openRestic } from "./restic-access.ts";
 
 /** After these nobody waits for the storage once more. */
-const NO_ANSWER = new Set(["restic.unreachable", "restic.timeout", "restic.spawn_failed"]);
+const NO_ANSWER = new Set([
+  ...["restic.unreachable", "restic.host_unknown", "restic.certificate_untrusted"],
+  ...["restic.timeout", "restic.spawn_failed"],
+]);
 
 /** Reads the figures for the end of a job. Not of one that was cancelled: somebody waits for that. */
 export async function withFigures(

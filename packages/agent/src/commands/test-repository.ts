@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { JobError, RepositoryTest, RepositoryTested } from "@restic-manager/protocol";
 import { reasonOf } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";
+import { recognise } from "../restic/exit.ts";
 import { probeRepository } from "../restic/probe.ts";
 import type { CommandDeps } from "./job-context.ts";
 import { isJobError, openRestic, toJobError } from "./restic-access.ts";
@@ -61,7 +62,10 @@ async function tryAccess(
 ): Promise<Outcome> {
   const access = await openRestic(deps, { repository, filesDir });
   if (isJobError(access)) return failed(access);
-  const probe = await probeRepository(deps, { ...access, signal, timeoutMs: timeout_seconds * 1000 });
+  const timeoutMs = timeout_seconds * 1000;
+  // A job would wait and try again; a person wants to know why it does not work now.
+  const isHopeless = (stderrTail: readonly string[]) => recognise(stderrTail) !== undefined;
+  const probe = await probeRepository(deps, { ...access, signal, timeoutMs, isHopeless });
   switch (probe.kind) {
     case "ok":
       return { outcome: "ok", error: null };

@@ -3,7 +3,7 @@
  * bounded in time and output. Answers are values; nothing here throws for what a repository does.
  */
 import { catConfigArgs, snapshotsArgs } from "./args.ts";
-import { describeProblem, interpretExit, type ResticProblem } from "./exit.ts";
+import { describeProblem, interpretExit, type ResticProblem, recognise } from "./exit.ts";
 import { parseSnapshots, type Snapshot } from "./output.ts";
 import { runShort, type ShortDeps, type ShortOutcome } from "./short.ts";
 
@@ -16,6 +16,8 @@ export type ProbeOptions = {
   redact: (text: string) => string;
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** Given what restic said so far: true ends it, for it would only try the same again. */
+  isHopeless?: (stderrTail: readonly string[]) => boolean;
 };
 
 export type ProbeOutcome =
@@ -88,7 +90,8 @@ function findProblem(outcome: ShortOutcome): ResticProblem | "aborted" | undefin
     case "aborted":
       return "aborted";
     case "timeout":
-      return describeProblem("restic.timeout", outcome.stderrTail);
+    case "given_up":
+      return describeProblem(recognise(outcome.stderrTail) ?? "restic.timeout", outcome.stderrTail);
     case "output_too_large":
       return describeProblem("restic.output_too_large", outcome.stderrTail);
     case "spawn_failed":

@@ -14,6 +14,7 @@ import type { RepositoryView, SharerView } from "../maintenance/maintenance.ts";
 import {
   BackendFields,
   type BackendFieldsProps,
+  chosenKind,
   type RedactedCredentials,
   secretFieldsSet,
   type TestResult,
@@ -226,7 +227,10 @@ function AdminForm({ hostId, access, admin, form }: AdminProps): JSX.Element {
       <summary>{admin === null ? "Set admin credentials" : "Change them"}</summary>
       <PostForm action={action} class="stack" label="Admin credentials">
         <FormMessage message={message} />
-        <BackendFields {...shared} only={admin?.kind ?? access?.kind} />
+        <BackendFields
+          {...shared}
+          only={form === undefined ? (admin?.kind ?? access?.kind) : chosenKind(values)}
+        />
         <p class="hint">
           The same repository; another port or path where its server has one that may delete. Where the
           everyday credentials may delete too, save the same. The encryption password stays the one of the
