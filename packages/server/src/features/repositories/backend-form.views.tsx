@@ -79,25 +79,33 @@ const fieldOf =
   });
 
 function FieldsOf(props: FieldsProps): JSX.Element {
-  const { backend } = props;
+  const { place, variables, kind, note } = props.backend;
+  return (
+    <>
+      <div class={place.length + variables.length > 1 ? "two-up" : "stack"}>
+        <Place {...props} />
+        <Variables {...props} />
+      </div>
+      {kind === "rest" ? <RestUser {...props} /> : null}
+      {note === undefined ? null : <p class="hint">{note}</p>}
+      <MoreSettings {...props} />
+    </>
+  );
+}
+
+function Place(props: FieldsProps): JSX.Element {
   const field = fieldOf(props);
   return (
     <>
-      <div class={backend.place.length > 1 ? "two-up" : "stack"}>
-        {backend.place.map(({ name, label, example, hint, optional = false }) => (
-          <Field
-            key={name}
-            {...field(name)}
-            {...{ label, optional, hint }}
-            mono
-            {...(example === undefined ? {} : { placeholder: example })}
-          />
-        ))}
-      </div>
-      {backend.kind === "rest" ? <RestUser {...props} /> : null}
-      {backend.variables.length === 0 ? null : <Variables {...props} />}
-      {backend.note === undefined ? null : <p class="hint">{backend.note}</p>}
-      <MoreSettings {...props} />
+      {props.backend.place.map(({ name, label, example, hint, optional = false }) => (
+        <Field
+          key={name}
+          {...field(name)}
+          {...{ label, optional, hint }}
+          mono
+          {...(example === undefined ? {} : { placeholder: example })}
+        />
+      ))}
     </>
   );
 }
@@ -124,7 +132,7 @@ function RestUser(props: FieldsProps): JSX.Element {
 function Variables(props: FieldsProps): JSX.Element {
   const field = fieldOf(props);
   return (
-    <div class="two-up">
+    <>
       {props.backend.variables.map(({ name, label, hint, example, optional = false, rows }) => {
         const secret = backendVariables[name].secret;
         return (
@@ -139,7 +147,7 @@ function Variables(props: FieldsProps): JSX.Element {
           />
         );
       })}
-    </div>
+    </>
   );
 }
 

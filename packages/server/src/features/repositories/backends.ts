@@ -66,7 +66,7 @@ const folderField = (name: string): BackendField => ({
 const rest: Backend = {
   kind: "rest",
   name: "rest-server",
-  summary: "restic’s own server, over HTTP",
+  summary: "restic’s own, over HTTP",
   place: [
     {
       name: "repo_url",
@@ -89,7 +89,7 @@ const rest: Backend = {
 const local: Backend = {
   kind: "local",
   name: "Local path",
-  summary: "a folder or a mounted disk of the host",
+  summary: "a folder or mounted disk",
   place: [
     {
       name: "local_path",
@@ -153,7 +153,7 @@ const sftp: Backend = {
 const s3: Backend = {
   kind: "s3",
   name: "S3",
-  summary: "Amazon S3 and everything compatible",
+  summary: "Amazon and compatible",
   place: [
     {
       name: "s3_endpoint",
@@ -220,8 +220,8 @@ const b2: Backend = {
 
 const azure: Backend = {
   kind: "azure",
-  name: "Azure Blob Storage",
-  summary: "a container of a storage account",
+  name: "Azure Blob",
+  summary: "a container",
   place: [{ name: "azure_container", label: "Container", example: "backups" }, folderField("azure_folder")],
   variables: [
     { name: "AZURE_ACCOUNT_NAME", label: "Storage account" },
@@ -253,8 +253,8 @@ const bare = (folder: string): string => folder.trim().replace(/^\/+/, "");
 
 const gs: Backend = {
   kind: "gs",
-  name: "Google Cloud Storage",
-  summary: "a bucket of a project",
+  name: "Google Cloud",
+  summary: "a bucket",
   place: [{ name: "gs_bucket", label: "Bucket", example: "backups" }, folderField("gs_folder")],
   variables: [
     {
@@ -289,7 +289,7 @@ const gs: Backend = {
 const rclone: Backend = {
   kind: "rclone",
   name: "rclone",
-  summary: "whatever the host’s rclone is set up for",
+  summary: "what the host’s is set up for",
   place: [
     { name: "rclone_remote", label: "Remote", example: "drive", hint: "Its name in the host’s rclone.conf." },
     { name: "rclone_path", label: "Path", example: "backups/web-01", optional: true },
