@@ -117,6 +117,7 @@ describe("Google's file", () => {
     ["without a key", '{"type":"service_account","client_email":"x"}'],
     ["that is no JSON", "nonsense"],
     ["that is a path", "/etc/passwd"],
+    ["that is larger than any is", `${account()}${" ".repeat(65_536)}`],
   ])("%s is refused", (_what, text) => {
     expect(refused(text)).toBe(true);
   });

@@ -176,7 +176,7 @@ const googleKey = z.object({
 });
 
 function findGoogleKeyProblem(value: string): string | undefined {
-  return readGoogleKey(value) === undefined
+  return value.length > maxFileChars || readGoogleKey(value) === undefined
     ? "This has to be the JSON file of a Google service account's key, with its private_key."
     : undefined;
 }

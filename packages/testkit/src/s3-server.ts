@@ -100,7 +100,9 @@ export class S3Server {
       if (end >= 0) folders.add(key.slice(0, end + 1));
       else contents.push(describe(key, data, at));
     }
-    const folderNodes = [...folders].map((name) => `<CommonPrefixes><Prefix>${name}</Prefix></CommonPrefixes>`);
+    const folderNodes = [...folders].map(
+      (name) => `<CommonPrefixes><Prefix>${name}</Prefix></CommonPrefixes>`,
+    );
     const head = `<Name>${this.#bucket}</Name><Prefix>${prefix}</Prefix><IsTruncated>false</IsTruncated>`;
     response.end(`<ListBucketResult>${head}${contents.join("")}${folderNodes.join("")}</ListBucketResult>`);
   }

@@ -5,6 +5,7 @@
 
 import type { WebSocket } from "@fastify/websocket";
 import {
+  backendKindOf,
   chooseVersion,
   type FsEntries,
   type FsList,
@@ -61,6 +62,11 @@ const testSeconds = 15;
 const testGraceSeconds = 10;
 /** How often the times of the last heartbeats are written; little beside the 90 s after which a host is offline. */
 const presenceIntervalMs = 5000;
+
+function knowsKind({ backendKinds }: Host, { location }: RepositoryAccess): boolean {
+  const kind = backendKindOf(location);
+  return backendKinds !== null && kind !== undefined && backendKinds.includes(kind);
+}
 
 export interface AgentHubDeps {
   db: Db;
@@ -137,7 +143,7 @@ export class AgentHub {
    * @throws AppError `agent.too_old`, `hosts.offline`, `agent.no_answer` or `agent.too_many_requests`
    */
   async testRepository(host: Host, access: RepositoryAccess): Promise<RepositoryTested> {
-    if (this.isConnected(host.id) && host.backendKinds === null) throw tooOldToTest();
+    if (this.isConnected(host.id) && !knowsKind(host, access)) throw tooOldToTest();
     const id = newId(this.deps.clock.now());
     const question = {
       type: "repository.test",

@@ -12,6 +12,7 @@ import {
   accessProblems,
   editAdminCredentials,
   editCredentials,
+  problemSentences,
   type RedactedCredentials,
   readAccessForm,
   redactedAdminCredentials,
@@ -99,7 +100,7 @@ function registerForm(app: App, deps: HostAccessDeps, form: AccessForm): void {
       // Not a refusal of the page: what it was asked for is in it.
       const again = outcome instanceof AppError ? formAgain(typed, outcome) : formAgain(typed);
       const html = await answerRefused(deps, call, "repository", nothingWrong, (props) => ({
-        tab: { ...props.tab, [form.name]: { ...again, tested: testedOf(outcome) } },
+        tab: { ...props.tab, [form.name]: { ...again, tested: testedOf(outcome, typed) } },
       }));
       void call.reply.code(200);
       return html;
@@ -110,7 +111,7 @@ function registerForm(app: App, deps: HostAccessDeps, form: AccessForm): void {
     url: `/fragments${url}/test`,
     async answer(call) {
       const typed = unprefixed(call.body, form.prefix);
-      return renderTested(deps.page(call.request), testedOf(await tryTyped(deps, call, form, typed)));
+      return renderTested(deps.page(call.request), testedOf(await tryTyped(deps, call, form, typed), typed));
     },
   });
 }
@@ -141,8 +142,11 @@ async function tryTyped(deps: HostAccessDeps, call: HostCall, form: AccessForm, 
   });
 }
 
-const testedOf = (outcome: Awaited<ReturnType<typeof tryTyped>>): Tested =>
-  outcome instanceof AppError ? { refused: outcome.message } : outcome;
+function testedOf(outcome: Awaited<ReturnType<typeof tryTyped>>, typed: TypedAccess): Tested {
+  if (!(outcome instanceof AppError)) return outcome;
+  const problems = accessProblems(fieldProblems(outcome), typed);
+  return { refused: problemSentences(problems, typed) || outcome.message };
+}
 
 /** What was typed, what is wrong with it, and which secrets have to be typed again. */
 function formAgain(typed: TypedAccess, error?: AppError): AccessFormState {

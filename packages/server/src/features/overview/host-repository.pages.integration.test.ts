@@ -235,6 +235,7 @@ describe("a test of the connection", () => {
     const wrong = await fragment({ backend: "local", local_path: "relative" });
     expect(wrong.status).toBe(200);
     expect(wrong.text).toContain("Nothing was tested.");
+    expect(wrong.text).toContain("Path: Write a restic location");
   });
 });
 

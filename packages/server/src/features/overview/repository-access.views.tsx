@@ -12,6 +12,7 @@ import { Dot } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
 import type { RepositoryView, SharerView } from "../maintenance/maintenance.ts";
 import {
+  adminValuesOf,
   BackendFields,
   type BackendFieldsProps,
   chosenKind,
@@ -213,8 +214,8 @@ export function AdminPanel(props: AdminProps): JSX.Element {
 const urlOf = (hostId: string): string => `/hosts/${encodeURIComponent(hostId)}`;
 
 function AdminForm({ hostId, access, admin, form }: AdminProps): JSX.Element {
-  const begin = admin ?? (access === null ? null : { ...access, restUsername: null, environment: {} });
-  const { values = valuesOf(begin), errors = {}, message } = form ?? {};
+  const begin = admin === null ? adminValuesOf(access) : valuesOf(admin);
+  const { values = begin, errors = {}, message } = form ?? {};
   const action = `${urlOf(hostId)}/admin-credentials`;
   const shared: BackendFieldsProps = {
     prefix: adminPrefix,

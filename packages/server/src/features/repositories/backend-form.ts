@@ -12,7 +12,14 @@ import {
 } from "@restic-manager/protocol";
 import { z } from "zod";
 import type { RedactedCredentials } from "./access.ts";
-import { type Backend, backendOf, certificateField, formNames, type VariableField } from "./backends.ts";
+import {
+  type Backend,
+  backendOf,
+  certificateField,
+  formNames,
+  signsIn,
+  type VariableField,
+} from "./backends.ts";
 import type { AccessEdit } from "./edit-access.ts";
 import { readLocation } from "./repository-location.ts";
 
@@ -93,6 +100,13 @@ export function valuesOf(stored: RedactedCredentials | null): Record<string, str
   };
 }
 
+/** What a form of admin credentials begins with: the everyday place, without whoever signs in there. */
+export const adminValuesOf = (everyday: RedactedCredentials | null): Record<string, string> => {
+  if (everyday === null) return {};
+  const place = Object.entries(everyday.environment).filter(([name]) => !signsIn(name));
+  return valuesOf({ ...everyday, restUsername: null, environment: Object.fromEntries(place) });
+};
+
 /** What was typed, for a form that is shown again: everything but the secrets. */
 export const withoutSecrets = (form: TypedAccess): Record<string, string> =>
   Object.fromEntries(
@@ -131,6 +145,24 @@ export function accessProblems(
   }
   return errors;
 }
+
+/** The problems as one text, each behind the label of its field. */
+export const problemSentences = (problems: Readonly<Record<string, string>>, form: TypedAccess): string =>
+  Object.entries(problems)
+    .map(([name, message]) => `${labelOf(name, chosenKind(form))}: ${message}`)
+    .join(" ");
+
+function labelOf(name: string, kind: BackendKind): string {
+  const { place, variables } = backendOf(kind);
+  const found = [...place, ...variables].find((field) => field.name === name)?.label;
+  return found ?? otherLabels[name] ?? (name === certificateField(kind) ? "CA certificate" : name);
+}
+
+const otherLabels: Readonly<Record<string, string>> = {
+  repo_username: "User",
+  rest_password: "User’s password",
+  repo_password: "Encryption password",
+};
 
 /** Beside every field that is missing; where none is, beside the first. */
 function placeProblems(kind: BackendKind, form: TypedAccess, message: string): Record<string, string> {

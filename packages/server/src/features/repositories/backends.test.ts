@@ -10,7 +10,14 @@ import {
 } from "@restic-manager/protocol";
 import { describe, expect, it } from "vitest";
 import type { RedactedCredentials } from "./access.ts";
-import { accessProblems, readAccessForm, typedSecrets, valuesOf, withoutSecrets } from "./backend-form.ts";
+import {
+  accessProblems,
+  adminValuesOf,
+  readAccessForm,
+  typedSecrets,
+  valuesOf,
+  withoutSecrets,
+} from "./backend-form.ts";
 import { backendOf, backends, formNames } from "./backends.ts";
 import { describeCertificates, readCertificates } from "./certificates.ts";
 import { applyEdit, inheritedByAdmin } from "./edit-access.ts";
@@ -137,6 +144,11 @@ describe("admin credentials", () => {
     });
     const { environment, options } = inheritedByAdmin(everyday);
     expect(environment).toEqual({ AZURE_ACCOUNT_NAME: "name" });
+    const shown = { ...storedGoogle, location: "s3:h/b", kind: "s3" as const };
+    const keys = { AWS_ACCESS_KEY_ID: "id", AWS_DEFAULT_REGION: "eu" };
+    const values = adminValuesOf({ ...shown, environment: keys });
+    expect(values).toMatchObject({ backend: "s3", s3_bucket: "b", AWS_DEFAULT_REGION: "eu" });
+    expect(values).not.toHaveProperty("AWS_ACCESS_KEY_ID");
     expect(options).toEqual({ "azure.connections": "3" });
   });
 });

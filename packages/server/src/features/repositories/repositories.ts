@@ -14,7 +14,9 @@ export {
 export {
   accessFormShape,
   accessProblems,
+  adminValuesOf,
   chosenKind,
+  problemSentences,
   readAccessForm,
   type TypedAccess,
   typedSecrets,
