@@ -199,6 +199,27 @@ describe("a backup", () => {
   });
 });
 
+describe("the connection of a host", () => {
+  test("is tried with what is typed, without leaving the page, and what was typed stays", async () => {
+    await page.goto(`${hostUrl}?tab=repository`);
+    const form = page.getByRole("form", { name: "Credentials", exact: true });
+    const result = form.locator("[data-test-result]");
+    const tryIt = () => form.getByRole("button", { name: "Test connection" }).click();
+    await tryIt();
+    await result.getByText("Connected.", { exact: true }).waitFor({ timeout: 30_000 });
+    await form.locator("[name=rest_password]").fill("not the password");
+    await tryIt();
+    await result.getByText("The storage refused the credentials").waitFor({ timeout: 30_000 });
+    expect(await form.locator("[name=rest_password]").inputValue()).toBe("not the password");
+    await gallery.take(page, "connection-refused");
+    await form.getByText("Local path").click();
+    await form.locator("[name=local_path]").fill("relative");
+    await tryIt();
+    await result.getByText("Nothing was tested.").waitFor({ timeout: 30_000 });
+    expect(await form.locator("[name=repo_url]").isVisible()).toBe(false);
+  });
+});
+
 describe("every other page", () => {
   test("a job that fails says why and what to do", async () => {
     const id = hostUrl.split("/").at(-1);

@@ -247,6 +247,7 @@ const hello = (at: number) => ({
     resticProblem: null,
     appliedScheduleVersion: 0,
     hooksAllowed: true,
+    backendKinds: null,
     at,
   },
 });

@@ -12,6 +12,7 @@ import {
 } from "../../packages/server/src/features/maintenance/retention.views.tsx";
 import { renderHostPage } from "../../packages/server/src/features/overview/host.views.tsx";
 import type { RepositoryTabProps } from "../../packages/server/src/features/overview/host-repository.views.tsx";
+import type { RedactedCredentials } from "../../packages/server/src/features/repositories/repositories.ts";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
 import { HEADER, HOST_PAGE, LONG_NAME, NOW } from "./data.ts";
 
@@ -20,6 +21,10 @@ const DAY = 24 * HOUR;
 const GIB = 1024 ** 3;
 const TODAY = Math.floor(NOW / DAY) * DAY;
 const LOCATION = "rest:https://backup.example.com:8000/db-primary/";
+
+const PLAIN_REST = {
+  ...{ kind: "rest", environment: {}, secretsSet: [], caCertificate: null, options: {} },
+} satisfies Partial<RedactedCredentials>;
 
 const MAINTENANCE: RepositoryView["maintenance"] = {
   repositoryId: "R1",
@@ -58,7 +63,7 @@ const CHECKED: LastRun = run(NOW - 22 * DAY, {
 });
 const PRUNED = run(NOW - 2 * DAY, { result: { kind: "prune", freed_bytes: 12.4 * GIB } });
 
-const VIEW: RepositoryView = {
+export const VIEW: RepositoryView = {
   host: { id: HEADER.id, name: HEADER.name },
   repository: {
     id: "R1",
@@ -103,8 +108,15 @@ const VIEW: RepositoryView = {
     restPasswordSet: true,
     updatedAt: NOW - 90 * DAY,
     version: 1,
+    ...PLAIN_REST,
   },
   isAdminRefused: false,
+};
+
+const ACCESS: RedactedCredentials = {
+  ...{ location: LOCATION, restUsername: "db-primary", passwordSet: true, restPasswordSet: true },
+  ...{ updatedAt: NOW - 40 * DAY, version: 1 },
+  ...PLAIN_REST,
 };
 
 /** Grows, and shrinks a little with each prune; some days nobody told anything. */
@@ -118,12 +130,9 @@ const history = (days: number): RepositoryTabProps["history"] =>
     snapshotCount: 860 + Math.round(index * (340 / days)) - (index % 7) * 3,
   })).filter((_, index) => index % 31 !== 7);
 
-const TAB: RepositoryTabProps = {
-  url: LOCATION,
-  username: "db-primary",
-  repositoryPasswordSet: true,
-  restPasswordSet: true,
-  updatedAt: NOW - 40 * DAY,
+export const TAB: RepositoryTabProps = {
+  access: ACCESS,
+  agentTooOld: false,
   view: VIEW,
   rotation: null,
   history: history(30),
@@ -294,12 +303,7 @@ export const REPOSITORY_VIEWS: Readonly<Record<string, (page: PageContext) => st
   "repository-rotation": (page) => tab(page, { view: SHARED, rotation: "ready" }),
   "repository-one-day": (page) => tab(page, { history: history(30).slice(-1) }),
   "repository-year": (page) => tab(page, { history: history(365), span: 365 }),
-  "repository-none": (page) =>
-    tab(page, {
-      ...{ view: null, history: [], url: "", username: null },
-      repositoryPasswordSet: false,
-      updatedAt: null,
-    }),
+  "repository-none": (page) => tab(page, { ...{ view: null, history: [], access: null } }),
   "repository-refused": (page) =>
     tab(page, {
       view: { ...DAMAGED, isAdminRefused: true },
@@ -309,8 +313,8 @@ export const REPOSITORY_VIEWS: Readonly<Record<string, (page: PageContext) => st
       },
       adminForm: {
         message: "Nothing was saved. See below.",
-        values: { admin_url: "backup.example.com", admin_username: "admin" },
-        errors: { admin_url: "The URL has no scheme; did you mean rest:https://…?" },
+        values: { repo_url: "backup.example.com", repo_username: "admin" },
+        errors: { repo_url: "The URL has no scheme; did you mean rest:https://…?" },
       },
       unlockForm: {
         values: { unlock_confirm_name: "db" },

@@ -18,6 +18,7 @@ import {
 } from "../../packages/server/src/features/users/users.views.tsx";
 import { renderErrorPage } from "../../packages/server/src/platform/html/error-pages.tsx";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
+import { BACKEND_VIEWS } from "./backends.ts";
 import * as data from "./data.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
 import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
@@ -74,6 +75,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   "host-jobs": (page) =>
     host(page, { name: "jobs", jobs: data.JOBS.slice(0, 12), page: { ...PAGES, total: 12 } }),
   ...REPOSITORY_VIEWS,
+  ...BACKEND_VIEWS,
   ...EDITING_VIEWS,
   ...RETENTION_VIEWS,
   ...ROTATION_VIEWS,

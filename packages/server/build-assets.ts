@@ -18,6 +18,7 @@ const TARGETS = ["chrome123", "firefox121", "safari17.5"];
 /** Logical names of the entry points. */
 const ENTRIES: Readonly<Record<string, string>> = {
   "app.js": join(root, "src/browser/app.ts"),
+  "access-test.js": join(root, "src/browser/access-test.ts"),
   "job.js": join(root, "src/browser/job.ts"),
   "group-form.js": join(root, "src/browser/group-form.ts"),
   "retention-preview.js": join(root, "src/browser/retention-preview.ts"),

@@ -1,12 +1,13 @@
 /**
- * The two upstream programs that this project needs from outside, as data: names, versions, sums.
+ * The upstream programs that this project needs from outside, as data: names, versions, sums.
  *
  * Invariant: a release is listed only with a SHA-256 that was compared in several independent public
  * sources; a platform without such a sum is left out and the next way to get the program is tried.
  */
 
 /** Programs that can be asked for. */
-export type ToolName = "restic" | "rest-server";
+export const toolNames = ["restic", "rest-server", "rclone"] as const;
+export type ToolName = (typeof toolNames)[number];
 
 /** One upstream release file. */
 export interface PinnedRelease {
@@ -69,5 +70,17 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
         sha256: "4c9c95bc079a0334e81fad379b19dc5c3353c71c2c88d652cafce2081c2b1c66",
       },
     },
+  },
+  // For tests: restic reaches through it what restic does not know itself, and its `serve sftp` is an SFTP server.
+  rclone: {
+    name: "rclone",
+    variable: "RM_RCLONE",
+    executables: ["rclone"],
+    packageName: "rclone",
+    // The oldest one that the tests have run with.
+    minimumVersion: "1.60.1",
+    versionArguments: ["version"],
+    releaseVersion: "1.75.2",
+    releases: {},
   },
 };

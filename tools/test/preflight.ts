@@ -38,6 +38,13 @@ const systemParts: readonly SystemPart[] = [
     install: () => aptInstall("chromium"),
   },
   {
+    // restic's SFTP goes through it. A client: it listens nowhere.
+    variable: "RM_SSH",
+    packageName: "openssh-client",
+    find: () => findOnPath(["ssh"])[0],
+    install: () => aptInstall("openssh-client"),
+  },
+  {
     variable: "RM_POSTGRES_BIN",
     packageName: "postgresql",
     find: findPostgres,
@@ -53,7 +60,7 @@ export async function preflight(
   const environment: Record<string, string> = {};
   const missing: string[] = [];
   if (findOnPath(["git"]).length === 0) missing.push("git is missing; get it with: apt-get install git");
-  for (const tool of [tools.restic, tools["rest-server"]]) {
+  for (const tool of Object.values(tools)) {
     const result = await findTool(tool, outer, say);
     if ("path" in result) environment[tool.variable] = result.path;
     else missing.push(result.reason);

@@ -157,6 +157,8 @@ export function dataPaths(dataDir: string) {
     jobs: join(dataDir, "jobs"),
     /** What the scheduler has dealt with. */
     scheduleState: join(dataDir, "schedules.json"),
+    /** Files of the repository's access that restic can't take otherwise. */
+    access: join(dataDir, "access"),
     /** restic's own cache. */
     cache: join(dataDir, "cache"),
     /** Short-lived files of commands that answer soon. */

@@ -2,10 +2,12 @@
  * The composition root: builds, wires and stops the agent. The only file that sees all parts. Nothing here
  * touches argv, signals or exit codes (main.ts), so tests start the same agent in their own program.
  */
-import { dirname } from "node:path";
-import { type Hello, protocolRange } from "@restic-manager/protocol";
+import { dirname, join } from "node:path";
+import { backendKinds, type Hello, protocolRange } from "@restic-manager/protocol";
+import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
 import { createFolderLister } from "./commands/list-folder.ts";
+import { createRepositoryTester } from "./commands/test-repository.ts";
 import { type AgentConfig, dataPaths, keepsHooksAllowed, prepareEnrolment, saveConfig } from "./config.ts";
 import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enrol.ts";
 import { Journal } from "./journal/journal.ts";
@@ -15,13 +17,14 @@ import type { OutboxLimits } from "./link/outbox-limits.ts";
 import { ServerConfig } from "./link/server-config.ts";
 import type { Command } from "./platform/child.ts";
 import type { Clock } from "./platform/clock.ts";
-import { ensurePrivateDir } from "./platform/files.ts";
+import { ensurePrivateDir, removeTree } from "./platform/files.ts";
 import { createId } from "./platform/ids.ts";
 import { acquireLock } from "./platform/instance-lock.ts";
 import type { Log } from "./platform/log.ts";
 import type { Machine } from "./platform/machine.ts";
 import type { Random } from "./platform/random.ts";
 import { Secrets } from "./platform/secrets.ts";
+import { placeAccessFiles } from "./restic/access-files.ts";
 import { type BinaryOutcome, findRestic } from "./restic/binary.ts";
 import { KnownRestic } from "./restic/known-restic.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
@@ -97,6 +100,8 @@ async function assemble(
   const serverConfig = new ServerConfig(secrets, config.host_id, [config.bearer, config.secrets_key]);
   const log = deps.createLog((text) => serverConfig.redact(text));
   await ensurePrivateDir(paths.work);
+  const accessDir = join(paths.access, "everyday");
+  await removeTree(paths.access);
   const newId = () => createId(deps.clock.nowMs(), deps.random);
   const limits = deps.outboxLimits === undefined ? {} : { limits: deps.outboxLimits };
   const outbox = await Outbox.open({ dir: paths.outbox, newId, log, ...limits });
@@ -104,13 +109,18 @@ async function assemble(
   const schedules = new StoredSchedules(secrets, config.host_id, log);
   const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
   const folders = createFolderLister(deps.platform);
-  const jobs: Jobs = new Jobs({
+  const stopping = new AbortController();
+  const commandDeps: CommandDeps = {
     ...deps,
-    ...{ log, journal, outbox, workDir: paths.work, cacheDir: paths.cache, inherited: deps.env },
+    ...{ workDir: paths.work, cacheDir: paths.cache, accessDir, inherited: deps.env },
     hooksAllowed: config.allow_hooks,
     redact: (text) => serverConfig.redact(text),
     findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),
+  };
+  const jobs: Jobs = new Jobs({
+    ...commandDeps,
+    ...{ log, journal, outbox },
     reportProgress: (message) => link.reportProgress(message),
     forgetProgress: (jobId) => link.forgetProgress(jobId),
   });
@@ -124,12 +134,15 @@ async function assemble(
       ...createHello(deps, outbox, jobs, await restic.search()),
       schedule_version: schedules.version,
       hooks_allowed: config.allow_hooks,
+      backend_kinds: [...backendKinds],
     }),
     onWelcomed: () => scheduler.connected(),
     receiver: {
       updateConfig: async (update, opens) => {
         const outcome = await serverConfig.update(update, opens);
-        if (outcome === "updated") log.info({ version: update.version }, "repository credentials received");
+        if (outcome === "unchanged") return;
+        await placeAccessFiles(accessDir, serverConfig.findRepository());
+        log.info({ version: update.version }, "repository credentials received");
       },
       runCommand: (command) => jobs.accept(command),
       cancelJob: (jobId) => jobs.cancel(jobId),
@@ -140,6 +153,7 @@ async function assemble(
       },
       scheduleFired: (answer) => scheduler.fired(answer),
       listFolder: folders,
+      testRepository: createRepositoryTester(commandDeps, paths.access, stopping.signal),
     },
   });
   await scheduler.resume();
@@ -147,6 +161,7 @@ async function assemble(
   scheduler.start();
   const { ended } = link.start();
   const stop = once(async () => {
+    stopping.abort();
     await Promise.all([link.stop(), jobs.stop(), scheduler.stop()]);
     await outbox.close();
     await releaseLock();

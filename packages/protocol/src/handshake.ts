@@ -37,6 +37,11 @@ export const hello = z.object({
   schedule_version: count.nullish(),
   /** False: this host refuses hooks, by `allow_hooks` in its agent.yaml. */
   hooks_allowed: z.boolean().nullish(),
+  /**
+   * The kinds of repository whose variables, options and certificate this agent passes on, and that it can test. Absent
+   * from agents that know a location and passwords only.
+   */
+  backend_kinds: z.array(text(32)).max(32).nullish(),
 });
 
 export const welcome = z.object({

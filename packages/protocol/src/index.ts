@@ -1,4 +1,5 @@
 /** The protocol's public face: what server, agent and CLI may use of it. */
+export * from "./backends.ts";
 export * from "./config.ts";
 export * from "./cron.ts";
 export * from "./enrolment.ts";
@@ -9,6 +10,7 @@ export * from "./link.ts";
 export * from "./messages.ts";
 export { groupName, hostName, keyId, snapshotId } from "./primitives.ts";
 export * from "./repository.ts";
+export * from "./repository-test.ts";
 export * from "./runs.ts";
 export * from "./schedules.ts";
 export * from "./snapshots.ts";

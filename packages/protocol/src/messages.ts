@@ -17,6 +17,7 @@ import {
 } from "./jobs.ts";
 import { errorMessage, eventAck, goodbye, heartbeat } from "./link.ts";
 import { repoStats } from "./repository.ts";
+import { repositoryTest, repositoryTested } from "./repository-test.ts";
 import { scheduleAck, scheduleFire, scheduleFired, scheduleRan, scheduleSet } from "./schedules.ts";
 import { snapshotsAdded, snapshotsReport } from "./snapshots.ts";
 
@@ -43,6 +44,7 @@ export const agentMessage = z.discriminatedUnion("type", [
   scheduleAck,
   scheduleFire,
   fsEntries,
+  repositoryTested,
   ...durableEvent.options,
   errorMessage,
 ]);
@@ -57,6 +59,7 @@ export const serverMessage = z.discriminatedUnion("type", [
   scheduleSet,
   scheduleFired,
   fsList,
+  repositoryTest,
   eventAck,
   goodbye,
   errorMessage,

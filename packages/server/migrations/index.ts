@@ -11,6 +11,7 @@ import * as limits from "./0004-limits.ts";
 import * as schedules from "./0005-schedules.ts";
 import * as maintenance from "./0006-maintenance.ts";
 import * as rotation from "./0007-rotation.ts";
+import * as backends from "./0008-backends.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -20,4 +21,5 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0005-schedules": schedules,
   "0006-maintenance": maintenance,
   "0007-rotation": rotation,
+  "0008-backends": backends,
 });

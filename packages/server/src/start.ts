@@ -58,6 +58,7 @@ import {
   credentialsChanged,
   findEverydayAccess,
   type RepositoriesDeps,
+  type TestDeps,
 } from "./features/repositories/repositories.ts";
 import { registerRotationRoutes } from "./features/rotation/rotation.api.ts";
 import { registerRotationPages } from "./features/rotation/rotation.pages.tsx";
@@ -227,13 +228,9 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerAuditPages(app, { db, page });
 
   const deletion: DeleteHostDeps = { db, clock, events: bus, losses: lossesOf };
-  const repositories: RepositoriesDeps = {
-    db,
-    box,
-    clock,
-    events: bus,
-    hosts: hostLink,
-    refuseEdit: refuseRotationEdit,
+  const repositories: TestDeps = {
+    ...{ db, box, clock, events: bus, hosts: hostLink, refuseEdit: refuseRotationEdit },
+    testRepository: async (hostId, access) => hub.testRepository(await getHost(db, hostId), access),
   };
   registerHostRoutes(app, deletion);
   registerRepositoryRoutes(app, repositories);

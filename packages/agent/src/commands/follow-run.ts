@@ -52,7 +52,7 @@ export async function followRun(
     ? await adopt(deps, options)
     : await startRun(deps, {
         ...options,
-        argv: [access.resticPath, ...args],
+        argv: [access.resticPath, ...args, ...access.optionArgs],
         env: access.env,
         cwd: deps.workDir,
       });

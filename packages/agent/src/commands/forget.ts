@@ -47,7 +47,7 @@ export async function runForget(
   spec: ForgetSpec,
 ): Promise<CommandOutcome> {
   // Planning and listing remove nothing, so the everyday access will do when the other is gone.
-  const access = await openRestic(deps, job.access ?? deps.findRepository());
+  const access = await openRestic(deps, job.access);
   if (isJobError(access)) return failedResult(access);
   const unopened = (await isUnderWay(job, spec)) ? undefined : await findUnopened(deps, job, access);
   if (unopened !== undefined) return unopened;

@@ -38,8 +38,7 @@ export async function runInit(deps: CommandDeps, job: ActiveJob, spec: InitSpec)
 async function makeSure(deps: CommandDeps, job: ActiveJob, access: ResticAccess): Promise<CommandOutcome> {
   if (!(await wasBegun(job))) {
     const signal = AbortSignal.any([job.cancelled, job.detached]);
-    const { resticPath, env, redact } = access;
-    const probe = await probeRepository(deps, { resticPath, env, redact, signal });
+    const probe = await probeRepository(deps, { ...access, signal });
     if (job.detached.aborted) return "detached";
     if (probe.kind === "aborted") return cancelledResult();
     if (probe.kind === "ok") {

@@ -23,8 +23,17 @@ import type { RunDeps } from "../restic/run.ts";
 export type ResticAccess = {
   resticPath: string;
   version: string;
+  /** Follow the arguments of every command. */
+  optionArgs: readonly string[];
   env: Readonly<Record<string, string>>;
   redact: (text: string) => string;
+};
+
+/** An access in place of the everyday one. */
+export type GivenAccess = {
+  repository: RepositoryAccess;
+  /** Where its files go (access-files.ts); whoever gave it removes the folder afterwards. */
+  filesDir: string;
 };
 
 export type CommandDeps = {
@@ -34,6 +43,8 @@ export type CommandDeps = {
   /** For short commands; private to the agent. */
   workDir: string;
   cacheDir: string;
+  /** For the files of the everyday access. */
+  accessDir: string;
   /** The agent's environment, from which restic's is picked. */
   inherited: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;
@@ -49,7 +60,7 @@ export type CommandDeps = {
 export type ActiveJob = {
   entry: JournalEntry;
   /** What came with the command, in place of the everyday one. In memory only: another agent does not find it. */
-  access?: RepositoryAccess;
+  access?: GivenAccess;
   /** What a key job makes open the repository. As `access`: in memory only. */
   newPassword?: string;
   dir: string;

@@ -4,12 +4,14 @@
  * agent began by itself wait for their turn; whatever happens to a job, the server is told how it ended; stopping the
  * agent ends no job.
  */
+import { join } from "node:path";
 import type { CommandAck, KnownJob, Snapshot } from "@restic-manager/protocol";
 import { freshPosition, JobLog } from "../journal/job-log.ts";
 import type { Journal, JournalEntry } from "../journal/journal.ts";
 import type { Outbox } from "../link/outbox.ts";
 import type { CommandRun, JobProgress } from "../link/session.ts";
 import { reasonOf } from "../platform/errors.ts";
+import { removeTree } from "../platform/files.ts";
 import { createId } from "../platform/ids.ts";
 import type { Log } from "../platform/log.ts";
 import { runCommand } from "./index.ts";
@@ -117,7 +119,10 @@ export class Jobs {
       return refused("agent.busy", "Another job is running on this host, or its end is not reported yet.");
     if (!access && this.#deps.findRepository() === undefined)
       return refused(NO_REPOSITORY.code, NO_REPOSITORY.message);
-    const brought = { ...(access ? { access } : {}), ...(newPassword ? { newPassword } : {}) };
+    const brought = {
+      ...(access ? { access: { repository: access, filesDir: this.#filesDirOf(job_id) } } : {}),
+      ...(newPassword ? { newPassword } : {}),
+    };
     const isSecret = Object.keys(brought).length > 0;
     const entry = { ...newEntry(job_id, attempt, spec), ...(isSecret ? { with_access: true } : {}) };
     try {
@@ -155,6 +160,7 @@ export class Jobs {
           "a job could not be reported",
         );
       })
+      .then(() => this.#removeFiles(entry))
       .finally(() => {
         this.#running.delete(entry.job_id);
         this.#brought.delete(entry.job_id);
@@ -252,6 +258,19 @@ export class Jobs {
     } catch (error) {
       this.#deps.log.error({ job_id: jobId, reason: reasonOf(error) }, "a job's files could not be removed");
     }
+  }
+
+  /** An agent that stops leaves them: restic may be about to read them, and the next agent comes by here. */
+  async #removeFiles({ job_id, with_access }: JournalEntry): Promise<void> {
+    if (with_access !== true || this.#stopping.signal.aborted) return;
+    await removeTree(this.#filesDirOf(job_id)).catch((error: unknown) => {
+      this.#deps.log.error({ job_id, reason: reasonOf(error) }, "files of an access could not be removed");
+    });
+  }
+
+  /** The files of what came with a command. */
+  #filesDirOf(jobId: string): string {
+    return join(this.#deps.journal.dirOf(jobId), "access");
   }
 
   #isFinished(jobId: string): boolean {

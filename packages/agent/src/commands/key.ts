@@ -4,7 +4,7 @@
  * password is in memory, and while restic reads it in a private file of the job, which is gone when the step is.
  */
 import { join } from "node:path";
-import type { JobError, KeySpec, RepositoryAccess, RepositoryKey } from "@restic-manager/protocol";
+import type { JobError, KeySpec, RepositoryKey } from "@restic-manager/protocol";
 import { removeTree, writeFileAtomic } from "../platform/files.ts";
 import { addKeyArgs, removeKeyArgs } from "../restic/args.ts";
 import type { ResticProblem } from "../restic/exit.ts";
@@ -17,6 +17,7 @@ import {
   type CommandOutcome,
   cancelledResult,
   failedResult,
+  type GivenAccess,
   type JobResult,
 } from "./job-context.ts";
 import { isRefusal, refusedError } from "./refusal.ts";
@@ -47,17 +48,12 @@ type Opened = { currentId: string; keys: RepositoryKey[] };
 /** There is nothing to go on with. */
 type Over = { over: CommandOutcome };
 
-/** Opens the repository; null when the password fits no key. @param repository default: the everyday access */
-async function open(
-  deps: CommandDeps,
-  job: ActiveJob,
-  repository?: RepositoryAccess,
-): Promise<Opened | null | Over> {
-  const access = await openRestic(deps, repository);
+/** Opens the repository; null when the password fits no key. @param given default: the everyday access */
+async function open(deps: CommandDeps, job: ActiveJob, given?: GivenAccess): Promise<Opened | null | Over> {
+  const access = await openRestic(deps, given);
   if (isJobError(access)) return { over: failedResult(access) };
-  const { resticPath, env, redact } = access;
   const signal = AbortSignal.any([job.cancelled, job.detached]);
-  const read = await readKeys(deps, { resticPath, env, redact, signal });
+  const read = await readKeys(deps, { ...access, signal });
   if (job.detached.aborted) return { over: "detached" };
   if (read.kind === "aborted") return { over: cancelledResult() };
   if (read.kind === "opened") return read;
@@ -72,11 +68,16 @@ const failedProblem = (problem: ResticProblem): JobResult =>
 async function mustOpen(
   deps: CommandDeps,
   job: ActiveJob,
-  repository: RepositoryAccess | undefined,
+  given: GivenAccess | undefined,
   otherwise: JobError,
 ): Promise<Opened | Over> {
-  return (await open(deps, job, repository)) ?? { over: failedResult(otherwise) };
+  return (await open(deps, job, given)) ?? { over: failedResult(otherwise) };
 }
+
+const withPassword = (given: GivenAccess, password: string): GivenAccess => ({
+  ...given,
+  repository: { ...given.repository, password },
+});
 
 const WRONG_PASSWORD: JobError = {
   code: "restic.wrong_password",
@@ -105,7 +106,8 @@ async function makeOpen(deps: CommandDeps, job: ActiveJob): Promise<string | nul
   if (await wasBegun(stepOf(job, "add"))) return addKey(deps, job);
   const everyday = deps.findRepository();
   if (job.newPassword === undefined || everyday === undefined) return { over: failedResult(ACCESS_GONE) };
-  const there = await open(deps, job, { ...everyday, password: job.newPassword });
+  const stored = { repository: everyday, filesDir: deps.accessDir };
+  const there = await open(deps, job, withPassword(stored, job.newPassword));
   if (there !== null) return "over" in there ? there : there.currentId;
   await writeFileAtomic(passwordFile(job), job.newPassword);
   return addKey(deps, job);
@@ -146,7 +148,7 @@ async function runAdopt(deps: CommandDeps, job: ActiveJob): Promise<CommandOutco
   // A stored password that opens nothing any more is no reason against one that does.
   const before = await open(deps, job, access);
   if (before !== null && "over" in before) return before.over;
-  const now = await mustOpen(deps, job, { ...access, password: newPassword }, NOT_THERE);
+  const now = await mustOpen(deps, job, withPassword(access, newPassword), NOT_THERE);
   if ("over" in now) return now.over;
   const text = "The new password opens the repository from this host.";
   return told(text, { currentId: before?.currentId ?? null, keys: now.keys }, now.currentId);

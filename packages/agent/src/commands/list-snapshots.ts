@@ -24,8 +24,7 @@ export async function listForServer(
   access: ResticAccess,
   hostName: string,
 ): Promise<ServerList | "detached"> {
-  const { resticPath, env, redact } = access;
-  const list = await listSnapshots(deps, { resticPath, env, redact, hostName, signal: job.detached });
+  const list = await listSnapshots(deps, { ...access, hostName, signal: job.detached });
   if (list.kind === "aborted") return "detached";
   if (list.kind === "failed")
     return {

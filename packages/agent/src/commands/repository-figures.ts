@@ -8,7 +8,10 @@ import type { ActiveJob, CommandDeps, CommandOutcome, ResticAccess } from "./job
 import { isJobError, openRestic } from "./restic-access.ts";
 
 /** After these nobody waits for the storage once more. */
-const NO_ANSWER = new Set(["restic.unreachable", "restic.timeout", "restic.spawn_failed"]);
+const NO_ANSWER = new Set([
+  ...["restic.unreachable", "restic.host_unknown", "restic.certificate_untrusted"],
+  ...["restic.timeout", "restic.spawn_failed"],
+]);
 
 /** Reads the figures for the end of a job. Not of one that was cancelled: somebody waits for that. */
 export async function withFigures(
@@ -18,11 +21,10 @@ export async function withFigures(
 ): Promise<CommandOutcome> {
   if (outcome === "detached" || outcome.status === "cancelled") return outcome;
   if (NO_ANSWER.has(outcome.error?.code ?? "")) return outcome;
-  const access = await openRestic(deps, job.access ?? deps.findRepository());
+  const access = await openRestic(deps, job.access);
   if (isJobError(access)) return outcome;
-  const { resticPath, env, redact } = access;
   const signal = AbortSignal.any([job.cancelled, job.detached]);
-  const figures = await readRepositoryFigures(deps, { resticPath, env, redact, signal }, outcome.locks);
+  const figures = await readRepositoryFigures(deps, { ...access, signal }, outcome.locks);
   if (job.detached.aborted) return "detached";
   return figures === undefined ? outcome : { ...outcome, figures };
 }
@@ -45,11 +47,11 @@ export class FiguresTeller {
     this.#readAtMs.set(this.#location(), this.#deps.clock.monotonicMs());
   }
 
-  async tellIfDue({ resticPath, env, redact }: ResticAccess, signal: AbortSignal): Promise<void> {
+  async tellIfDue(access: ResticAccess, signal: AbortSignal): Promise<void> {
     const { clock, outbox } = this.#deps;
     const readAtMs = this.#readAtMs.get(this.#location());
     if (readAtMs !== undefined && clock.monotonicMs() - readAtMs < BETWEEN_MS) return;
-    const figures = await readRepositoryFigures(this.#deps, { resticPath, env, redact, signal });
+    const figures = await readRepositoryFigures(this.#deps, { ...access, signal });
     if (figures === undefined || signal.aborted) return;
     this.noteTold();
     const at = new Date(clock.nowMs()).toISOString();

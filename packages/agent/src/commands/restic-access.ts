@@ -1,6 +1,8 @@
 /** Everything restic needs before it can run: the program, the repository and its secrets, a cache directory. */
-import type { JobError, RepositoryAccess } from "@restic-manager/protocol";
+import { backendSecrets, type JobError } from "@restic-manager/protocol";
 import { createRedactor } from "../platform/redact.ts";
+import { placeAccessFiles } from "../restic/access-files.ts";
+import { optionArgs } from "../restic/args.ts";
 import { buildResticEnv, prepareCacheDir, repositorySecrets } from "../restic/env.ts";
 import { describeProblem, type ResticProblem } from "../restic/exit.ts";
 import { probeRepository } from "../restic/probe.ts";
@@ -11,6 +13,7 @@ import {
   type CommandOutcome,
   cancelledResult,
   failedResult,
+  type GivenAccess,
   type JobResult,
   type ResticAccess,
 } from "./job-context.ts";
@@ -31,18 +34,18 @@ export const ACCESS_GONE: JobError = {
 
 /**
  * Or the error that says what is missing and how to get it.
- * @param repository default: the everyday one
+ * @param given default: the everyday one
  */
-export async function openRestic(
-  deps: CommandDeps,
-  repository: RepositoryAccess | undefined = deps.findRepository(),
-): Promise<ResticAccess | JobError> {
+export async function openRestic(deps: CommandDeps, given?: GivenAccess): Promise<ResticAccess | JobError> {
+  const repository = given?.repository ?? deps.findRepository();
   if (repository === undefined) return NO_REPOSITORY;
   const restic = await deps.findRestic();
   if (restic.kind !== "ok") return { code: restic.code, message: restic.message, last_lines: [] };
   const cache = await prepareCacheDir(deps.cacheDir);
   if (cache.kind !== "ok") return { code: cache.code, message: cache.message, last_lines: [] };
+  const environment = await placeAccessFiles(given?.filesDir ?? deps.accessDir, repository);
   const access = {
+    environment,
     url: repository.location,
     password: repository.password,
     ...(repository.rest_username === null ? {} : { restUsername: repository.rest_username }),
@@ -52,8 +55,9 @@ export async function openRestic(
   return {
     resticPath: restic.path,
     version: restic.version,
+    optionArgs: optionArgs(repository.options),
     env: buildResticEnv({ repository: access, cacheDir, inherited, platform }),
-    redact: createRedactor(repositorySecrets(access)),
+    redact: createRedactor([...repositorySecrets(access), ...backendSecrets(repository)]),
   };
 }
 
@@ -74,10 +78,10 @@ export async function openForJob(deps: CommandDeps, job: ActiveJob): Promise<Res
 export async function findUnopened(
   deps: CommandDeps,
   job: ActiveJob,
-  { resticPath, env, redact }: ResticAccess,
+  access: ResticAccess,
 ): Promise<CommandOutcome | undefined> {
   const signal = AbortSignal.any([job.cancelled, job.detached]);
-  const probe = await probeRepository(deps, { resticPath, env, redact, signal });
+  const probe = await probeRepository(deps, { ...access, signal });
   if (job.detached.aborted) return "detached";
   if (probe.kind === "aborted" || job.cancelled.aborted) return cancelledResult();
   return probe.kind === "ok" ? undefined : failedResult(toJobError(probe.problem), probe.problem.exitCode);

@@ -115,8 +115,7 @@ export class SnapshotLister {
 
   async #tellList(hostName: string, access: ResticAccess, signal: AbortSignal): Promise<void> {
     const { clock, random, outbox } = this.#deps;
-    const { resticPath, env, redact } = access;
-    const list = await listSnapshots(this.#deps, { resticPath, env, redact, hostName, signal });
+    const list = await listSnapshots(this.#deps, { ...access, hostName, signal });
     if (signal.aborted || list.kind === "aborted") return;
     if (list.kind === "failed") return this.#warn(list.problem.message);
     const parts = cutIntoParts(list.snapshots.map(toWireSnapshot));

@@ -61,11 +61,10 @@ const UNREAD: JobError = {
 async function findLocks(deps: CommandDeps, job: ActiveJob): Promise<Lock[] | CommandOutcome> {
   const access = await openForJob(deps, job);
   if (isJobError(access)) return failedResult(access);
-  const { resticPath, env, redact } = access;
   const begun = await wasBegun(job);
   // What is done can't be cancelled any more.
   const signal = begun ? job.detached : AbortSignal.any([job.cancelled, job.detached]);
-  const read = await readLocks(deps, { resticPath, env, redact, signal });
+  const read = await readLocks(deps, { ...access, signal });
   if (job.detached.aborted) return "detached";
   if (read.kind === "aborted") return cancelledResult();
   if (read.kind === "failed") return failedResult(toJobError(read.problem), read.problem.exitCode);

@@ -81,6 +81,10 @@ const receiver: Receiver = {
   },
   scheduleFired: async ({ outcome }) => void calls.push(outcome),
   listFolder: ({ request_id }) => answerFolder(request_id),
+  testRepository: async ({ request_id }) => {
+    calls.push("test");
+    return { type: "repository.tested", request_id, outcome: "ok", error: null, duration_ms: 1 };
+  },
 };
 
 /** A link whose back-off is always `fraction` of its limit. */

@@ -60,6 +60,17 @@ describe("the first of a connection", () => {
   });
 });
 
+test("secrets of the storage are masked as the passwords are", async () => {
+  const config = await openConfig();
+  const environment = { AWS_ACCESS_KEY_ID: "the-key-id", AWS_SECRET_ACCESS_KEY: "the-secret-key" };
+  const repository = { location: "s3:h/b", password: "pass", rest_username: null, rest_password: null };
+  await config.update(
+    { type: "config.update", version: 1, repository: { ...repository, environment } },
+    true,
+  );
+  expect(config.redact("the-key-id the-secret-key")).toBe("the-key-id ***");
+});
+
 test("what another enrolment was told does not count", async () => {
   await (await openConfig()).update(version(3), true);
   expect((await openConfig("01KAQ2TZY8X6W4V2T0S9R7Q5PM")).findRepository()).toBeUndefined();

@@ -3,7 +3,12 @@
  * that is not newer changes nothing; what belongs to another enrolment does not count; the new value is on the disk
  * before it is used.
  */
-import { type ConfigUpdate, configUpdate, type RepositoryAccess } from "@restic-manager/protocol";
+import {
+  backendSecrets,
+  type ConfigUpdate,
+  configUpdate,
+  type RepositoryAccess,
+} from "@restic-manager/protocol";
 import { z } from "zod";
 import { AgentError } from "../platform/errors.ts";
 import { createRedactor } from "../platform/redact.ts";
@@ -53,7 +58,8 @@ export class ServerConfig {
 
   #createRedactor(): (text: string) => string {
     const repository = this.#current?.repository;
-    const secrets = [...this.#lasting, repository?.password ?? "", repository?.rest_password ?? ""];
+    const passwords = [repository?.password ?? "", repository?.rest_password ?? ""];
+    const secrets = [...this.#lasting, ...passwords, ...backendSecrets(repository ?? {})];
     return createRedactor(secrets.filter((secret) => secret !== ""));
   }
 }

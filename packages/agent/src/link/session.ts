@@ -12,6 +12,8 @@ import {
   type FsList,
   type Hello,
   parseServerFrame,
+  type RepositoryTest,
+  type RepositoryTested,
   type ScheduleFire,
   type ScheduleFired,
   type ScheduleSet,
@@ -42,6 +44,8 @@ export type Receiver = {
   scheduleFired(answer: ScheduleFired): Promise<void>;
   /** Not awaited before the next message is read: a folder on a dead network disk never answers. MUST not reject. */
   listFolder(request: FsList): Promise<FsEntries>;
+  /** Not awaited either: a storage may take its time. MUST not reject. */
+  testRepository(request: RepositoryTest): Promise<RepositoryTested>;
 };
 
 export type SessionDeps = {
@@ -225,6 +229,8 @@ export class AgentSession {
         return receiver.scheduleFired(message);
       case "fs.list":
         return this.#supervise(receiver.listFolder(message).then((entries) => this.#send(entries)));
+      case "repository.test":
+        return this.#supervise(receiver.testRepository(message).then((tested) => this.#send(tested)));
       case "event.ack":
         await outbox.ack(message.seq);
         return this.#pump();

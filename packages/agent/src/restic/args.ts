@@ -192,6 +192,11 @@ export function snapshotsArgs(hostName: string): string[] {
   return ["snapshots", "--json", "--no-lock", "--host", hostName];
 }
 
+/** `-o` options go with every command on their repository. The names are of the protocol's list. */
+export function optionArgs(options: Readonly<Record<string, string>> | null | undefined): string[] {
+  return Object.entries(options ?? {}).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+}
+
 /** restic splits `--tag a,b` into two tags and drops empty ones: both would lose the group of a snapshot. */
 function isUsableTag(tag: string): boolean {
   return tag !== "" && !tag.includes(",");

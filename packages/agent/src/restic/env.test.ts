@@ -72,6 +72,20 @@ describe("buildResticEnv", () => {
   });
 });
 
+describe("the variables of a backend", () => {
+  it("go along, and never in place of restic's own", () => {
+    const environment = { AWS_ACCESS_KEY_ID: "id", RESTIC_PASSWORD: "another", RESTIC_REPOSITORY: "another" };
+    const env = buildResticEnv({
+      repository: { ...repository, environment },
+      ...{ cacheDir: "/c", inherited: {}, platform: "linux" },
+    });
+    expect(env).toMatchObject({
+      ...{ AWS_ACCESS_KEY_ID: "id", RESTIC_PASSWORD: "repo-pass" },
+      RESTIC_REPOSITORY: "rest:https://host/repo",
+    });
+  });
+});
+
 describe("repositorySecrets", () => {
   it("knows a password inside the URL, encoded and decoded", () => {
     const url = "rest:https://alice:p%40ss@host/x";

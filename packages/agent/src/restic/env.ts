@@ -13,6 +13,8 @@ export type RepositoryAccess = {
   /** Credentials of a rest server, raw. Preferred to `user:password@` in the URL, which needs encoding. */
   restUsername?: string;
   restPassword?: string;
+  /** Variables of its backend: only what the protocol allows (`placeAccessFiles`). */
+  environment?: Readonly<Record<string, string>>;
 };
 
 export type ResticEnvOptions = {
@@ -27,6 +29,8 @@ export type ResticEnvOptions = {
 const INHERITED = [
   ...["PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"],
   ...["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"],
+  // Where the host's own rclone and ssh find what they sign in with.
+  ...["RCLONE_CONFIG", "SSH_AUTH_SOCK"],
 ];
 
 /** Without SystemRoot, Windows programs cannot open sockets; the others are its HOME and TMPDIR. */
@@ -46,6 +50,7 @@ export function buildResticEnv(options: ResticEnvOptions): Record<string, string
   const { repository } = options;
   return {
     ...toolEnv(options.inherited, options.platform),
+    ...repository.environment,
     RESTIC_REPOSITORY: repository.url,
     RESTIC_PASSWORD: repository.password,
     ...(repository.restUsername === undefined ? {} : { RESTIC_REST_USERNAME: repository.restUsername }),

@@ -49,6 +49,46 @@ describe.each(SUPPORTED)("failures of restic %s", (version) => {
   });
 });
 
+describe("what restic says of a storage, as it was seen", () => {
+  it.each([
+    ["Fatal: unable to open config file: Stat: Access Denied.", "restic.no_rights"],
+    [
+      "Stat(<config/>) returned error, retrying after 1.3s: Stat: The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+      "restic.unauthorised",
+    ],
+    [
+      "Stat(<config/>) returned error, retrying after 1.3s: Stat: The AWS Access Key Id you provided does not exist in our records.",
+      "restic.unauthorised",
+    ],
+    [
+      "Fatal: unable to open repository at s3:http://h/b: s3.getCredentials: no credentials found. Use `-o s3.unsafe-anonymous-auth=true` for anonymous authentication",
+      "restic.unauthorised",
+    ],
+    [
+      'Stat(<config/>) returned error, retrying after 1.1s: Head "https://:***@h/x/config": tls: failed to verify certificate: x509: certificate signed by unknown authority',
+      "restic.certificate_untrusted",
+    ],
+    [
+      'Stat(<config/>) returned error, retrying after 1.2s: Head "https://:***@h/x/config": dial tcp: lookup h on 10.0.0.53:53: no such host',
+      "restic.host_unknown",
+    ],
+    [
+      "Stat(<config/>) returned error, retrying after 1.1s: Stat: The specified bucket does not exist",
+      "restic.repository_missing",
+    ],
+    ["Fatal: parsing repository location failed: invalid backend", "restic.backend_unsupported"],
+    [
+      'Fatal: unable to open repository at rclone:r:x: exec: "rclone": executable file not found in $PATH',
+      "restic.helper_missing",
+    ],
+    ["subprocess ssh: ssh: connect to host 127.0.0.1 port 22: Connection refused", "restic.unreachable"],
+    ["subprocess ssh: u@h: Permission denied (publickey,password).", "restic.helper_failed"],
+    ["subprocess ssh: Host key verification failed.", "restic.helper_failed"],
+  ])("%s", (line, code) => {
+    expect(recognise([line])).toBe(code);
+  });
+});
+
 describe("interpretExit", () => {
   it.each([
     [exited(0), { kind: "ok" }],

@@ -12,7 +12,13 @@ export type ResticCode =
   | "restic.repository_locked"
   | "restic.repository_full"
   | "restic.unauthorised"
+  | "restic.no_rights"
   | "restic.unreachable"
+  | "restic.host_unknown"
+  | "restic.certificate_untrusted"
+  | "restic.backend_unsupported"
+  | "restic.helper_missing"
+  | "restic.helper_failed"
   | "restic.source_missing"
   | "restic.partial"
   | "restic.repository_damaged"
@@ -55,7 +61,19 @@ const SENTENCES: Record<ResticCode, string> = {
   "restic.repository_full":
     "The storage is full. Free space where the repository lies (or in the host's cache directory), then run again; nothing that was saved before is lost.",
   "restic.unauthorised":
-    "The storage refused the credentials. Check user name and password of the repository server.",
+    "The storage refused the credentials, or was given none. Check user and password, or key and secret, in the host's repository settings.",
+  "restic.no_rights":
+    "The storage knows these credentials and does not allow them this. Give them the right to list, read, write and delete at this place, or check bucket and folder.",
+  "restic.host_unknown":
+    "The storage's host name is not known: no address was found for it. Check its spelling, and name resolution on this host.",
+  "restic.certificate_untrusted":
+    "The storage's certificate is not trusted by this host. If it is of an authority of your own, paste that one's certificate into the field CA certificate; else check the host name, its end date and this host's clock.",
+  "restic.backend_unsupported":
+    "The restic on this host was built without this kind of storage, as Debian and Ubuntu do for Azure. Install restic's own release on the host.",
+  "restic.helper_missing":
+    "restic reaches this kind of storage by another program that is not on this host: rclone for rclone, ssh for SFTP. Install it.",
+  "restic.helper_failed":
+    "The program by which restic reaches this storage ended at once: ssh for SFTP, rclone for rclone. The last lines say why; for SFTP let the agent's user sign in with its key once by hand.",
   "restic.unreachable":
     "The storage cannot be reached. Check address, port, name resolution, certificate and firewall, and that the storage runs.",
   "restic.source_missing":
@@ -92,16 +110,28 @@ const BY_TEXT: readonly (readonly [RegExp, ResticCode])[] = [
     "restic.repository_full",
   ],
   [
-    /\(401\)|\(403\)|unauthorized|access ?denied|invalidaccesskeyid|signaturedoesnotmatch/i,
+    /\(401\)|unauthorized|invalidaccesskeyid|access key id you provided does not exist|signaturedoesnotmatch|signature we calculated does not match|no credentials found|bad_auth_token|invalid_grant|authenticationfailed/i,
     "restic.unauthorised",
   ],
+  [/\(403\)|access ?denied|403 forbidden|insufficientaccountpermissions/i, "restic.no_rights"],
+  [/x509:/i, "restic.certificate_untrusted"],
+  [/no such host|could not resolve hostname/i, "restic.host_unknown"],
+  [/parsing repository location failed: invalid backend/i, "restic.backend_unsupported"],
+  [/executable file not found/i, "restic.helper_missing"],
   [/repository contains errors/i, "restic.repository_damaged"],
   [/all source directories\/files do not exist/i, "restic.source_missing"],
   [/repository is already locked/i, "restic.repository_locked"],
-  [/repository does not exist|is there a repository at the following/i, "restic.repository_missing"],
   [
-    /connection (refused|reset)|no such host|network is unreachable|no route to host|i\/o timeout|handshake timeout|x509:|server misbehaving|context deadline exceeded/i,
+    /repository does not exist|is there a repository at the following|specified bucket does not exist/i,
+    "restic.repository_missing",
+  ],
+  [
+    /connection (refused|reset)|network is unreachable|no route to host|i\/o timeout|handshake timeout|server misbehaving|connection timed out|server gave http response to https client|unexpected http response \(400\)|context deadline exceeded/i,
     "restic.unreachable",
+  ],
+  [
+    /permission denied \(publickey|host key verification failed|error talking http to rclone|didn't find section in config/i,
+    "restic.helper_failed",
   ],
 ];
 

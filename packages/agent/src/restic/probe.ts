@@ -3,17 +3,21 @@
  * bounded in time and output. Answers are values; nothing here throws for what a repository does.
  */
 import { catConfigArgs, snapshotsArgs } from "./args.ts";
-import { describeProblem, interpretExit, type ResticProblem } from "./exit.ts";
+import { describeProblem, interpretExit, type ResticProblem, recognise } from "./exit.ts";
 import { parseSnapshots, type Snapshot } from "./output.ts";
 import { runShort, type ShortDeps, type ShortOutcome } from "./short.ts";
 
 export type ProbeOptions = {
   resticPath: string;
+  /** From `optionArgs`: they follow every command's own. */
+  optionArgs: readonly string[];
   /** From `buildResticEnv`. */
   env: Readonly<Record<string, string>>;
   redact: (text: string) => string;
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** Given what restic said so far: true ends it, for it would only try the same again. */
+  isHopeless?: (stderrTail: readonly string[]) => boolean;
 };
 
 export type ProbeOutcome =
@@ -25,7 +29,7 @@ export type ProbeOutcome =
 
 /** Opens the repository with its password. */
 export async function probeRepository(deps: ShortDeps, options: ProbeOptions): Promise<ProbeOutcome> {
-  const outcome = await runShort(deps, { ...options, argv: [options.resticPath, ...catConfigArgs()] });
+  const outcome = await ask(deps, options, catConfigArgs());
   const problem = findProblem(outcome);
   if (problem === "aborted") return { kind: "aborted" };
   if (problem === undefined) return { kind: "ok" };
@@ -69,11 +73,15 @@ export async function askRestic(
   options: ProbeOptions,
   args: readonly string[],
 ): Promise<Answer> {
-  const outcome = await runShort(deps, { ...options, argv: [options.resticPath, ...args] });
+  const outcome = await ask(deps, options, args);
   const problem = findProblem(outcome);
   if (problem === "aborted") return { kind: "aborted" };
   if (problem !== undefined) return { kind: "failed", problem };
   return { kind: "ok", stdout: outcome.kind === "exited" ? outcome.stdout : "" };
+}
+
+function ask(deps: ShortDeps, options: ProbeOptions, args: readonly string[]): Promise<ShortOutcome> {
+  return runShort(deps, { ...options, argv: [options.resticPath, ...args, ...options.optionArgs] });
 }
 
 /** Undefined when the command succeeded. */
@@ -82,7 +90,8 @@ function findProblem(outcome: ShortOutcome): ResticProblem | "aborted" | undefin
     case "aborted":
       return "aborted";
     case "timeout":
-      return describeProblem("restic.timeout", outcome.stderrTail);
+    case "given_up":
+      return describeProblem(recognise(outcome.stderrTail) ?? "restic.timeout", outcome.stderrTail);
     case "output_too_large":
       return describeProblem("restic.output_too_large", outcome.stderrTail);
     case "spawn_failed":

@@ -96,7 +96,12 @@ function findSummary(lines: readonly OutputLine[]) {
   return parsed(lines).find((line) => line.kind === "summary")?.summary;
 }
 
-const question = (env = lab.envFor()) => ({ resticPath: getResticPath(), env, redact: lab.redact });
+const question = (env = lab.envFor()) => ({
+  resticPath: getResticPath(),
+  optionArgs: [],
+  env,
+  redact: lab.redact,
+});
 
 async function list() {
   const outcome = await listSnapshots(lab.shortDeps, { ...question(), hostName: "lab-host" });

@@ -30,11 +30,13 @@ export type ShortOptions = {
   maxOutputBytes?: number;
   /** Aborting kills the command; the outcome is then `aborted`. */
   signal?: AbortSignal;
+  /** Asked while it runs, with its last lines of stderr: true kills the command; the outcome is then `given_up`. */
+  isHopeless?: (stderrTail: readonly string[]) => boolean;
 };
 
 export type ShortOutcome =
   | { kind: "exited"; code: number | null; signal: string | null; stdout: string; stderrTail: string[] }
-  | { kind: "timeout" | "output_too_large" | "aborted"; stderrTail: string[] }
+  | { kind: "timeout" | "output_too_large" | "aborted" | "given_up"; stderrTail: string[] }
   | { kind: "spawn_failed"; message: string };
 
 /** Opening a repository costs under a second locally; a loaded one over a WAN may need half a minute. */
@@ -67,7 +69,7 @@ async function runIn(dir: string, deps: ShortDeps, options: ShortOptions): Promi
   } catch (error) {
     return { kind: "spawn_failed", message: error instanceof Error ? error.message : String(error) };
   }
-  const cutShort = await watchOver(child, [stdoutPath, stderrPath], deps.clock, options);
+  const cutShort = await watchOver(child, { stdoutPath, stderrPath }, deps.clock, options);
   const stderrTail = await readTail(stderrPath, options.redact);
   if (cutShort !== undefined) return { kind: cutShort, stderrTail };
   const stdout = await readBounded(stdoutPath, options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES);
@@ -79,18 +81,20 @@ async function runIn(dir: string, deps: ShortDeps, options: ShortOptions): Promi
 /** Waits for the child; kills it and says why when it overstays one of its bounds. */
 async function watchOver(
   child: Child,
-  outputs: readonly string[],
+  { stdoutPath, stderrPath }: { stdoutPath: string; stderrPath: string },
   clock: Clock,
   options: ShortOptions,
-): Promise<"timeout" | "output_too_large" | "aborted" | undefined> {
+): Promise<"timeout" | "output_too_large" | "aborted" | "given_up" | undefined> {
   const identity = identifyPid(child.pid);
   const deadline = clock.monotonicMs() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   const maxBytes = options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES;
   const findReason = async () => {
     if (options.signal?.aborted === true) return "aborted";
     if (clock.monotonicMs() >= deadline) return "timeout";
-    const sizes = await Promise.all(outputs.map(fileSizeBytes));
-    return sizes.some((bytes) => bytes > maxBytes) ? "output_too_large" : undefined;
+    const sizes = await Promise.all([stdoutPath, stderrPath].map(fileSizeBytes));
+    if (sizes.some((bytes) => bytes > maxBytes)) return "output_too_large";
+    if (options.isHopeless === undefined) return undefined;
+    return options.isHopeless(await readTail(stderrPath, options.redact)) ? "given_up" : undefined;
   };
   const over = new AbortController();
   const onAbort = () => over.abort();

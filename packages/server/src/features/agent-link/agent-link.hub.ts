@@ -5,12 +5,15 @@
 
 import type { WebSocket } from "@fastify/websocket";
 import {
+  backendKindOf,
   chooseVersion,
   type FsEntries,
   type FsList,
   type Hello,
   parseAgentFrame,
   protocolRange,
+  type RepositoryAccess,
+  type RepositoryTested,
   type ServerMessage,
 } from "@restic-manager/protocol";
 import type { Logger } from "pino";
@@ -39,6 +42,7 @@ import {
   machineOf,
   refuse,
   stoppingGoodbye,
+  tooOldToTest,
 } from "./agent-link.refusals.ts";
 import { AgentRequests } from "./agent-link.requests.ts";
 import { AgentSession } from "./agent-link.session.ts";
@@ -52,8 +56,17 @@ const helloTimeoutMs = 10_000;
 const over = "over";
 /** How long the connected machine may take to show that it lives, when another one wants its place. */
 const twinPingMs = 5000;
+/** How long restic may take to open a repository that is tried; a person waits for it. */
+const testSeconds = 15;
+/** Until the agent has started restic, stopped it and said so. */
+const testGraceSeconds = 10;
 /** How often the times of the last heartbeats are written; little beside the 90 s after which a host is offline. */
 const presenceIntervalMs = 5000;
+
+function knowsKind({ backendKinds }: Host, { location }: RepositoryAccess): boolean {
+  const kind = backendKindOf(location);
+  return backendKinds !== null && kind !== undefined && backendKinds.includes(kind);
+}
 
 export interface AgentHubDeps {
   db: Db;
@@ -122,7 +135,25 @@ export class AgentHub {
   listFolder(hostId: string, question: Pick<FsList, "path" | "after" | "limit">): Promise<FsEntries> {
     const id = newId(this.deps.clock.now());
     const send = () => this.send(hostId, { type: "fs.list", request_id: id, ...question });
-    return this.requests.ask({ hostId, id, send });
+    return this.requests.ask({ hostId, id, send, expects: "fs.entries" });
+  }
+
+  /**
+   * Lets the host open a repository once, with an access that may not be stored yet. What restic said is in the answer.
+   * @throws AppError `agent.too_old`, `hosts.offline`, `agent.no_answer` or `agent.too_many_requests`
+   */
+  async testRepository(host: Host, access: RepositoryAccess): Promise<RepositoryTested> {
+    if (this.isConnected(host.id) && !knowsKind(host, access)) throw tooOldToTest();
+    const id = newId(this.deps.clock.now());
+    const question = {
+      type: "repository.test",
+      request_id: id,
+      access,
+      timeout_seconds: testSeconds,
+    } as const;
+    const send = () => this.send(host.id, question);
+    const withinMs = (testSeconds + testGraceSeconds) * 1000;
+    return this.requests.ask({ hostId: host.id, id, send, expects: "repository.tested", withinMs });
   }
 
   /**

@@ -5,6 +5,7 @@
 import type { WebSocket } from "@fastify/websocket";
 import { encodeMessage, type Hello, protocolRange } from "@restic-manager/protocol";
 import { fromInstant } from "../../platform/clock.ts";
+import { AppError } from "../../platform/errors.ts";
 import { serverVersion } from "../../platform/version.ts";
 import type { HelloFacts, Host } from "../hosts/hosts.ts";
 import type { Machine } from "./agent-link.session.ts";
@@ -38,6 +39,7 @@ export const factsOf = (hello: Hello, now: number): HelloFacts => ({
   clockSkewMs: fromInstant(hello.sent_at) - now,
   appliedScheduleVersion: hello.schedule_version ?? null,
   hooksAllowed: hello.hooks_allowed ?? null,
+  backendKinds: hello.backend_kinds ?? null,
   at: now,
 });
 
@@ -47,6 +49,14 @@ export const differ = (a: Machine, b: Machine): boolean =>
 
 export const explainTwin = (host: Host): string =>
   `Another machine is connected as ${host.name}, so one is a copy of the other. On the copy, delete the agent's state and enrol it as a host of its own.`;
+
+/** The refusal to try a repository, of agents that don't know how. */
+export const tooOldToTest = (): AppError =>
+  new AppError(
+    "conflict",
+    "agent.too_old",
+    "This host's agent is too old to test a connection. Update the agent; until then a check shows whether the repository opens.",
+  );
 
 /** Says why and closes; the agent does not dial again as it is. */
 export function refuse(socket: WebSocket, code: string, message: string): void {

@@ -11,7 +11,8 @@ beforeEach(() => {
   requests = new AgentRequests(clock);
 });
 
-const ask = (id: string, hostId = "H1") => requests.ask({ hostId, id, send: () => true });
+const ask = (id: string, hostId = "H1") =>
+  requests.ask({ hostId, id, expects: "fs.entries", send: () => true });
 const answerOf = (id: string): FsEntries => {
   return { type: "fs.entries", request_id: id, entries: [], more: false, error: null };
 };
@@ -33,6 +34,15 @@ describe("a question to an agent", () => {
     expect((await asked).more).toBe(false);
   });
 
+  it("is not answered by an answer to something else", async () => {
+    const asked = ask("R1");
+    requests.answer("H1", {
+      ...{ type: "repository.tested", request_id: "R1", outcome: "ok", error: null, duration_ms: 1 },
+    });
+    requests.answer("H1", answerOf("R1"));
+    expect((await asked).type).toBe("fs.entries");
+  });
+
   it("is given up after 20 seconds, and a late answer is dropped", async () => {
     const refused = expect(ask("R1")).rejects.toMatchObject({ kind: "timeout", code: "agent.no_answer" });
     await clock.advance(19_999);
@@ -52,7 +62,7 @@ describe("a question to an agent", () => {
   });
 
   it("is refused at once when the host is not here", async () => {
-    const asked = requests.ask({ hostId: "H1", id: "R1", send: () => false });
+    const asked = requests.ask({ hostId: "H1", id: "R1", expects: "fs.entries", send: () => false });
     await expect(asked).rejects.toMatchObject({ code: "hosts.offline" });
     expect(clock.sleeping).toBe(0);
   });

@@ -2,19 +2,24 @@
  * Questions to an agent and their answers: matched by the request's id, each with a time limit. Nothing is kept of one
  * that was answered, given up or whose connection ended. A late answer is dropped.
  */
-import type { FsEntries } from "@restic-manager/protocol";
+import type { AgentMessage } from "@restic-manager/protocol";
 import type { Clock } from "../../platform/clock.ts";
 import { AppError } from "../../platform/errors.ts";
 
 /** How long a person waits for a folder before it is better to say so. */
 const answerWithinMs = 20_000;
+
+/** The answers of agents by their type. */
+type Answers = Extract<AgentMessage, { request_id: string }>;
+type AnswerOf<T extends Answers["type"]> = Extract<Answers, { type: T }>;
 /** Questions of all browsers to one host that may wait together. */
 const maxWaiting = 16;
 
 interface Waiting {
   hostId: string;
   answered: AbortController;
-  resolve(answer: FsEntries): void;
+  /** Drops an answer of another type than was asked for. */
+  resolve(answer: Answers): void;
   reject(error: AppError): void;
 }
 
@@ -27,11 +32,18 @@ export class AgentRequests {
   }
 
   /**
-   * Waits for the answer to a question that `send` puts.
+   * Waits for the answer of type `expects` to a question that `send` puts.
+   * @param request.withinMs default 20 s
    * @throws AppError `hosts.offline`, `agent.no_answer` or `agent.too_many_requests`
    */
-  async ask(request: { hostId: string; id: string; send: () => boolean }): Promise<FsEntries> {
-    const { hostId, id } = request;
+  async ask<T extends Answers["type"]>(request: {
+    hostId: string;
+    id: string;
+    expects: T;
+    send: () => boolean;
+    withinMs?: number;
+  }): Promise<AnswerOf<T>> {
+    const { hostId, id, expects, withinMs = answerWithinMs } = request;
     const here = [...this.waiting.values()].filter((other) => other.hostId === hostId);
     if (here.length >= maxWaiting)
       throw new AppError(
@@ -39,12 +51,15 @@ export class AgentRequests {
         "agent.too_many_requests",
         "This host is asked too much at once. Wait a moment and try again.",
       );
-    const { promise, resolve, reject } = Promise.withResolvers<FsEntries>();
+    const { promise, resolve: settle, reject } = Promise.withResolvers<AnswerOf<T>>();
+    const resolve = (answer: Answers) => {
+      if (isOfType(answer, expects)) settle(answer);
+    };
     const answered = new AbortController();
     this.waiting.set(id, { hostId, answered, resolve, reject });
     try {
       if (!request.send()) throw away();
-      void this.giveUpLate(id, answered.signal);
+      void this.giveUpLate(id, withinMs, answered.signal);
       return await promise;
     } finally {
       this.waiting.delete(id);
@@ -53,7 +68,7 @@ export class AgentRequests {
   }
 
   /** An answer came. Only the host that was asked can give it. */
-  answer(hostId: string, answer: FsEntries): void {
+  answer(hostId: string, answer: Answers): void {
     const asked = this.waiting.get(answer.request_id);
     if (asked?.hostId === hostId) asked.resolve(answer);
   }
@@ -63,14 +78,17 @@ export class AgentRequests {
     for (const asked of this.waiting.values()) if (asked.hostId === hostId) asked.reject(away());
   }
 
-  private async giveUpLate(id: string, answered: AbortSignal): Promise<void> {
-    await this.clock.sleep(answerWithinMs, answered);
+  private async giveUpLate(id: string, withinMs: number, answered: AbortSignal): Promise<void> {
+    await this.clock.sleep(withinMs, answered);
     if (answered.aborted) return;
     const message =
       "The host's agent did not answer in time. It may be busy or older than this server: try again.";
     this.waiting.get(id)?.reject(new AppError("timeout", "agent.no_answer", message));
   }
 }
+
+const isOfType = <T extends Answers["type"]>(answer: Answers, type: T): answer is AnswerOf<T> =>
+  answer.type === type;
 
 const away = (): AppError =>
   new AppError("conflict", "hosts.offline", "The host is offline. Start its agent, then try again.");

@@ -239,6 +239,7 @@ export class AgentSession {
         this.send(await handlers.onScheduleFire(this.host, message));
         return;
       case "fs.entries":
+      case "repository.tested":
         return requests.answer(this.host.id, message);
       case "error":
         log.warn(

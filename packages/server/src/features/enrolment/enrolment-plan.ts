@@ -6,7 +6,7 @@ import { hostName as hostNameRule, type RepositoryAccess } from "@restic-manager
 import { type FieldProblem, invalidFields } from "../../platform/errors.ts";
 import { newPassword } from "../../platform/random.ts";
 import { readTags } from "../hosts/hosts.ts";
-import { buildAccess, readLocation } from "../repositories/repositories.ts";
+import { editAccess, readLocation } from "../repositories/repositories.ts";
 import { readInitialPaths } from "./initial-paths.ts";
 
 /** As typed; an absent field and an empty user or user's password are the same. */
@@ -18,6 +18,10 @@ export interface PlanInput {
   repoPassword?: string | undefined;
   /** The rest-server's; the repository's when absent and a user is named. */
   restPassword?: string | undefined;
+  /** restic's variables, certificates to trust and options, as the storage takes them. */
+  environment?: Readonly<Record<string, string>> | undefined;
+  caCertificate?: string | undefined;
+  options?: Readonly<Record<string, string>> | undefined;
   tags?: readonly string[] | undefined;
   initialPaths?: readonly string[] | undefined;
 }
@@ -61,16 +65,21 @@ function readAccess(
   password: string,
 ): { access: RepositoryAccess } | { problems: CodedProblem[] } {
   const place = readLocation(input.repoUrl);
-  if ("problem" in place) {
-    return {
-      problems: [{ path: "repo_url", code: "repositories.location_invalid", message: place.problem }],
-    };
-  }
-  const restUsername = input.repoUsername || place.username;
-  const named = restUsername !== null && place.location.startsWith("rest:");
-  const restPassword = input.restPassword || place.password || (named ? password : null);
-  const built = buildAccess({ location: place.location, restUsername, password, restPassword });
-  if ("access" in built) return built;
-  const code = "repositories.credentials_invalid";
-  return { problems: built.problems.map((problem) => ({ ...problem, code })) };
+  const restUsername = input.repoUsername || ("username" in place ? place.username : null);
+  const isRest = "location" in place && place.location.startsWith("rest:");
+  const ofUrl = "password" in place ? place.password : null;
+  const restPassword = input.restPassword || ofUrl || (isRest && restUsername !== null ? password : null);
+  const edited = editAccess(null, {
+    ...{
+      location: input.repoUrl,
+      restUsername: restUsername ?? undefined,
+      password,
+      restPassword: restPassword ?? undefined,
+    },
+    ...{ environment: input.environment, caCertificate: input.caCertificate, options: input.options },
+  });
+  if ("access" in edited) return edited;
+  const codeOf = ({ path }: FieldProblem) =>
+    path === "repo_url" ? "repositories.location_invalid" : "repositories.credentials_invalid";
+  return { problems: edited.problems.map((problem) => ({ ...problem, code: codeOf(problem) })) };
 }

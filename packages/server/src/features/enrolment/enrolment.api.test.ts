@@ -13,6 +13,7 @@ import type { Role } from "../../platform/http/identity.ts";
 import type { App } from "../../platform/http/route.ts";
 import { createLog } from "../../platform/log.ts";
 import { createSecretBox } from "../../platform/secrets.ts";
+import { findEverydayAccess } from "../repositories/repositories.ts";
 import { enrolmentsPerMinute, registerEnrolmentRoutes } from "./enrolment.api.ts";
 import { tokenLifetimeMs } from "./enrolment.ts";
 
@@ -66,6 +67,30 @@ describe("making a token", () => {
       token: expect.stringMatching(/^[\w-]{43}$/),
       expires_at: new Date(clock.now() + tokenLifetimeMs).toISOString(),
     });
+  });
+
+  it("takes a storage's variables and options, which the host then has, and shows no secret", async () => {
+    const environment = { AWS_ACCESS_KEY_ID: "key-id", AWS_SECRET_ACCESS_KEY: "The-Secret-Key-1" };
+    const s3 = { repo_url: "s3:s3.example.org/backups", environment, options: { "s3.retries": "3" } };
+    const answer = await create(s3);
+    expect(answer.statusCode, answer.body).toBe(201);
+    const { host_id } = (await enroll(answer.json().token)).json();
+    const stored = await findEverydayAccess(database.db, createSecretBox(Buffer.alloc(32, 7)), host_id);
+    expect(stored?.access).toMatchObject({ location: s3.repo_url, environment, options: s3.options });
+    expect(answer.body + JSON.stringify(lines)).not.toContain("The-Secret-Key-1");
+  });
+
+  it("names what is wrong with them beside what is wrong with the rest", async () => {
+    const answer = await create({
+      ...{ hostname: "web 01", repo_url: "b2:bucket", environment: { LD_PRELOAD: "/x.so" } },
+      ca_certificate: "nonsense",
+    });
+    expect(answer.statusCode).toBe(400);
+    const paths = answer.json().details.map(({ path }: { path: string }) => path);
+    expect(paths).toEqual([
+      ...["hostname", "ca_certificate", "environment.LD_PRELOAD"],
+      ...["environment.B2_ACCOUNT_ID", "environment.B2_ACCOUNT_KEY"],
+    ]);
   });
 
   it("mints the repository's password when it is left out", async () => {

@@ -21,6 +21,12 @@ const newToken = z.strictObject({
   repo_username: z.string().optional(),
   repo_password: z.string().optional(),
   rest_password: z.string().optional(),
+  /** restic's variables for this kind of storage, such as AWS_ACCESS_KEY_ID. */
+  environment: z.record(z.string(), z.string()).optional(),
+  /** PEM, one certificate or more. */
+  ca_certificate: z.string().optional(),
+  /** restic's `-o` options for this kind of storage. */
+  options: z.record(z.string(), z.string()).optional(),
   tags: z.array(z.string()).optional(),
   initial_paths: z.array(z.string()).optional(),
 });
@@ -73,6 +79,9 @@ function registerTokenRoutes(app: App, deps: EnrolmentRouteDeps): void {
         repoUsername: body.repo_username,
         repoPassword: body.repo_password,
         restPassword: body.rest_password,
+        environment: body.environment,
+        caCertificate: body.ca_certificate,
+        options: body.options,
         tags: body.tags,
         initialPaths: body.initial_paths,
         actor: actorOf(requireIdentity(identity)),

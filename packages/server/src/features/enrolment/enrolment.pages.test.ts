@@ -204,6 +204,7 @@ describe("the panel", () => {
       bootId: null,
       appliedScheduleVersion: null,
       hooksAllowed: null,
+      backendKinds: null,
       clockSkewMs: 0,
       at: clock.now(),
     };

@@ -12,6 +12,15 @@ import { type App, pageRoute, requireIdentity } from "../../platform/http/route.
 import { newId } from "../../platform/random.ts";
 import { isOnline } from "../hosts/hosts.ts";
 import {
+  accessFormShape,
+  accessProblems,
+  readAccessForm,
+  type TypedAccess,
+  typedSecrets,
+  unprefixed,
+  withoutSecrets,
+} from "../repositories/repositories.ts";
+import {
   type CreatedEnrolment,
   createEnrolmentToken,
   type EnrolmentDeps,
@@ -19,7 +28,6 @@ import {
   getEnrolmentStatus,
 } from "./enrolment.ts";
 import {
-  type AddHostField,
   type EnrolmentStatusProps,
   renderAddHostPage,
   renderAddHostResultPage,
@@ -40,15 +48,11 @@ const ulid = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
 const form = z.object({
   form_id: z.string().regex(ulid).optional().catch(undefined),
-  hostname: typed,
-  repo_url: typed,
-  repo_username: typed,
-  repo_password: typed,
-  rest_password: typed,
-  tags: typed,
-  initial_paths: typed,
+  ...{ hostname: typed, tags: typed, initial_paths: typed },
 });
-type Form = z.output<typeof form>;
+const accessForm = z.object(accessFormShape());
+const body = form.extend(accessForm.shape);
+type Form = z.output<typeof form> & TypedAccess;
 
 const params = z.object({ tokenId: z.string().regex(/^[\w-]{1,64}$/) });
 
@@ -63,8 +67,9 @@ export function registerEnrolmentPages(app: App, deps: EnrolmentPageDeps): void 
     method: "POST",
     url: "/hosts/new",
     policy: "operator",
-    schema: { body: form },
-    async answer({ body, identity, request, reply }) {
+    schema: { body },
+    async answer({ body: posted, identity, request, reply }) {
+      const body = { ...posted, ...unprefixed(posted) } as Form;
       const formId = body.form_id ?? newId(deps.clock.now());
       const input = { id: formId, ...toInput(body, requireIdentity(identity)) };
       const outcome = await tryForm(createEnrolmentToken(deps, input));
@@ -103,38 +108,30 @@ function registerTokenPages(app: App, deps: EnrolmentPageDeps): void {
 
 /** An empty field of a form is an absent one. */
 function toInput(body: Form, identity: Identity) {
+  const { location = "", restUsername, password, ...settings } = readAccessForm(body, null);
   return {
+    ...settings,
     hostName: body.hostname.trim(),
-    repoUrl: body.repo_url,
-    repoUsername: body.repo_username.trim(),
-    repoPassword: body.repo_password || undefined,
-    restPassword: body.rest_password || undefined,
+    repoUrl: location,
+    repoUsername: restUsername,
+    repoPassword: password,
     tags: body.tags.split(","),
     initialPaths: body.initial_paths.split("\n").map((line) => line.trim()),
     actor: actorOf(identity),
   };
 }
 
-/** What was typed, except the passwords. */
+/** What was typed, except the secrets. */
 function typedAgain(body: Form, refusal: Refusal) {
-  const { hostname, repo_url, repo_username, tags, initial_paths } = body;
-  const values: Partial<Record<AddHostField, string>> = { hostname, repo_username, tags, initial_paths };
+  const { hostname, tags, initial_paths } = body;
+  const values = { ...withoutSecrets(unprefixed(body)), hostname, tags, initial_paths };
   // An empty password would now be read as "make one": say that it has to be typed again.
-  const lost = "Type it again: passwords are not sent back.";
-  const errors: Partial<Record<AddHostField, string>> = {
-    ...(body.repo_password ? { repo_password: lost } : {}),
-    ...(body.rest_password ? { rest_password: lost } : {}),
-    ...refusal.errors,
-  };
+  const lost = Object.fromEntries(
+    typedSecrets(unprefixed(body)).map((name) => [name, "Type it again: passwords are not sent back."]),
+  );
+  const errors = { ...lost, ...accessProblems(refusal.errors, body) };
   const message = refusal.message === undefined ? {} : { message: refusal.message };
-  return { values: { ...values, repo_url: withoutPassword(repo_url) }, errors, ...message };
-}
-
-/** A URL is shown again without the password that it may carry; digits up to a slash are a port, not one. */
-function withoutPassword(typedUrl: string): string {
-  // Cut behind the last @ first: the search would otherwise run to the end from everywhere that a URL may begin.
-  const end = typedUrl.lastIndexOf("@") + 1;
-  return typedUrl.slice(0, end).replace(/(\/\/[^/@:]*):(?!\d+\/).*@$/s, "$1@") + typedUrl.slice(end);
+  return { values, errors, ...message };
 }
 
 function showResult(deps: EnrolmentPageDeps, request: FastifyRequest, created: CreatedEnrolment): string {

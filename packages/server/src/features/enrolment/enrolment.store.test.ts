@@ -250,6 +250,7 @@ describe.each(engines)("enrolment on %s", (engine) => {
       bootId: null,
       appliedScheduleVersion: null,
       hooksAllowed: null,
+      backendKinds: null,
       clockSkewMs: 0,
       at: clock.now(),
     };

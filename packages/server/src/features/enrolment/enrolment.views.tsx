@@ -7,25 +7,22 @@ import { Field, type FieldProps, FormMessage, type FormState, PostForm } from ".
 import { renderFragment, renderPage } from "../../platform/html/page.tsx";
 import { CopyBlock, Notice, Panel, Tags } from "../../platform/html/parts.tsx";
 import type { PageContext } from "../../platform/html/scope.ts";
+import {
+  BackendFields,
+  type BackendFieldsProps,
+  chosenKind,
+  firstProblem,
+} from "../repositories/repositories.ts";
 import { type EnrolmentStatusProps, LiveStatus, Status } from "./enrolment-status.views.tsx";
 
 export type { EnrolmentStatusProps };
-
-/** The fields of the form, as they are posted. Tags are separated by commas, paths by lines. */
-export type AddHostField =
-  | "hostname"
-  | "repo_url"
-  | "repo_username"
-  | "repo_password"
-  | "rest_password"
-  | "tags"
-  | "initial_paths";
 
 /** The form. */
 export interface AddHostProps {
   /** Travels with the form, so that the same form sent twice makes one token. */
   formId?: string;
-  form?: FormState<AddHostField>;
+  /** The fields are the host's own and those of `BackendFields`. */
+  form?: FormState<string>;
 }
 
 /** The result page. */
@@ -85,20 +82,13 @@ export function renderEnrolmentStatus(page: PageContext, props: EnrolmentStatusP
   return renderFragment(page, <Status {...props} />);
 }
 
-/** As on the screen: the first field with an error gets the cursor. */
-const FIELD_ORDER: readonly AddHostField[] = [
-  "hostname",
-  "tags",
-  "initial_paths",
-  "repo_url",
-  "repo_username",
-  "rest_password",
-  "repo_password",
-];
-
 function AddHost({ form, formId }: AddHostProps): JSX.Element {
   const { values = {}, errors = {}, message } = form ?? {};
-  const focused = FIELD_ORDER.find((name) => errors[name] !== undefined) ?? "hostname";
+  const kind = chosenKind(values);
+  const focused =
+    ["hostname", "tags", "initial_paths"].find((name) => errors[name] !== undefined) ??
+    firstProblem(kind, errors) ??
+    (errors.repo_password === undefined ? "hostname" : "repo_password");
   const field: FieldOf = (name) => ({
     name,
     value: values[name],
@@ -114,7 +104,7 @@ function AddHost({ form, formId }: AddHostProps): JSX.Element {
         {formId === undefined ? null : <input type="hidden" name="form_id" value={formId} />}
         <FormMessage message={message} />
         <HostFields field={field} />
-        <RepositoryFields field={field} />
+        <RepositoryFields field={field} backend={{ values, errors, focused }} />
         <div class="actions">
           <button type="submit" class="btn primary">
             Create install command
@@ -129,7 +119,7 @@ function AddHost({ form, formId }: AddHostProps): JSX.Element {
 }
 
 /** What a field shows of a form that came back. */
-type FieldOf = (name: AddHostField) => Pick<FieldProps, "name" | "value" | "error" | "autofocus">;
+type FieldOf = (name: string) => Pick<FieldProps, "name" | "value" | "error" | "autofocus">;
 
 function HostFields({ field }: { field: FieldOf }): JSX.Element {
   return (
@@ -163,30 +153,20 @@ function HostFields({ field }: { field: FieldOf }): JSX.Element {
   );
 }
 
-function RepositoryFields({ field }: { field: FieldOf }): JSX.Element {
+function RepositoryFields(props: {
+  field: FieldOf;
+  backend: Pick<BackendFieldsProps, "values" | "errors" | "focused">;
+}): JSX.Element {
   return (
     <Panel title="Repository">
       <div class="panel-body stack">
-        <Field
-          {...field("repo_url")}
-          label="URL"
-          mono
-          placeholder="rest:https://backup.example.com:8000/web-01/"
-          hint={<UrlExamples />}
+        <BackendFields
+          {...props.backend}
+          secretsSet={[]}
+          emptyRestPassword="Empty: the same as the encryption password."
         />
-        <div class="two-up">
-          <Field {...field("repo_username")} label="User" optional mono hint="For a rest-server." />
-          <Field
-            {...field("rest_password")}
-            label="User’s password"
-            type="password"
-            optional
-            autocomplete="new-password"
-            hint="Empty: the same as below."
-          />
-        </div>
         <Field
-          {...field("repo_password")}
+          {...props.field("repo_password")}
           label="Encryption password"
           type="password"
           optional
@@ -195,15 +175,6 @@ function RepositoryFields({ field }: { field: FieldOf }): JSX.Element {
         />
       </div>
     </Panel>
-  );
-}
-
-function UrlExamples(): JSX.Element {
-  return (
-    <>
-      Any restic location, for example <code>rest:https://…</code>, <code>s3:https://…/bucket</code>,{" "}
-      <code>sftp:user@host:/srv/restic</code> or a local path such as <code>/srv/restic</code>.
-    </>
   );
 }
 

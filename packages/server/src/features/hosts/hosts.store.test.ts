@@ -50,6 +50,7 @@ const hello = (more: Partial<HelloFacts> = {}): HelloFacts => ({
   resticProblem: null,
   appliedScheduleVersion: null,
   hooksAllowed: null,
+  backendKinds: null,
   os: "linux",
   arch: "arm64",
   machineId: "m1",
@@ -276,12 +277,24 @@ describe.each(engines)("hosts on %s", (engine) => {
     it("reach the agent when it says so, in a word of its own or with its hello", async () => {
       const { db } = database;
       const { id } = await createHost(db, newHost("web-01"));
-      await recordHello(db, id, hello({ appliedScheduleVersion: 3, hooksAllowed: false }));
-      expect(await getHost(db, id)).toMatchObject({ appliedScheduleVersion: 3, hooksAllowed: false });
+      await recordHello(
+        db,
+        id,
+        hello({ appliedScheduleVersion: 3, hooksAllowed: false, backendKinds: ["s3"] }),
+      );
+      expect(await getHost(db, id)).toMatchObject({
+        appliedScheduleVersion: 3,
+        hooksAllowed: false,
+        backendKinds: ["s3"],
+      });
       await recordAppliedVersion(db, id, 4);
       expect(await getHost(db, id)).toMatchObject({ appliedScheduleVersion: 4, hooksAllowed: false });
       await recordHello(db, id, hello());
-      expect(await getHost(db, id)).toMatchObject({ appliedScheduleVersion: null, hooksAllowed: null });
+      expect(await getHost(db, id)).toMatchObject({
+        appliedScheduleVersion: null,
+        hooksAllowed: null,
+        backendKinds: null,
+      });
     });
 
     it("changed by many at once are counted one by one", async () => {

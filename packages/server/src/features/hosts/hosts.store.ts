@@ -29,6 +29,8 @@ interface HostTable {
   applied_schedule_version: number | null;
   /** 0 or 1. */
   hooks_allowed: number | null;
+  /** JSON list. */
+  backend_kinds: string | null;
   upload_kib: number | null;
   download_kib: number | null;
   created_at: number;
@@ -36,6 +38,7 @@ interface HostTable {
   last_seen_at: number | null;
 }
 
+const kindsColumn = z.array(z.string());
 const tagsColumn = z.array(z.string());
 const problemColumn = z.object({ code: z.string(), message: z.string() });
 
@@ -66,6 +69,7 @@ function toHost(row: Selectable<HostTable>): Host {
     scheduleVersion: row.schedule_version,
     appliedScheduleVersion: row.applied_schedule_version,
     hooksAllowed: row.hooks_allowed === null ? null : row.hooks_allowed === 1,
+    backendKinds: row.backend_kinds === null ? null : kindsColumn.parse(JSON.parse(row.backend_kinds)),
     uploadKib: row.upload_kib,
     downloadKib: row.download_kib,
     createdAt: row.created_at,
@@ -120,6 +124,7 @@ export async function insertHost(tx: Db, host: Host, bearerHash: string): Promis
     schedule_version: host.scheduleVersion,
     applied_schedule_version: host.appliedScheduleVersion,
     hooks_allowed: null,
+    backend_kinds: null,
     upload_kib: host.uploadKib,
     download_kib: host.downloadKib,
     created_at: host.createdAt,
@@ -152,6 +157,7 @@ export async function updateFromHello(tx: Db, hostId: string, facts: HelloFacts)
       clock_skew_ms: facts.clockSkewMs,
       applied_schedule_version: facts.appliedScheduleVersion,
       hooks_allowed: facts.hooksAllowed === null ? null : Number(facts.hooksAllowed),
+      backend_kinds: facts.backendKinds === null ? null : JSON.stringify(facts.backendKinds),
       last_seen_at: facts.at,
     })
     .where("id", "=", hostId)

@@ -21,6 +21,7 @@ const host = (name: string, more: Partial<Host> = {}): Host => ({
   scheduleVersion: 0,
   appliedScheduleVersion: null,
   hooksAllowed: null,
+  backendKinds: null,
   uploadKib: null,
   downloadKib: null,
   createdAt: now,

@@ -63,6 +63,8 @@ export interface Host extends BandwidthCaps {
   appliedScheduleVersion: number | null;
   /** Whether its agent.yaml allows hooks; null before an agent said so. */
   hooksAllowed: boolean | null;
+  /** The kinds of repository that its agent has settings for; null for one that knows a location and passwords only. */
+  backendKinds: string[] | null;
   createdAt: number;
   firstConnectedAt: number | null;
   lastSeenAt: number | null;
@@ -170,6 +172,7 @@ export async function createHost(tx: Db, input: NewHost): Promise<Host> {
     scheduleVersion: 0,
     appliedScheduleVersion: null,
     hooksAllowed: null,
+    backendKinds: null,
     uploadKib: null,
     downloadKib: null,
     createdAt: at,
@@ -225,6 +228,7 @@ export interface HelloFacts {
   clockSkewMs: number;
   appliedScheduleVersion: number | null;
   hooksAllowed: boolean | null;
+  backendKinds: string[] | null;
   at: number;
 }
 

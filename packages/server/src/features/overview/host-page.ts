@@ -184,11 +184,8 @@ async function repositoryTab(deps: HostPageDeps, host: Host, span: ChartSpan): P
       repositoryId === null ? null : await getRepositoryView({ db, clock, box: repositories.box }, host.id),
     rotation: repositoryId === null ? null : await rotationPhaseOf(db, repositoryId),
     history: repositoryId === null ? [] : await listHistory(db, repositoryId, range),
-    url: shown?.location ?? "",
-    username: shown?.restUsername ?? null,
-    repositoryPasswordSet: shown?.passwordSet ?? false,
-    restPasswordSet: shown?.restPasswordSet ?? false,
-    updatedAt: shown?.updatedAt ?? null,
+    access: shown,
+    agentTooOld: host.firstConnectedAt !== null && host.backendKinds === null,
   };
 }
 

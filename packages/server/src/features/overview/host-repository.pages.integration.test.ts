@@ -154,9 +154,9 @@ describe("a repository that is made anew", () => {
 describe("admin credentials", () => {
   it("are set, used for a prune, and removed; the page shows none of their secrets", async () => {
     const set = {
-      admin_url: "rest:https://x.example/db",
-      admin_username: "admin",
-      admin_password: "admin-secret",
+      admin_repo_url: "rest:https://x.example/db",
+      admin_repo_username: "admin",
+      admin_rest_password: "admin-secret",
     };
     const saved = await post("/admin-credentials", set);
     expect(saved.status, saved.text).toBe(303);
@@ -172,14 +172,108 @@ describe("admin credentials", () => {
 
   it("that are refused keep what was typed, but no secret", async () => {
     const answer = await post("/admin-credentials", {
-      ...{ admin_url: "backup.example/db", admin_username: "admin", admin_password: "admin-secret" },
+      ...{
+        admin_repo_url: "backup.example/db",
+        admin_repo_username: "admin",
+        admin_rest_password: "admin-secret",
+      },
     });
     expect(answer.status).toBe(422);
     const root = parseHtml(answer.text);
-    expect(find(root, "#field-admin_url").getAttribute("value")).toBe("backup.example/db");
-    expect(find(root, "#field-admin_username").getAttribute("value")).toBe("admin");
-    expect(root.querySelector("#field-admin_url-error")).not.toBeNull();
+    expect(find(root, "#field-admin_repo_url").getAttribute("value")).toBe("backup.example/db");
+    expect(find(root, "#field-admin_repo_username").getAttribute("value")).toBe("admin");
+    expect(root.querySelector("#field-admin_repo_url-error")).not.toBeNull();
     expect(answer.text).not.toContain("admin-secret");
+  });
+});
+
+describe("a storage with settings of its own", () => {
+  const s3 = {
+    ...{ backend: "s3", s3_endpoint: "https://s3.example.org", s3_bucket: "backups", s3_folder: "db-01" },
+    ...{ AWS_ACCESS_KEY_ID: "the-key", AWS_SECRET_ACCESS_KEY: "The-Secret-Key-1", "s3.retries": "3" },
+  };
+  // What the host was told when it connected.
+  beforeEach(async () => void (await agent.nextMessage("config.update")));
+
+  it("is chosen in the form, reaches the agent whole, and its secret no page", async () => {
+    const saved = await post("/repository", s3);
+    expect(saved.status, saved.text).toBe(303);
+    const update = await agent.nextMessage("config.update");
+    expect(update.repository).toMatchObject({
+      location: "s3:https://s3.example.org/backups/db-01",
+      environment: { AWS_ACCESS_KEY_ID: "the-key", AWS_SECRET_ACCESS_KEY: "The-Secret-Key-1" },
+      options: { "s3.retries": "3" },
+    });
+    const root = await tab();
+    expect(root.toString()).not.toContain("The-Secret-Key-1");
+    expect(find(root, "[name=s3_bucket]").getAttribute("value")).toBe("backups");
+    expect(find(root, "[name=backend][value=s3]").hasAttribute("checked")).toBe(true);
+  });
+
+  it("keeps its secret when that is left empty, and loses it with another key id", async () => {
+    await post("/repository", s3);
+    await agent.nextMessage("config.update");
+    await post("/repository", { ...s3, AWS_SECRET_ACCESS_KEY: "", s3_folder: "other" });
+    const kept = await agent.nextMessage("config.update");
+    expect(kept.repository?.environment).toMatchObject({ AWS_SECRET_ACCESS_KEY: "The-Secret-Key-1" });
+    const refused = await post("/repository", {
+      ...s3,
+      AWS_ACCESS_KEY_ID: "another",
+      AWS_SECRET_ACCESS_KEY: "",
+    });
+    expect(refused.status).toBe(422);
+    const root = parseHtml(refused.text);
+    expect(textOf(find(root, "#field-AWS_SECRET_ACCESS_KEY-error"))).toContain("is needed");
+    expect(find(root, "[name=AWS_ACCESS_KEY_ID]").getAttribute("value")).toBe("another");
+  });
+
+  it("names each field that is missing, and asks for typed secrets again", async () => {
+    const refused = await post("/repository", { ...s3, s3_endpoint: "", s3_bucket: "" });
+    const root = parseHtml(refused.text);
+    expect(textOf(find(root, "#field-s3_endpoint-error"))).toBe("This is needed.");
+    expect(textOf(find(root, "#field-s3_bucket-error"))).toBe("This is needed.");
+    expect(textOf(find(root, "#field-AWS_SECRET_ACCESS_KEY-error"))).toContain("Type it again");
+    expect(refused.text).not.toContain("The-Secret-Key-1");
+  });
+});
+
+describe("a test of the connection", () => {
+  it("asks the agent with what is typed, saves nothing, and says what came of it", async () => {
+    await agent.connect({ backend_kinds: ["rest", "s3"] });
+    const answer = post("/repository/test", {
+      ...{ backend: "rest", repo_url: "https://backup.example/db-01", repo_username: "db-01" },
+      rest_password: "Typed-Only-1",
+    });
+    const request = await agent.nextMessage("repository.test");
+    expect(request.access).toMatchObject({
+      location: "rest:https://backup.example/db-01",
+      rest_password: "Typed-Only-1",
+    });
+    agent.send({
+      ...{ type: "repository.tested", request_id: request.request_id, outcome: "failed", duration_ms: 5 },
+      error: { code: "restic.unauthorised", message: "The storage refused.", last_lines: ["Fatal: 401"] },
+    });
+    const page = await answer;
+    expect(page.status).toBe(200);
+    const root = parseHtml(page.text);
+    expect(textOf(find(root, "[aria-label=Credentials] [data-test-result]"))).toContain(
+      "The storage refused.",
+    );
+    expect(find(root, "#field-repo_username").getAttribute("value")).toBe("db-01");
+    expect(page.text).not.toContain("Typed-Only-1");
+    const stored = await server.admin.get(`/api/hosts/${agent.hostId}/repo-credentials`);
+    expect(stored.body).toMatchObject({ repo_url: "/srv/repo", version: 1 });
+  });
+
+  it("says in its fragment that the agent is too old, or what is wrong with the form", async () => {
+    const fragment = (fields: Record<string, string>) =>
+      server.admin.form(`/fragments/hosts/${agent.hostId}/repository/test`, fields);
+    const old = await fragment({ backend: "local", local_path: "/srv/repo" });
+    expect(old.text).toContain("agent is too old to test");
+    const wrong = await fragment({ backend: "local", local_path: "relative" });
+    expect(wrong.status).toBe(200);
+    expect(wrong.text).toContain("Nothing was tested.");
+    expect(wrong.text).toContain("Path: Write a restic location");
   });
 });
 

@@ -1,11 +1,10 @@
-/** The verbs and forms of a host's repository: prune, check, repair, unlock, admin credentials, another id. */
+/** The verbs and forms of a host's repository: prune, check, repair, unlock, another id. */
 import { z } from "zod";
 import { AppError, fieldProblems } from "../../platform/errors.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import { type App, type Call, pageRoute, requireIdentity } from "../../platform/http/route.ts";
 import { type RunRequest, runNow } from "../jobs/jobs.ts";
 import { acceptRepositoryId, nextCheckSlice } from "../maintenance/maintenance.ts";
-import { editAdminCredentials, removeAdminCredentials } from "../repositories/repositories.ts";
 import { answerRun, type HostRunDeps } from "./host-runs.pages.tsx";
 import type { HostSettingsDeps } from "./host-settings.pages.tsx";
 import { answerRefused, asOutcome, hostParams } from "./refused-form.ts";
@@ -15,14 +14,12 @@ export type HostRepositoryDeps = HostRunDeps & HostSettingsDeps;
 type HostCall = Call<{ params: typeof hostParams }>;
 /** As long as it likes: the rule beside the field answers, not a page about a bad request. */
 const typed = z.string().max(4096).default("");
-const nothingSaved = "Nothing was saved. See below.";
 
 export function registerHostRepository(app: App, deps: HostRepositoryDeps): void {
   registerRuns(app, deps);
   registerUnlock(app, deps);
   registerInit(app, deps);
   registerAcceptId(app, deps);
-  registerAdminForm(app, deps);
 }
 
 function run(deps: HostRepositoryDeps, call: HostCall, request: RunRequest): Promise<unknown> {
@@ -156,63 +153,6 @@ function registerAcceptId(app: App, deps: HostRepositoryDeps): void {
       if (outcome.code === "hosts.name_mismatch") return answerName(deps, call, outcome, "accept", typedName);
       const notice = { tone: "fail" as const, text: outcome.message };
       return answerRefused(deps, call, "repository", outcome, () => ({ notice }));
-    },
-  });
-}
-
-/** The fields of the admin form by the API's names for them. */
-const adminFields = {
-  repo_url: "admin_url",
-  repo_username: "admin_username",
-  rest_password: "admin_password",
-} as const;
-
-function registerAdminForm(app: App, deps: HostRepositoryDeps): void {
-  const url = "/hosts/:hostId/admin-credentials";
-  const saved = (call: HostCall) =>
-    call.reply.redirect(`/hosts/${call.params.hostId}?tab=repository&saved=1`, 303);
-  pageRoute(app, {
-    method: "POST",
-    url,
-    policy: "operator",
-    schema: {
-      params: hostParams,
-      body: z.object({ admin_url: typed, admin_username: typed, admin_password: typed }),
-    },
-    async answer(call) {
-      const { params, body, identity } = call;
-      const actor = actorOf(requireIdentity(identity));
-      const edit = editAdminCredentials(deps.repositories, {
-        ...{ hostId: params.hostId, actor, location: body.admin_url.trim() },
-        restUsername: body.admin_username.trim(),
-        // A password field left empty keeps what is stored: it is never shown, so it can't be typed again.
-        ...(body.admin_password ? { restPassword: body.admin_password } : {}),
-      });
-      const outcome = await asOutcome(edit);
-      if (!(outcome instanceof AppError)) return saved(call);
-      const problems = fieldProblems(outcome);
-      const errors = Object.fromEntries(
-        Object.entries(adminFields).flatMap(([wire, field]) =>
-          problems[wire] ? [[field, problems[wire]]] : [],
-        ),
-      );
-      const values = { admin_url: body.admin_url, admin_username: body.admin_username };
-      const message =
-        Object.keys(errors).length > 0 ? nothingSaved : (problems.repo_password ?? outcome.message);
-      return answerRefused(deps, call, "repository", outcome, (props) => ({
-        tab: { ...props.tab, adminForm: { values, errors, message } },
-      }));
-    },
-  });
-  pageRoute(app, {
-    method: "POST",
-    url: `${url}/remove`,
-    policy: "operator",
-    schema: { params: hostParams },
-    async answer(call) {
-      const actor = actorOf(requireIdentity(call.identity));
-      await removeAdminCredentials(deps.repositories, { hostId: call.params.hostId, actor });
-      return saved(call);
     },
   });
 }

@@ -48,19 +48,19 @@ const view: RepositoryView = {
   credentials: null,
   adminCredentials: {
     ...{ location: "rest:https://backup.example.com/web-01/", restUsername: "admin", passwordSet: true },
-    ...{ restPasswordSet: true, updatedAt: 0, version: 1 },
+    ...{ restPasswordSet: true, updatedAt: 0, version: 1, kind: "rest", environment: {}, secretsSet: [] },
+    ...{ caCertificate: null, options: {} },
   },
   isAdminRefused: false,
 };
 
 const tab: RepositoryTabProps = {
-  ...{
-    url: view.repository.location,
-    username: "web-01",
-    repositoryPasswordSet: true,
-    restPasswordSet: false,
+  access: {
+    ...{ location: view.repository.location, restUsername: "web-01", passwordSet: true },
+    ...{ restPasswordSet: false, updatedAt: 0, version: 1, kind: "rest", environment: {}, secretsSet: [] },
+    ...{ caCertificate: null, options: {} },
   },
-  ...{ updatedAt: null, view, history: [], span: 30, tags: [], rotation: null },
+  ...{ agentTooOld: false, view, history: [], span: 30, tags: [], rotation: null },
 };
 
 function render(
@@ -113,7 +113,7 @@ describe("a repository in figures", () => {
     const words = textOf(find(render(), "main"));
     expect(words).toContain("User’s passwordnot set");
     expect(words).toContain("Encryption passwordset");
-    expect(find(render(), "#field-admin_password").getAttribute("value")).toBe("");
+    expect(find(render(), "#field-admin_rest_password").getAttribute("value")).toBe("");
   });
 
   it("counts the snapshots of each tag, and those without any", () => {

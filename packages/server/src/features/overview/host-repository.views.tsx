@@ -9,7 +9,7 @@ import type { RepositoryView } from "../maintenance/maintenance.ts";
 import type { RotationPhase } from "../rotation/rotation.ts";
 import type { TagCount } from "../snapshots/snapshots.ts";
 import {
-  type AdminField,
+  type AccessFormState,
   AdminPanel,
   ConnectionPanel,
   type ConnectionProps,
@@ -35,7 +35,7 @@ export interface RepositoryTabProps extends ConnectionProps {
   tags: readonly TagCount[];
   /** How far the rotation of its password is; null when none is under way. */
   rotation: RotationPhase | null;
-  adminForm?: FormState<AdminField>;
+  adminForm?: AccessFormState;
   unlockForm?: FormState<"unlock_confirm_name">;
   acceptForm?: FormState<"accept_confirm_name">;
   initForm?: FormState<"init_confirm_name">;
@@ -68,7 +68,12 @@ export function RepositoryTab(
       <TagsPanel tags={props.tags} />
       <SharersPanel sharers={view.sharers} hostId={host.id} />
       <ConnectionPanel {...props} resticId={view.repository.resticId} />
-      <AdminPanel hostId={host.id} url={props.url} admin={view.adminCredentials} form={props.adminForm} />
+      <AdminPanel
+        hostId={host.id}
+        access={props.access}
+        admin={view.adminCredentials}
+        form={props.adminForm}
+      />
       {mayOperate ? <CredentialsPanel {...props} hostId={host.id} /> : null}
       <RepositoryDanger host={host} view={view} form={props.initForm} />
     </>

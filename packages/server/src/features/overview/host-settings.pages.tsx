@@ -1,4 +1,4 @@
-/** The forms of a host's settings: the everyday credentials of its repository, presence, bandwidth, default hooks, its end. */
+/** The forms of a host's settings: presence, bandwidth, default hooks, its end. */
 import { z } from "zod";
 import { AppError, fieldProblems, invalidFields } from "../../platform/errors.ts";
 import { actorOf } from "../../platform/http/identity.ts";
@@ -12,7 +12,7 @@ import {
   setBandwidth,
   setHostMode,
 } from "../hosts/hosts.ts";
-import { editCredentials, type RepositoriesDeps } from "../repositories/repositories.ts";
+import type { RepositoriesDeps } from "../repositories/repositories.ts";
 import { hookProblems, readHookForm, type SourcesDeps, setHostHooks } from "../sources/sources.ts";
 import type { HostPageQuery } from "./host-page.ts";
 import { answerRefused, asOutcome, hostParams, type RefusedFormDeps } from "./refused-form.ts";
@@ -25,7 +25,6 @@ const nothingSaved = "Nothing was saved. See below.";
 const field = z.string().default("");
 
 export function registerHostSettings(app: App, deps: HostSettingsDeps): void {
-  registerCredentialsForm(app, deps);
   registerModeForm(app, deps);
   registerBandwidthForm(app, deps);
   registerHooksForm(app, deps);
@@ -56,31 +55,6 @@ async function answerForm(
   return answerRefused(deps, call, form.tab, outcome, (props) => ({
     tab: { ...props.tab, [form.name]: { values: form.values, errors, message } },
   }));
-}
-
-function registerCredentialsForm(app: App, deps: HostSettingsDeps): void {
-  const text = z.string().max(4096).default("");
-  const body = z.object({ repo_url: text, repo_username: text, repo_password: text, rest_password: text });
-  pageRoute(app, {
-    method: "POST",
-    url: "/hosts/:hostId/repository",
-    policy: "operator",
-    schema: { params: hostParams, body },
-    answer(call) {
-      const { params, body: typed, identity } = call;
-      const edit = editCredentials(deps.repositories, {
-        hostId: params.hostId,
-        actor: actorOf(requireIdentity(identity)),
-        location: typed.repo_url.trim(),
-        restUsername: typed.repo_username.trim(),
-        // A password field left empty keeps what is stored: it is never shown, so it can't be typed again.
-        ...(typed.repo_password ? { password: typed.repo_password } : {}),
-        ...(typed.rest_password ? { restPassword: typed.rest_password } : {}),
-      });
-      const values = { repo_url: typed.repo_url, repo_username: typed.repo_username };
-      return answerForm(deps, call, edit, { tab: "repository", name: "form", values });
-    },
-  });
 }
 
 function registerModeForm(app: App, deps: HostSettingsDeps): void {

@@ -51,11 +51,12 @@ const snapshots: HostTab = {
 
 const repository = (overrides: Partial<Extract<HostTab, { name: "repository" }>> = {}): HostTab => ({
   name: "repository",
-  url: "rest:https://backup.example.com/web-01/",
-  username: "web-01",
-  repositoryPasswordSet: true,
-  restPasswordSet: false,
-  updatedAt: null,
+  access: {
+    ...{ location: "rest:https://backup.example.com/web-01", restUsername: "web-01", passwordSet: true },
+    ...{ restPasswordSet: false, updatedAt: 0, version: 1, kind: "rest", environment: {}, secretsSet: [] },
+    ...{ caCertificate: null, options: {} },
+  },
+  agentTooOld: false,
   view: null,
   rotation: null,
   history: [],

@@ -18,6 +18,7 @@ import { SchedulesTab, type SchedulesTabProps } from "./host-schedules.views.tsx
 import { SourcesTab, type SourcesTabProps } from "./host-sources.views.tsx";
 import type { HostCondition } from "./host-table.views.tsx";
 import { JobsTab, type JobsTabProps, SnapshotsTab, type SnapshotsTabProps } from "./host-tabs.views.tsx";
+import { accessModules } from "./repository-access.views.tsx";
 
 /** Who the host is. */
 export interface HostHeader {
@@ -110,6 +111,7 @@ export function renderHostPage(page: PageContext, props: HostPageProps): string 
       { label: props.host.name, mono: true },
     ],
     notice: props.notice,
+    modules: props.tab.name === "repository" ? accessModules : [],
     content: <HostPage {...props} />,
   });
 }

@@ -1,12 +1,13 @@
-/** The dashboard and the host's page; its forms are in host-runs, host-repository and host-settings (.pages.tsx). */
+/** The dashboard and the host's page; its forms are in host-runs, host-repository, host-access and host-settings (.pages.tsx). */
 import { z } from "zod";
 import { livePageRoutes } from "../../platform/http/page-context.ts";
 import type { App } from "../../platform/http/route.ts";
 import { type HostPageProps, renderHostFragment, renderHostPage } from "./host.views.tsx";
+import { type HostAccessDeps, registerHostAccess } from "./host-access.pages.tsx";
 import { getHostPage, hostTabs } from "./host-page.ts";
 import { registerHostRepository } from "./host-repository.pages.tsx";
 import { type HostRunDeps, registerHostRuns } from "./host-runs.pages.tsx";
-import { type HostSettingsDeps, registerHostSettings } from "./host-settings.pages.tsx";
+import { registerHostSettings } from "./host-settings.pages.tsx";
 import type { HostFilter } from "./host-table.views.tsx";
 import {
   filterOverview,
@@ -20,7 +21,7 @@ import { type DashboardProps, renderDashboardFragment, renderDashboardPage } fro
 import { hostParams } from "./refused-form.ts";
 import type { ChartSpan } from "./size-chart.views.tsx";
 
-export type OverviewPageDeps = HostRunDeps & HostSettingsDeps;
+export type OverviewPageDeps = HostRunDeps & HostAccessDeps;
 
 /** Filters come from the URL and never fail: what makes no sense is left out. */
 const dashboardQuery = z.object({
@@ -89,4 +90,5 @@ export function registerOverviewPages(app: App, deps: OverviewPageDeps): void {
   registerHostRuns(app, deps);
   registerHostSettings(app, deps);
   registerHostRepository(app, deps);
+  registerHostAccess(app, deps);
 }

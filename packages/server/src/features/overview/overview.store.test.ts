@@ -62,7 +62,13 @@ describe.each(engines)("the overview on %s", (engine) => {
 
   async function connect(hostId: string, resticProblem: { code: string; message: string } | null = null) {
     const facts = { agentVersion: "1", resticVersion: "0.19.1", os: "linux", arch: "x64", clockSkewMs: 0 };
-    const machine = { machineId: null, bootId: null, appliedScheduleVersion: null, hooksAllowed: null };
+    const machine = {
+      machineId: null,
+      bootId: null,
+      appliedScheduleVersion: null,
+      hooksAllowed: null,
+      backendKinds: null,
+    };
     await recordHello(db, hostId, { ...facts, ...machine, resticProblem, at: clock.now() });
   }
 

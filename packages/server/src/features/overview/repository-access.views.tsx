@@ -5,93 +5,88 @@
 import type { JSX } from "preact";
 import { formatCount, formatNoun } from "../../platform/html/format.ts";
 import { Field, FormMessage, type FormState, PostForm } from "../../platform/html/forms.tsx";
-import { Panel } from "../../platform/html/parts.tsx";
-import { useMayOperate } from "../../platform/html/scope.ts";
+import { renderFragment } from "../../platform/html/page.tsx";
+import { Notice, Panel } from "../../platform/html/parts.tsx";
+import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import { Dot } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
 import type { RepositoryView, SharerView } from "../maintenance/maintenance.ts";
+import {
+  adminValuesOf,
+  BackendFields,
+  type BackendFieldsProps,
+  chosenKind,
+  type RedactedCredentials,
+  secretFieldsSet,
+  type TestResult,
+  valuesOf,
+} from "../repositories/repositories.ts";
 import type { TagCount } from "../snapshots/snapshots.ts";
+import { AccessFacts, hasSettings, Pair } from "./access-facts.views.tsx";
+
+/** A form of credentials that is shown again. */
+export interface AccessFormState extends FormState<string> {
+  /** What came of a test of what was typed; a sentence when none could be made. */
+  tested?: TestResult | { refused: string };
+}
 
 /** The everyday credentials as they may be shown. */
 export interface ConnectionProps {
-  /** Without user info. */
-  url: string;
-  username: string | null;
-  repositoryPasswordSet: boolean;
-  restPasswordSet: boolean;
-  updatedAt: number | null;
-  form?: FormState<"repo_url" | "repo_username" | "repo_password" | "rest_password">;
+  /** Null until the host has some. */
+  access: RedactedCredentials | null;
+  /** The host's agent knows locations and passwords only. */
+  agentTooOld: boolean;
+  form?: AccessFormState;
 }
 
+const TooOld = (): JSX.Element => (
+  <Notice tone="warn" title="This host’s agent is too old for these settings.">
+    It ignores variables, certificate and options, so restic can’t sign in. Update the agent.
+  </Notice>
+);
+
 export function ConnectionPanel(props: ConnectionProps & { resticId: string | null }): JSX.Element {
+  const { access } = props;
   return (
     <Panel title="Connection">
+      {props.agentTooOld && hasSettings(access) ? (
+        <div class="panel-body">
+          <TooOld />
+        </div>
+      ) : null}
       <dl class="pairs wide">
-        <div>
-          <dt>URL</dt>
-          <dd class="mono break">{props.url}</dd>
-        </div>
-        <div>
-          <dt>User</dt>
-          <dd class="mono">{props.username ?? <None />}</dd>
-        </div>
-        <div>
-          <dt>User’s password</dt>
-          <dd>{props.restPasswordSet ? "set" : <span class="faint">not set</span>}</dd>
-        </div>
-        <div>
-          <dt>Encryption password</dt>
-          <dd>{props.repositoryPasswordSet ? "set" : <span class="word fail">not set</span>}</dd>
-        </div>
+        {access === null ? <Pair label="URL">{<None />}</Pair> : <AccessFacts access={access} />}
+        <Pair label="Encryption password">
+          {access?.passwordSet ? "set" : <span class="word fail">not set</span>}
+        </Pair>
         <div>
           <dt>Repository id</dt>
           <dd class="mono" title={props.resticId ?? undefined}>
             {props.resticId?.slice(0, 8) ?? <None label="unknown" />}
           </dd>
         </div>
-        <div>
-          <dt>Changed</dt>
-          <dd>{props.updatedAt === null ? <None label="never" /> : <Time at={props.updatedAt} />}</dd>
-        </div>
+        <Pair label="Changed">
+          {access === null ? <None label="never" /> : <Time at={access.updatedAt} />}
+        </Pair>
       </dl>
     </Panel>
   );
 }
 
-/** Posts to /hosts/{id}/repository. An empty password keeps the stored one. */
+/** Beside the credentials' form, which comes with the module that tests without leaving the page. */
+export const accessModules: readonly string[] = ["access-test.js"];
+
+/** Posts to /hosts/{id}/repository. An empty secret keeps the stored one. */
 export function CredentialsPanel(props: ConnectionProps & { hostId: string }): JSX.Element {
-  const { values = {}, errors = {}, message } = props.form ?? {};
+  const { access, form } = props;
+  const { values = valuesOf(access), errors = {}, message } = form ?? {};
+  const action = `${urlOf(props.hostId)}/repository`;
   return (
     <Panel title="Change credentials" note="a connected agent gets them at once">
       <div class="panel-body">
         <FormMessage message={message} />
-        <PostForm action={`/hosts/${encodeURIComponent(props.hostId)}/repository`} class="stack">
-          <Field
-            name="repo_url"
-            label="URL"
-            mono
-            value={values.repo_url ?? props.url}
-            error={errors.repo_url}
-          />
-          <div class="two-up">
-            <Field
-              name="repo_username"
-              label="User"
-              mono
-              optional
-              value={values.repo_username ?? props.username ?? ""}
-              error={errors.repo_username}
-            />
-            <Field
-              name="rest_password"
-              label="User’s password"
-              type="password"
-              optional
-              autocomplete="new-password"
-              error={errors.rest_password}
-              hint={props.restPasswordSet ? "Set. Leave empty to keep it." : "Not set."}
-            />
-          </div>
+        <PostForm action={action} class="stack" label="Credentials">
+          <BackendFields {...{ values, errors }} secretsSet={secretFieldsSet(access)} />
           <Field
             name="repo_password"
             label="Encryption password"
@@ -100,35 +95,96 @@ export function CredentialsPanel(props: ConnectionProps & { hostId: string }): J
             autocomplete="new-password"
             error={errors.repo_password}
             hint={
-              props.repositoryPasswordSet
+              access?.passwordSet
                 ? "Set. Leave empty to keep it. Changing it here does not change the repository’s own key: rotate the password for that."
                 : "Not set: no backup can run."
             }
           />
-          <div class="actions">
-            <button type="submit" class="btn primary">
-              Save
-            </button>
-            {props.repositoryPasswordSet ? (
-              <a class="btn" href={`${urlOf(props.hostId)}/rotation`}>
-                Rotate the password
+          <SaveAndTest action={action} tested={form?.tested} isPrimary />
+          {access?.passwordSet ? (
+            <p class="hint">
+              For another password of the repository itself,{" "}
+              <a class="link" href={`${urlOf(props.hostId)}/rotation`}>
+                rotate the password
               </a>
-            ) : null}
-          </div>
+              .
+            </p>
+          ) : null}
         </PostForm>
       </div>
     </Panel>
   );
 }
 
+/** Save comes first: it is what the Enter key does. */
+function SaveAndTest(props: {
+  action: string;
+  tested: AccessFormState["tested"];
+  isPrimary?: boolean;
+}): JSX.Element {
+  return (
+    <>
+      <div class="test-result" data-test-result aria-live="polite">
+        {props.tested === undefined ? null : <Tested tested={props.tested} />}
+      </div>
+      <div class="actions">
+        <button type="submit" class={props.isPrimary ? "btn primary" : "btn"}>
+          Save
+        </button>
+        <button
+          type="submit"
+          class="btn"
+          formaction={`${props.action}/test`}
+          data-test-src={`/fragments${props.action}/test`}
+        >
+          Test connection
+        </button>
+      </div>
+    </>
+  );
+}
+
+/** The fragment /fragments/hosts/{id}/repository/test. */
+export const renderTested = (page: PageContext, tested: NonNullable<AccessFormState["tested"]>): string =>
+  renderFragment(page, <Tested tested={tested} />);
+
+/** What came of a test, in words. */
+function Tested({ tested }: { tested: NonNullable<AccessFormState["tested"]> }): JSX.Element {
+  if ("refused" in tested)
+    return (
+      <Notice tone="warn" title="Nothing was tested.">
+        {tested.refused}
+      </Notice>
+    );
+  const { outcome, message, lastLines } = tested;
+  if (outcome !== "failed")
+    return (
+      <Notice tone="ok" title={outcome === "ok" ? "Connected." : "Connected, and empty."}>
+        {message} Nothing is saved by a test.
+      </Notice>
+    );
+  return (
+    <Notice tone="fail" title="The connection failed.">
+      <span>{message}</span>
+      {lastLines.length === 0 ? null : (
+        <details class="more-options">
+          <summary>restic’s own words</summary>
+          <pre class="last-words">{lastLines.join("\n")}</pre>
+        </details>
+      )}
+    </Notice>
+  );
+}
+
 /** What may be typed of the admin credentials; the encryption password is the everyday one. */
-export type AdminField = "admin_url" | "admin_username" | "admin_password";
+export const adminPrefix = "admin_";
 
 export interface AdminProps {
   hostId: string;
-  url: string;
+  /** The everyday ones. */
+  access: RedactedCredentials | null;
   admin: RepositoryView["adminCredentials"];
-  form?: FormState<AdminField> | undefined;
+  form?: AccessFormState | undefined;
 }
 
 /** What may delete: set or not, its form, its end. */
@@ -142,7 +198,14 @@ export function AdminPanel(props: AdminProps): JSX.Element {
           For servers that let everyday users only append: prune deletes with these, and they reach the host
           for that job alone.
         </p>
-        {admin === null ? null : <AdminFacts admin={admin} />}
+        {admin === null ? null : (
+          <dl class="pairs wide">
+            <AccessFacts access={admin} />
+            <Pair label="Changed">
+              <Time at={admin.updatedAt} />
+            </Pair>
+          </dl>
+        )}
         {mayOperate ? <AdminForm {...props} /> : null}
         {mayOperate && admin !== null ? (
           <PostForm action={`${urlOf(props.hostId)}/admin-credentials/remove`} class="offer">
@@ -159,74 +222,31 @@ export function AdminPanel(props: AdminProps): JSX.Element {
 
 const urlOf = (hostId: string): string => `/hosts/${encodeURIComponent(hostId)}`;
 
-function AdminFacts({ admin }: { admin: NonNullable<RepositoryView["adminCredentials"]> }): JSX.Element {
-  return (
-    <dl class="pairs wide">
-      <div>
-        <dt>URL</dt>
-        <dd class="mono break">{admin.location}</dd>
-      </div>
-      <div>
-        <dt>User</dt>
-        <dd class="mono">{admin.restUsername ?? <None />}</dd>
-      </div>
-      <div>
-        <dt>User’s password</dt>
-        <dd>{admin.restPasswordSet ? "set" : <span class="faint">not set</span>}</dd>
-      </div>
-      <div>
-        <dt>Changed</dt>
-        <dd>
-          <Time at={admin.updatedAt} />
-        </dd>
-      </div>
-    </dl>
-  );
-}
-
-function AdminForm({ hostId, url, admin, form }: AdminProps): JSX.Element {
-  const { values = {}, errors = {}, message } = form ?? {};
+function AdminForm({ hostId, access, admin, form }: AdminProps): JSX.Element {
+  const begin = admin === null ? adminValuesOf(access) : valuesOf(admin);
+  const { values = begin, errors = {}, message } = form ?? {};
+  const action = `${urlOf(hostId)}/admin-credentials`;
+  const shared: BackendFieldsProps = {
+    prefix: adminPrefix,
+    values,
+    errors,
+    secretsSet: secretFieldsSet(admin),
+  };
   return (
     <details class="more-options" open={form !== undefined}>
       <summary>{admin === null ? "Set admin credentials" : "Change them"}</summary>
-      <PostForm action={`${urlOf(hostId)}/admin-credentials`} class="stack" label="Admin credentials">
+      <PostForm action={action} class="stack" label="Admin credentials">
         <FormMessage message={message} />
-        <Field
-          name="admin_url"
-          label="URL"
-          mono
-          value={values.admin_url ?? admin?.location ?? url}
-          error={errors.admin_url}
-          hint="The same repository; another port or path where its server has one that may delete."
+        <BackendFields
+          {...shared}
+          only={form === undefined ? (admin?.kind ?? access?.kind) : chosenKind(values)}
         />
-        <div class="two-up">
-          <Field
-            name="admin_username"
-            label="User"
-            mono
-            optional
-            value={values.admin_username ?? admin?.restUsername ?? ""}
-            error={errors.admin_username}
-          />
-          <Field
-            name="admin_password"
-            label="User’s password"
-            type="password"
-            optional
-            autocomplete="new-password"
-            error={errors.admin_password}
-            hint={admin?.restPasswordSet ? "Set. Leave empty to keep it." : "Not set."}
-          />
-        </div>
         <p class="hint">
-          Where the everyday credentials may delete too, save the same. The encryption password stays the one
-          of the connection.
+          The same repository; another port or path where its server has one that may delete. Where the
+          everyday credentials may delete too, save the same. The encryption password stays the one of the
+          connection.
         </p>
-        <div class="actions">
-          <button type="submit" class="btn">
-            Save
-          </button>
-        </div>
+        <SaveAndTest action={action} tested={form?.tested} />
       </PostForm>
     </details>
   );

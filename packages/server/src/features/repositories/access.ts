@@ -2,10 +2,18 @@
  * A host's accesses to its repository: `everyday` for what runs every day, `admin` for what may delete. Sealed per host
  * and slot; they are opened only to be sent to that host's agent, to be edited, or to say which of them are set.
  */
-import { type RepositoryAccess, repositoryAccess } from "@restic-manager/protocol";
+import {
+  type BackendKind,
+  backendKindOf,
+  backendVariables,
+  findBackendProblems,
+  type RepositoryAccess,
+  repositoryAccess,
+} from "@restic-manager/protocol";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError, type FieldProblem, invalidFields } from "../../platform/errors.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
+import { type Backend, backendOf } from "./backends.ts";
 import { insertCredentials, replaceCredentials, selectCredentials } from "./repositories.store.ts";
 
 export type Slot = "everyday" | "admin";
@@ -23,11 +31,16 @@ export interface AccessParts {
   restUsername: string | null;
   password: string;
   restPassword: string | null;
+  /** Of what nothing is set, absent or empty. */
+  environment?: Readonly<Record<string, string>>;
+  caCertificate?: string;
+  options?: Readonly<Record<string, string>>;
 }
 
 /** Parts → access, or every field that is wrong by its wire name. */
 export function buildAccess(parts: AccessParts): { access: RepositoryAccess } | { problems: FieldProblem[] } {
   const { location, restUsername, password, restPassword } = parts;
+  const settings = settingsOf(parts);
   const problems = [
     checkSecret("repo_password", password, 1024),
     checkSecret("repo_username", restUsername, 256),
@@ -38,8 +51,41 @@ export function buildAccess(parts: AccessParts): { access: RepositoryAccess } | 
     if (restUsername !== null) problems.push({ path: "repo_username", message });
     if (restPassword !== null) problems.push({ path: "rest_password", message });
   }
+  const refused = findBackendProblems(location, settings);
+  problems.push(...refused.map(({ path, message }) => ({ path: path.join("."), message })));
+  const kind = backendKindOf(location);
+  if (kind !== undefined) problems.push(...findMissing(backendOf(kind), settings.environment ?? {}));
   if (problems.length > 0) return { problems };
-  return { access: { location, password, rest_username: restUsername, rest_password: restPassword } };
+  const rest = { rest_username: restUsername, rest_password: restPassword };
+  return { access: { location, password, ...rest, ...settings } };
+}
+
+/** What is not set is absent, as in an access of before there were settings. */
+const settingsOf = (
+  parts: AccessParts,
+): Pick<RepositoryAccess, "environment" | "ca_certificate" | "options"> => ({
+  ...(isEmpty(parts.environment) ? {} : { environment: { ...parts.environment } }),
+  ...(parts.caCertificate ? { ca_certificate: parts.caCertificate } : {}),
+  ...(isEmpty(parts.options) ? {} : { options: { ...parts.options } }),
+});
+
+const isEmpty = (values: Readonly<Record<string, string>> | undefined): boolean =>
+  Object.keys(values ?? {}).length === 0;
+
+/** Variables that are missing altogether, and halves of pairs. */
+function findMissing(
+  { needs, pairs, variables }: Backend,
+  environment: Readonly<Record<string, string>>,
+): FieldProblem[] {
+  const isSet = (name: string) => Object.hasOwn(environment, name);
+  const missing = needs.filter((name) => !isSet(name));
+  const halves = pairs
+    .filter((pair) => pair.some(isSet))
+    .flatMap((pair) => pair.filter((one) => !isSet(one)));
+  return [...missing, ...halves].map((name) => {
+    const label = variables.find((field) => field.name === name)?.label ?? name;
+    return { path: `environment.${name}`, message: `The ${label.toLowerCase()} is needed.` };
+  });
 }
 
 /** The environment carries these to restic, and it can't hold every character. */
@@ -140,6 +186,15 @@ export async function credentialsChangedAt(db: Db, hostId: string, slot: Slot): 
 /** Credentials as they may be shown. */
 export interface RedactedCredentials {
   location: string;
+  /** Undefined for a location of a kind that is no longer known. */
+  kind: BackendKind | undefined;
+  /** The variables that are no secrets. */
+  environment: Record<string, string>;
+  /** The names of the variables that are. */
+  secretsSet: string[];
+  /** PEM. */
+  caCertificate: string | null;
+  options: Record<string, string>;
   restUsername: string | null;
   passwordSet: boolean;
   restPasswordSet: boolean;
@@ -167,8 +222,15 @@ export async function redactedAdminCredentials(
 
 function redact(found: StoredAccess | null): RedactedCredentials | null {
   if (!found) return null;
+  const { location, environment, ca_certificate, options } = found.access;
+  const variables = Object.entries(environment ?? {});
   return {
-    location: found.access.location,
+    location,
+    kind: backendKindOf(location),
+    environment: Object.fromEntries(variables.filter(([name]) => !isSecret(name))),
+    secretsSet: variables.map(([name]) => name).filter(isSecret),
+    caCertificate: ca_certificate ?? null,
+    options: options ?? {},
     restUsername: found.access.rest_username,
     passwordSet: true,
     restPasswordSet: found.access.rest_password !== null,
@@ -176,6 +238,10 @@ function redact(found: StoredAccess | null): RedactedCredentials | null {
     updatedAt: found.updatedAt,
   };
 }
+
+/** What is unknown may be one. */
+const isSecret = (name: string): boolean =>
+  !Object.entries(backendVariables).some(([known, { secret }]) => known === name && !secret);
 
 const editConflict = (): AppError =>
   new AppError(

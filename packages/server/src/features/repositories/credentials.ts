@@ -2,17 +2,14 @@
  * Editing a host's credentials, everyday and admin. What is not given is kept; the audit trail names fields only.
  * Hosts are plain ids here; what must be known of them is handed in.
  */
-import type { RepositoryAccess } from "@restic-manager/protocol";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
-import { AppError, type FieldProblem } from "../../platform/errors.ts";
+import { AppError } from "../../platform/errors.ts";
 import { type EventBus, topic } from "../../platform/events.ts";
 import type { Actor } from "../../platform/http/identity.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import { recordAudit } from "../audit/audit.ts";
 import {
-  buildAccess,
-  credentialsRefused,
   findAdminAccess,
   findEverydayAccess,
   type RedactedCredentials,
@@ -21,8 +18,8 @@ import {
   saveAccess,
   saveEverydayAccess,
 } from "./access.ts";
+import { type AccessEdit, applyEdit, differingFields, inheritedByAdmin } from "./edit-access.ts";
 import { deleteCredentials, ensureRepository } from "./repositories.store.ts";
-import { readLocation } from "./repository-location.ts";
 
 /** A host's credentials were edited; its agent should get them at once. */
 export const credentialsChanged = topic<{ hostId: string }>("repositories.credentials_changed");
@@ -47,14 +44,9 @@ export interface RepositoriesDeps {
   refuseEdit?(tx: Db, edited: { hostId: string; repositoryId: string | null }): Promise<void>;
 }
 
-/** An absent field is kept; an empty user or user's password is removed. */
-export interface CredentialsEdit {
+export interface CredentialsEdit extends AccessEdit {
   hostId: string;
   actor: Actor;
-  location?: string | undefined;
-  restUsername?: string | undefined;
-  password?: string | undefined;
-  restPassword?: string | undefined;
 }
 
 /**
@@ -95,7 +87,7 @@ export async function editCredentials(
 
 /**
  * Sets or changes what may delete in the host's repository. What was never given is as in the everyday credentials,
- * user and user's password aside; the location may be another address of the same repository.
+ * whoever signs in aside; the location may be another address of the same repository.
  * @throws AppError as editCredentials
  */
 export async function editAdminCredentials(
@@ -108,8 +100,7 @@ export async function editAdminCredentials(
     const name = await hosts.nameOf(tx, hostId);
     const stored = await findAdminAccess(tx, box, hostId);
     const everyday = (await findEverydayAccess(tx, box, hostId))?.access;
-    const inherited = everyday ? { ...everyday, rest_username: null, rest_password: null } : null;
-    const after = applyEdit(stored?.access ?? inherited, edit);
+    const after = applyEdit(stored?.access ?? (everyday ? inheritedByAdmin(everyday) : null), edit);
     const fields = differingFields(stored?.access ?? null, after);
     if (fields.length === 0) return;
     const at = clock.now();
@@ -146,40 +137,6 @@ async function dropAdmin(
 ): Promise<void> {
   if (!(await deleteCredentials(tx, input.target.id, "admin"))) return;
   await recordAudit(tx, { ...input, action: "repository.admin_credentials_remove", payload: {} });
-}
-
-/** The wire names of the parts that differ. */
-const differingFields = (before: RepositoryAccess | null, after: RepositoryAccess): string[] =>
-  wireFields.filter(([, part]) => (before?.[part] ?? null) !== after[part]).map(([field]) => field);
-
-/** What the API calls each part. */
-const wireFields = [
-  ["repo_url", "location"],
-  ["repo_username", "rest_username"],
-  ["repo_password", "password"],
-  ["rest_password", "rest_password"],
-] as const satisfies [string, keyof RepositoryAccess][];
-
-function applyEdit(before: RepositoryAccess | null, edit: CredentialsEdit): RepositoryAccess {
-  const problems: FieldProblem[] = [];
-  const reading = edit.location === undefined ? null : readLocation(edit.location);
-  if (reading && "problem" in reading) problems.push({ path: "repo_url", message: reading.problem });
-  const parsed = reading && "location" in reading ? reading : null;
-  const location = parsed?.location ?? before?.location;
-  const password = edit.password ?? before?.password;
-  if (location === undefined)
-    problems.push({ path: "repo_url", message: "A repository location is needed." });
-  if (password === undefined) problems.push({ path: "repo_password", message: "The password is needed." });
-  if (location === undefined || password === undefined || problems.length > 0)
-    throw credentialsRefused(problems);
-  // What belonged to a rest-server has no meaning at a place of another kind, nor a password without its user.
-  const kept = location.startsWith("rest:") ? before : null;
-  const restUsername = (edit.restUsername ?? parsed?.username ?? kept?.rest_username) || null;
-  const keptPassword = restUsername === null ? null : kept?.rest_password;
-  const restPassword = (edit.restPassword ?? parsed?.password ?? keptPassword) || null;
-  const built = buildAccess({ location, restUsername, password, restPassword });
-  if ("problems" in built) throw credentialsRefused(built.problems);
-  return built.access;
 }
 
 /** The refusal for a host that was never given credentials. */

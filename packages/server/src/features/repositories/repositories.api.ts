@@ -5,15 +5,17 @@ import { actorOf } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
 import {
   type CredentialsEdit,
+  describeCertificates,
   editAdminCredentials,
   editCredentials,
   noAdminCredentials,
   noCredentials,
   type RedactedCredentials,
-  type RepositoriesDeps,
   redactedAdminCredentials,
   redactedCredentials,
   removeAdminCredentials,
+  type TestDeps,
+  testCredentials,
 } from "./repositories.ts";
 
 const params = z.object({ id: z.string().regex(/^[\w-]{1,64}$/) });
@@ -23,6 +25,23 @@ const wireCredentials = z.object({
   repo_username: z.string().nullable(),
   repo_password_set: z.boolean(),
   rest_password_set: z.boolean(),
+  /** By the scheme of the location; null for one that is no longer known. */
+  kind: z.string().nullable(),
+  /** restic's variables that are no secrets. */
+  environment: z.record(z.string(), z.string()),
+  /** The names of those that are. */
+  secrets_set: z.array(z.string()),
+  /** Trusted in place of the host's own authorities. */
+  ca_certificates: z.array(
+    z.object({
+      subject: z.string(),
+      issuer: z.string(),
+      expires_at: z.string(),
+      fingerprint: z.string(),
+    }),
+  ),
+  /** restic's `-o` options. */
+  options: z.record(z.string(), z.string()),
   version: z.number(),
   updated_at: z.string(),
 });
@@ -32,6 +51,14 @@ const toWire = (shown: RedactedCredentials): z.output<typeof wireCredentials> =>
   repo_username: shown.restUsername,
   repo_password_set: shown.passwordSet,
   rest_password_set: shown.restPasswordSet,
+  kind: shown.kind ?? null,
+  environment: shown.environment,
+  secrets_set: shown.secretsSet,
+  ca_certificates: describeCertificates(shown.caCertificate ?? "").map(({ expiresAt, ...same }) => ({
+    ...same,
+    expires_at: toInstant(expiresAt),
+  })),
+  options: shown.options,
   version: shown.version,
   updated_at: toInstant(shown.updatedAt),
 });
@@ -42,6 +69,10 @@ const edit = z.strictObject({
   repo_username: z.string().optional(),
   repo_password: z.string().optional(),
   rest_password: z.string().optional(),
+  environment: z.record(z.string(), z.string()).optional(),
+  /** PEM, one certificate or more. */
+  ca_certificate: z.string().optional(),
+  options: z.record(z.string(), z.string()).optional(),
 });
 
 const toEdit = (hostId: string, body: z.output<typeof edit>): Omit<CredentialsEdit, "actor"> => ({
@@ -50,11 +81,22 @@ const toEdit = (hostId: string, body: z.output<typeof edit>): Omit<CredentialsEd
   restUsername: body.repo_username,
   password: body.repo_password,
   restPassword: body.rest_password,
+  environment: body.environment,
+  caCertificate: body.ca_certificate,
+  options: body.options,
+});
+
+const wireResult = z.object({
+  outcome: z.enum(["ok", "absent", "failed"]),
+  code: z.string().nullable(),
+  message: z.string(),
+  last_lines: z.array(z.string()),
+  duration_ms: z.number(),
 });
 
 const url = "/api/hosts/:id/repo-credentials";
 
-export function registerRepositoryRoutes(app: App, deps: RepositoriesDeps): void {
+export function registerRepositoryRoutes(app: App, deps: TestDeps): void {
   apiRoute(app, {
     method: "GET",
     url,
@@ -72,7 +114,8 @@ export function registerRepositoryRoutes(app: App, deps: RepositoriesDeps): void
     method: "PUT",
     url,
     policy: "operator",
-    summary: "Change what is given and keep the rest; an empty user or rest_password is removed.",
+    summary:
+      "Change what is given and keep the rest; what is given empty is removed, of environment and options each by its name.",
     schema: { params, body: edit, response: { 200: wireCredentials } },
     async answer({ params: { id }, body, identity }) {
       const actor = actorOf(requireIdentity(identity));
@@ -80,9 +123,26 @@ export function registerRepositoryRoutes(app: App, deps: RepositoriesDeps): void
     },
   });
   registerAdminRoutes(app, deps);
+  registerTestRoute(app, deps, "everyday", `${url}/test`);
+  registerTestRoute(app, deps, "admin", `${url}/admin/test`);
 }
 
-function registerAdminRoutes(app: App, deps: RepositoriesDeps): void {
+function registerTestRoute(app: App, deps: TestDeps, slot: "everyday" | "admin", address: string): void {
+  apiRoute(app, {
+    method: "POST",
+    url: address,
+    policy: "operator",
+    summary:
+      "Let the host open the repository with what is given, and with what is stored for the rest. Saves nothing; waits up to 25 s.",
+    schema: { params, body: edit, response: { 200: wireResult } },
+    async answer({ params: { id }, body }) {
+      const { lastLines, durationMs, ...same } = await testCredentials(deps, toEdit(id, body), slot);
+      return { ...same, last_lines: lastLines, duration_ms: durationMs };
+    },
+  });
+}
+
+function registerAdminRoutes(app: App, deps: TestDeps): void {
   apiRoute(app, {
     method: "GET",
     url: `${url}/admin`,

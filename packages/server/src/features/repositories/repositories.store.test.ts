@@ -135,6 +135,7 @@ describe.each(engines)("repositories on %s", (engine) => {
       restPasswordSet: true,
       version: 1,
       updatedAt: 5,
+      ...{ kind: "rest", environment: {}, secretsSet: [], caCertificate: null, options: {} },
     });
   });
 

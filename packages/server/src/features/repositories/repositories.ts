@@ -4,7 +4,6 @@
  */
 export {
   accessVersion,
-  buildAccess,
   credentialsChangedAt,
   findAccess,
   findAdminAccess,
@@ -17,6 +16,27 @@ export {
   saveEverydayAccess,
 } from "./access.ts";
 export {
+  accessFormShape,
+  accessProblems,
+  adminValuesOf,
+  chosenKind,
+  problemSentences,
+  readAccessForm,
+  type TypedAccess,
+  typedSecrets,
+  unprefixed,
+  valuesOf,
+  withoutSecrets,
+} from "./backend-form.ts";
+export {
+  BackendFields,
+  type BackendFieldsProps,
+  firstProblem,
+  secretFieldsSet,
+} from "./backend-form.views.tsx";
+export { backendOf } from "./backends.ts";
+export { type CertificateFacts, describeCertificates } from "./certificates.ts";
+export {
   type CredentialsEdit,
   credentialsChanged,
   editAdminCredentials,
@@ -26,6 +46,7 @@ export {
   type RepositoriesDeps,
   removeAdminCredentials,
 } from "./credentials.ts";
+export { type AccessEdit, editAccess } from "./edit-access.ts";
 export { ensureRepository, lockRepository } from "./repositories.store.ts";
 export { isLocalLocation, readLocation } from "./repository-location.ts";
 export { findRepository, listRepositories } from "./statistics.store.ts";
@@ -39,3 +60,4 @@ export {
   refuseSwapped,
   type SizeHistory,
 } from "./statistics.ts";
+export { type TestDeps, type TestResult, testCredentials } from "./test-access.ts";

@@ -32,7 +32,6 @@ describe("a location", () => {
     ["b2:bucket", "b2:bucket"],
     ["azure:container:/", "azure:container:/"],
     ["gs:bucket:/path", "gs:bucket:/path"],
-    ["swift:container:/path", "swift:container:/path"],
     ["rclone:remote:path/", "rclone:remote:path"],
     ["rclone:remote:", "rclone:remote:"],
     ["rclone:My remote_2.b:a,b", "rclone:My remote_2.b:a,b"],

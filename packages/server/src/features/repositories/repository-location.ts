@@ -47,6 +47,8 @@ export function readLocation(typed: string): LocationReading {
 }
 
 function explain(scheme: string): string {
+  if (/^swift$/i.test(scheme))
+    return "OpenStack Swift is not supported by itself. Set it up in the host's rclone and use rclone:remote:path.";
   if (/^https?$/i.test(scheme)) {
     return "For a rest-server write rest: in front of the URL, such as rest:https://backup.example.org:8000/web-01; for S3 write s3: in front.";
   }
@@ -79,7 +81,6 @@ const readers = new Map<string, Reader>([
   ["b2", readBucket("b2", "b2:bucket:path")],
   ["azure", readBucket("azure", "azure:container:/path")],
   ["gs", readBucket("gs", "gs:bucket:/path")],
-  ["swift", readBucket("swift", "swift:container:/path")],
   ["rclone", readRclone],
 ]);
 
