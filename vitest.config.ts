@@ -47,9 +47,20 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          exclude: ["**/node_modules/**", "e2e/waiting/**"],
+          exclude: ["**/node_modules/**", "e2e/waiting/**", "e2e/versions/**"],
           fileParallelism: false,
           testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          // With another restic than the others take, so only `make test-restic` runs it.
+          name: "versions",
+          include: ["e2e/versions/*.test.ts"],
+          testTimeout: 60_000,
           hookTimeout: 120_000,
         },
       },

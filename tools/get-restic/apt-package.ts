@@ -38,7 +38,10 @@ export function takeFromPackage(tool: Tool, cacheFolder: string, say: (line: str
   if (distribution === undefined || mirrors.length === 0) {
     throw new Error("this is neither Debian nor Ubuntu with its own apt sources");
   }
-  for (const suite of newerSuites[distribution.id]) {
+  const newer = newerSuites[distribution.id];
+  // Another version than the best may well be the machine's own.
+  const suites = tool.exactVersion === undefined ? newer : [...newer, distribution.codename];
+  for (const suite of suites) {
     for (const mirror of mirrors) {
       try {
         return takeFromSuite(tool, cacheFolder, sourceLine(mirror, distribution, suite));
@@ -47,7 +50,7 @@ export function takeFromPackage(tool: Tool, cacheFolder: string, say: (line: str
       }
     }
   }
-  throw new Error(`no newer suite of ${distribution.id} has a usable ${tool.packageName}`);
+  throw new Error(`none of ${suites.join(", ")} has a usable ${tool.packageName}`);
 }
 
 function readDistribution(): Distribution | undefined {

@@ -6,8 +6,8 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { findInstalled } from "./get-tool.ts";
 import { keepInCache } from "./installed.ts";
-import { checkSum } from "./release.ts";
-import { tools } from "./tools.ts";
+import { checkSum, fetchRelease } from "./release.ts";
+import { onlyVersion, tools } from "./tools.ts";
 
 const restic = tools.restic;
 let root: string;
@@ -72,6 +72,15 @@ describe("looking on this machine", () => {
     expect(said[0]).toContain("restic-0.18.0 prints no version (exit 127)");
   });
 
+  it("takes only the version that is wanted, newer or older", () => {
+    program("cache/restic-0.14.0", printing("0.14.0"));
+    program("cache/restic-0.19.1", printing("0.19.1"));
+    const places = { environment: {}, cacheFolder: join(root, "cache"), say: () => undefined };
+
+    expect(findInstalled(onlyVersion(restic, "0.14.0"), places)?.version).toBe("0.14.0");
+    expect(findInstalled(onlyVersion(restic, "0.18.0"), places)).toBeUndefined();
+  });
+
   it("finds nothing on an empty machine", () => {
     expect(find({})).toBeUndefined();
     expect(said).toEqual([]);
@@ -95,6 +104,17 @@ describe("keeping what was fetched", () => {
       "reason",
     );
     expect(readdirSync(root)).toEqual(["a"]);
+  });
+
+  it("keeps no other version than the one that is wanted, and asks no release for it", async () => {
+    const wanted = onlyVersion(restic, "0.18.0");
+    const file = program("unpacked", printing("0.19.1"));
+
+    expect(keepInCache(wanted, file, join(root, "cache"))).toHaveProperty(
+      "reason",
+      "is 0.19.1, 0.18.0 is wanted",
+    );
+    await expect(fetchRelease(wanted, join(root, "cache"))).rejects.toThrow("of 0.18.0 no release is pinned");
   });
 
   it("refuses bytes with another sum than the pinned one", () => {

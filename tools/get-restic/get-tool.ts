@@ -33,14 +33,13 @@ export async function getTool(tool: Tool, places: SearchPlaces): Promise<FoundTo
   }
   try {
     const packaged = takeFromPackage(tool, places.cacheFolder, say);
-    say(`took ${packaged.version} from a package of a newer suite, signature checked by apt`);
+    say(`took ${packaged.version} from a package of the distribution, signature checked by apt`);
     return packaged;
   } catch (error) {
     say(messageOf(error));
   }
-  throw new Error(
-    `${tool.name} ${tool.minimumVersion} or newer is missing; install it and set ${tool.variable} to its path`,
-  );
+  const wanted = tool.exactVersion ?? `${tool.minimumVersion} or newer`;
+  throw new Error(`${tool.name} ${wanted} is missing; install it and set ${tool.variable} to its path`);
 }
 
 /** Looks at this machine only. Throws when the variable names something that does not work. */

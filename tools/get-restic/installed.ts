@@ -31,8 +31,10 @@ export function probe(tool: Tool, path: string): FoundTool | UnusableTool {
   if (run.error !== undefined) return { path, reason: `cannot be run: ${run.error.message}` };
   const version = parseVersion(run.stdout);
   if (version === undefined) return { path, reason: `prints no version (exit ${run.status ?? run.signal})` };
-  return compareVersions(version, tool.minimumVersion) < 0
-    ? { path, reason: `is ${version}, at least ${tool.minimumVersion} is needed` }
+  const { minimumVersion, exactVersion = version } = tool;
+  if (version !== exactVersion) return { path, reason: `is ${version}, ${exactVersion} is wanted` };
+  return compareVersions(version, minimumVersion) < 0
+    ? { path, reason: `is ${version}, at least ${minimumVersion} is needed` }
     : { path, version };
 }
 

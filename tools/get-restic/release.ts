@@ -19,6 +19,8 @@ const bodyTimeoutMs = 180_000;
 
 /** Fetches, checks and caches the pinned release. Throws an Error that says why it did not work. */
 export async function fetchRelease(tool: Tool, cacheFolder: string): Promise<FoundTool> {
+  if (tool.exactVersion !== undefined && tool.exactVersion !== tool.releaseVersion)
+    throw new Error(`of ${tool.exactVersion} no release is pinned`);
   const platform = `${process.platform}-${process.arch}`;
   const release = tool.releases[platform];
   if (release === undefined)

@@ -25,6 +25,8 @@ export interface Tool {
   /** Name of the package in Debian and Ubuntu. */
   readonly packageName: string;
   readonly minimumVersion: string;
+  /** This version and no other will do; see `onlyVersion`. */
+  readonly exactVersion?: string;
   readonly versionArguments: readonly string[];
   readonly releaseVersion: string;
   /** Releases by Node's `platform-arch`. */
@@ -84,3 +86,8 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     releases: {},
   },
 };
+
+/** The same program in one version, be it older than what is supported: for trying what we say of it. */
+export function onlyVersion(tool: Tool, version: string): Tool {
+  return { ...tool, minimumVersion: version, exactVersion: version };
+}

@@ -32,7 +32,7 @@ export async function runStage(stage: Stage, place: StagePlace): Promise<Count> 
   const startedAt = performance.now();
   const counts: Count[] = [];
   for (const command of stage.commands) counts.push(await runCheck(command, place));
-  if (stage.project !== undefined) counts.push(await runTests(stage.project, stage.workers, place));
+  if (stage.project !== undefined) counts.push(await runTests(stage.project, stage, place));
   const count = sumCounts(counts);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   for (const reason of count.reasons) place.say(`${stage.name}: ${reason}`);
@@ -49,13 +49,13 @@ async function runCheck(command: readonly string[], place: StagePlace): Promise<
   return { passed: 0, failed: 1, reasons: [`${command.join(" ")} ended with ${exitCode}`] };
 }
 
-async function runTests(project: string, workers: number | undefined, place: StagePlace): Promise<Count> {
+async function runTests(project: string, { workers, paths = [] }: Stage, place: StagePlace): Promise<Count> {
   const folder = mkdtempSync(join(tmpdir(), "rm-test-"));
   try {
     const file = join(folder, "report.json");
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
     const atOnce = workers === undefined ? [] : [`--maxWorkers=${workers}`];
-    const command = ["vitest", "run", "--project", project, ...atOnce, ...reporters];
+    const command = ["vitest", "run", "--project", project, ...paths, ...atOnce, ...reporters];
     const { exitCode, output } = await run(command, place);
     const count = countReport(readIfThere(file), exitCode);
     if (count.failed > 0) place.say(output.trimEnd());

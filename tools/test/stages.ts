@@ -12,6 +12,8 @@ export interface Stage {
   readonly commands: readonly (readonly string[])[];
   /** The vitest project whose tests are counted one by one. */
   readonly project?: string;
+  /** Only the test files below these. */
+  readonly paths?: readonly string[];
   /** Test files at once; as vitest decides when absent. More than there are cores where tests mostly wait for programs. */
   readonly workers?: number;
   /** Part of `make check` too, which must stay under a minute. */
