@@ -107,6 +107,7 @@ async function assemble(
   const jobs: Jobs = new Jobs({
     ...deps,
     ...{ log, journal, outbox, workDir: paths.work, cacheDir: paths.cache, inherited: deps.env },
+    drillsDir: paths.drills,
     hooksAllowed: config.allow_hooks,
     redact: (text) => serverConfig.redact(text),
     findRestic: () => restic.find(),

@@ -34,6 +34,8 @@ export type CommandDeps = {
   /** For short commands; private to the agent. */
   workDir: string;
   cacheDir: string;
+  /** What restore drills bring back, a folder for each job; private to the agent. */
+  drillsDir: string;
   /** The agent's environment, from which restic's is picked. */
   inherited: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;

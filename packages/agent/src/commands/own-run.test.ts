@@ -58,7 +58,16 @@ async function createAgent(): Promise<Agent> {
   const outbox = await Outbox.open({ dir: join(dir, "outbox"), newId, log });
   const journal = await Journal.open(join(dir, "jobs"), log);
   const deps: JobsDeps = {
-    ...{ clock: systemClock(), random: systemRandom(), log, journal, outbox, workDir: dir, cacheDir: dir },
+    ...{
+      clock: systemClock(),
+      random: systemRandom(),
+      log,
+      journal,
+      outbox,
+      workDir: dir,
+      cacheDir: dir,
+      drillsDir: join(dir, "drills"),
+    },
     ...{
       hooksAllowed: false,
       redact: (text: string) => text,
