@@ -19,6 +19,7 @@ import {
 import { renderErrorPage } from "../../packages/server/src/platform/html/error-pages.tsx";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
 import * as data from "./data.ts";
+import { DRILL_FRAGMENTS, DRILL_VIEWS } from "./drills.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
 import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
 import { RETENTION_FRAGMENTS, RETENTION_VIEWS } from "./retention.ts";
@@ -75,6 +76,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   ...REPOSITORY_VIEWS,
   ...EDITING_VIEWS,
   ...RETENTION_VIEWS,
+  ...DRILL_VIEWS,
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),
@@ -150,6 +152,7 @@ export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSe
   ...RETENTION_FRAGMENTS,
   ...EDITING_FRAGMENTS,
   ...REPOSITORY_FRAGMENTS,
+  ...DRILL_FRAGMENTS,
   "/fragments/dashboard": (page, query) => {
     const words = query.get("search") ?? "";
     const later = data.HOSTS.map((row) =>

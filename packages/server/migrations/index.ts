@@ -10,6 +10,7 @@ import * as jobs from "./0003-jobs-and-snapshots.ts";
 import * as limits from "./0004-limits.ts";
 import * as schedules from "./0005-schedules.ts";
 import * as maintenance from "./0006-maintenance.ts";
+import * as drills from "./0009-drills.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -18,4 +19,5 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0004-limits": limits,
   "0005-schedules": schedules,
   "0006-maintenance": maintenance,
+  "0009-drills": drills,
 });

@@ -81,7 +81,7 @@ async function logPreview(deps: RunDeps, jobId: string): Promise<Preview> {
 }
 
 /** What can be filtered by, the most frequent first. */
-const kinds = ["backup", "forget", "prune", "check", "unlock", "repair", "init"] as const;
+const kinds = ["backup", "forget", "prune", "check", "verify", "diff", "unlock", "repair", "init"] as const;
 
 const listQuery = z.object({
   status: z.enum(["live", "failed", "warning", "succeeded"]).optional().catch(undefined),

@@ -58,7 +58,12 @@ async function draw(deps: MaintenancePageDeps, request: FastifyRequest, hostId: 
   return renderMaintenancePage(deps.page(request), {
     host: view.host,
     location: view.repository.location,
-    nextAt: { forget: nextOf("forget"), prune: nextOf("prune"), check: nextOf("check") },
+    nextAt: {
+      forget: nextOf("forget"),
+      prune: nextOf("prune"),
+      check: nextOf("check"),
+      verify: nextOf("verify"),
+    },
     sharers: view.sharers.map(({ id, name }) => ({ id, name })),
     ...shown,
   });
@@ -119,7 +124,10 @@ function registerSave(app: App, deps: MaintenancePageDeps): void {
   });
 }
 
-function refused({ errors, message }: Refusal): Pick<Shown, "errors" | "message"> {
+function refused({ errors: byWire, message }: Refusal): Pick<Shown, "errors" | "message"> {
+  // The form has it in another unit.
+  const { verify_bytes: size, ...others } = byWire;
+  const errors = { ...others, ...(size === undefined ? {} : { verify_mib: size }) };
   return { errors, message: Object.keys(errors).length > 0 ? "Nothing was saved. See below." : message };
 }
 

@@ -34,6 +34,7 @@ const view: RepositoryView = {
   maintenance: {
     ...{ repositoryId: "R1", ownerHostId: null, timeZone: "UTC", version: 1, updatedAt: 0 },
     ...{ forgetCron: "0 3 * * *", pruneCron: "0 4 * * 0", checkCron: null },
+    ...{ verifyCron: "0 6 * * 6", verifyFiles: 100, verifyBytes: 256 * 1024 ** 2 },
     ...{ checkPercent: null, checkSlices: 43, maxRemovedPercent: 50 },
   },
   cadences: [
@@ -43,6 +44,7 @@ const view: RepositoryView = {
       lastRun: run({ result: { kind: "prune", freed_bytes: 1024 ** 2 } }),
     },
     { operation: "check", nextAt: null, lastFire: null, lastRun: null },
+    { operation: "verify", nextAt: PAGE_NOW + dayMs, lastFire: null, lastRun: run() },
   ],
   coverage: { since: null, slicesRead: 12, slicesOf: 43, nextSlice: 13 },
   credentials: null,
@@ -90,6 +92,7 @@ function render(
       nextRun: null,
     },
     activeJob: null,
+    drill: null,
     sourceGroups: [],
     tab: { name: "repository", ...tab, ...overrides },
   });

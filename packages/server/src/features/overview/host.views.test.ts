@@ -29,6 +29,7 @@ const props = (tab: HostTab): HostPageProps => ({
     nextRun: { at: PAGE_NOW + 7_200_000, cron: "0 7 * * *" },
   },
   activeJob: null,
+  drill: null,
   sourceGroups: [{ id: "G1", name: "default" }],
   tab,
 });

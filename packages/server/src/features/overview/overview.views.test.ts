@@ -39,6 +39,7 @@ const props = (overrides: Partial<DashboardProps> = {}): DashboardProps => ({
     protectedBytes: 4.78 * 1024 ** 4,
     repositoryCount: 2,
     lastBackup: { hostId: "H1", hostName: "web-01", finishedAt: PAGE_NOW - 720_000, status: "succeeded" },
+    drills: null,
   },
   hosts: [host()],
   filter: {},
