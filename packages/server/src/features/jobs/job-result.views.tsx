@@ -106,7 +106,7 @@ function DrillDetails({ result }: { result: VerifyResult }): JSX.Element {
           : ` ${formatNoun(result.left_out, "file")} of it ${result.left_out === 1 ? "is" : "are"} too large for a drill, or can’t be named to restic.`}
       </p>
       {result.mismatches.length === 0 ? null : (
-        <table class="rows forgotten" id="job-mismatches">
+        <table class="rows differences" id="job-mismatches">
           <caption class="sr-only">Files that were not as they should be</caption>
           <thead>
             <tr>

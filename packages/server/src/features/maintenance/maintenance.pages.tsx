@@ -9,6 +9,7 @@ import { type App, pageRoute, requireIdentity } from "../../platform/http/route.
 import { changedSince, maxSeenChars, seenOf } from "../../platform/http/seen-fields.ts";
 import { getHost, isOnline } from "../hosts/hosts.ts";
 import { type RunDeps, runNow } from "../jobs/jobs.ts";
+import { defaultMaintenance } from "./cadences.ts";
 import {
   editMaintenance,
   getMaintenance,
@@ -33,6 +34,7 @@ export type MaintenancePageDeps = MaintenanceDeps & RunDeps & { page: PageOf };
 const params = z.object({ hostId: z.string().max(64) });
 /** As long as it likes: the rule beside the field answers, not a page about a bad request. */
 const typed = z.string().default("");
+const unset = maintenanceValues(defaultMaintenance(""));
 const body = z
   .object(
     Object.fromEntries(maintenanceFields.map((field) => [field, typed])) as Record<
@@ -40,6 +42,11 @@ const body = z
       typeof typed
     >,
   )
+  .extend({
+    // A page from before there were drills does not post them.
+    verify_files: z.string().default(unset.verify_files),
+    verify_mib: z.string().default(unset.verify_mib),
+  })
   .extend({ version: z.coerce.number().int().catch(0), seen: z.string().max(maxSeenChars).catch("") });
 
 export function registerMaintenancePages(app: App, deps: MaintenancePageDeps): void {

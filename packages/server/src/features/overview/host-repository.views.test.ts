@@ -206,7 +206,7 @@ describe("maintenance", () => {
 
   it("starts nothing on a host that is away", () => {
     const buttons = render({}, "admin", false).querySelectorAll("#repository-maintenance button");
-    expect(buttons.length).toBe(3);
+    expect(buttons.length).toBe(4);
     expect(buttons.every((button) => button.hasAttribute("disabled"))).toBe(true);
   });
 
@@ -283,5 +283,27 @@ describe("what went wrong", () => {
     expect(find(root, "#field-unlock_confirm_name").getAttribute("value")).toBe("web");
     expect(textOf(find(root, "#field-unlock_confirm_name-error"))).toBe(message);
     expect(find(root, "#repository-locks details").hasAttribute("open")).toBe(true);
+  });
+});
+
+describe("the restore drill of a repository", () => {
+  const cadenceOf = (lastRun: LastRun | null, outcome?: "nothing" | "offline") => {
+    const lastFire = outcome === undefined ? null : { plannedAt: PAGE_NOW - hourMs, outcome };
+    const cadences = [{ operation: "verify" as const, nextAt: PAGE_NOW + dayMs, lastFire, lastRun }];
+    return wordsOf("#cadence-verify", { view: { ...view, cadences } });
+  };
+
+  it("says how much it restores, when, and what it found", () => {
+    const words = cadenceOf(run());
+    expect(words).toContain("restores up to 100 files, 256.0 MiB");
+    expect(words).toContain("proven");
+    const wrong = { code: "verify.mismatch", message: "x" };
+    expect(cadenceOf(run({ status: "failed", error: wrong }))).toContain("files are wrong");
+    expect(cadenceOf(run({ status: "warning" }))).toContain("nothing proven");
+  });
+
+  it("has its own reason when there was nothing to do", () => {
+    expect(cadenceOf(null, "nothing")).toContain("no group has a snapshot");
+    expect(cadenceOf(null, "offline")).toContain("the host was offline");
   });
 });

@@ -129,12 +129,12 @@ function Ended(props: ComparisonProps): JSX.Element {
           <span>{job.error}</span>
         </Notice>
       )}
+      <Incomplete {...props} />
       {result === null ? null : (
         <section class="panel" aria-label="In figures" id="diff-figures">
           <Facts facts={figuresOf(result)} />
         </section>
       )}
-      <Incomplete {...props} />
       <section class="panel" aria-label="Changes" id="diff-rows">
         <header>
           <h2>
@@ -269,7 +269,7 @@ function NoRows(props: ComparisonProps): JSX.Element {
 
 function Rows({ changes }: { changes: readonly Change[] }): JSX.Element {
   return (
-    <table class="rows changes">
+    <table class="rows differences">
       <caption class="sr-only">What differs, in the order of the paths</caption>
       <thead>
         <tr>
@@ -316,7 +316,7 @@ function KindWord({ change }: { change: Change }): JSX.Element {
   if (!change.suspicious) return <>{kindWords[change.kind]}</>;
   return (
     <span class="word warn" title="Other bytes under the same size and times: the disk may have lost some.">
-      content, unnoticed
+      bit rot?
     </span>
   );
 }
