@@ -11,7 +11,7 @@ import {
   runJob,
   startInProgram,
 } from "../../fixtures/agent/lab.ts";
-import { createLab, createRepository, type Lab } from "../../fixtures/restic/lab.ts";
+import { createLab, createRepository, getResticPath, type Lab } from "../../fixtures/restic/lab.ts";
 
 const THIRD_JOB = "01KAQ2W4T9B3E6R8M1N5P7S0VZ";
 
@@ -100,6 +100,31 @@ describe("a comparison of two snapshots", () => {
     });
     expect(linesOf(JOB, "agent").at(-1)).toBe("The snapshots do not differ.");
   });
+
+  test("of a hundred thousand changes and one tells each once, in order, and says that not all sizes are known", async () => {
+    await lab.server.until(() => lab.server.hellos.length > 0, "the agent");
+    await lab.agents[0]?.stop();
+    const path = join(lab.dir, "scripted-restic");
+    const count = 100_001;
+    const print = `awk 'BEGIN { for (i = 1; i <= ${count}; i++) printf "{\\"message_type\\":\\"change\\",\\"path\\":\\"/srv/%d\\",\\"modifier\\":\\"M\\"}\\n", i }'`;
+    const node = `echo '{"struct_type":"node","type":"file","path":"/srv/7","size":5,"mode":420}'`;
+    await writeFile(
+      path,
+      `#!/bin/sh\ncase "$1" in\ndiff) ${print}; exit 0;;\nls) ${node}; exit 0;;\nesac\nexec ${getResticPath()} "$@"\n`,
+      { mode: 0o755 },
+    );
+    await startInProgram(lab, { ...lab.config, restic_path: path });
+    await lab.server.until(() => lab.server.hellos.length > 1, "the agent again");
+    const spec = { kind: "diff" as const, from: "a".repeat(64), to: "b".repeat(64) };
+    expect(await runJob(lab, JOB, spec)).toMatchObject({
+      status: "succeeded",
+      result: { changed: { count, bytes: 5 }, sized: false },
+    });
+    const told = linesOf(JOB, "stdout");
+    expect(told).toHaveLength(count);
+    expect(told.every((line, index) => line.endsWith(`/srv/${index + 1}`))).toBe(true);
+    expect(told.slice(6, 8)).toEqual(["M 5 5 644 644 /srv/7", "M - - - - /srv/8"]);
+  }, 60_000);
 
   test("with a snapshot that was forgotten meanwhile fails and says which", async () => {
     await writeFile(at("a"), "a");
