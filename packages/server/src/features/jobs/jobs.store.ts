@@ -395,29 +395,32 @@ export async function findLastOf(db: Db, repositoryId: string, kind: Job["kind"]
  * or of the fleet.
  */
 export async function listLatestDrills(db: Db, hostId?: string): Promise<{ proven: Job[]; last: Job[] }> {
-  const newestOf = async (statuses: readonly JobStatus[]) => {
-    const jobs = db.withTables<Tables>();
-    let newest = jobs
-      .selectFrom("jobs")
-      .select((e) => ["host_id", e.fn.max("created_at").as("created_at")])
-      .where("kind", "=", "verify")
-      .where("status", "in", statuses)
-      .groupBy("host_id");
-    if (hostId !== undefined) newest = newest.where("host_id", "=", hostId);
-    const rows = await jobs
-      .selectFrom("jobs")
-      .innerJoin(newest.as("newest"), (join) =>
-        join.onRef("newest.host_id", "=", "jobs.host_id").onRef("newest.created_at", "=", "jobs.created_at"),
-      )
-      .selectAll("jobs")
-      .where("kind", "=", "verify")
-      .where("status", "in", statuses)
-      .orderBy("jobs.id")
-      .execute();
-    // Two made in the same millisecond: the later one.
-    return [...new Map(rows.map((row) => [row.host_id, row])).values()].map(toJob);
-  };
-  return { proven: await newestOf(["succeeded"]), last: await newestOf(["succeeded", "warning", "failed"]) };
+  const ended: JobStatus[] = ["succeeded", "warning", "failed"];
+  const jobs = db.withTables<Tables>();
+  let newest = jobs
+    .selectFrom("jobs")
+    .select((e) => ["host_id", "status", e.fn.max("created_at").as("created_at")])
+    .where("kind", "=", "verify")
+    .where("status", "in", ended)
+    .groupBy(["host_id", "status"]);
+  if (hostId !== undefined) newest = newest.where("host_id", "=", hostId);
+  const rows = await jobs
+    .selectFrom("jobs")
+    .innerJoin(newest.as("newest"), (join) =>
+      join
+        .onRef("newest.host_id", "=", "jobs.host_id")
+        .onRef("newest.status", "=", "jobs.status")
+        .onRef("newest.created_at", "=", "jobs.created_at"),
+    )
+    .selectAll("jobs")
+    .where("kind", "=", "verify")
+    // The later ones overwrite: also of two that were made in the same millisecond.
+    .orderBy("jobs.created_at")
+    .orderBy("jobs.id")
+    .execute();
+  const newestOf = (some: JobRow[]) =>
+    [...new Map(some.map((row) => [row.host_id, row])).values()].map(toJob);
+  return { proven: newestOf(rows.filter(({ status }) => status === "succeeded")), last: newestOf(rows) };
 }
 
 /** What a host was running on a repository at a moment. */

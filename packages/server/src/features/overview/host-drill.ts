@@ -63,7 +63,7 @@ export async function getHostDrill(db: Db, host: Host, now: number): Promise<Hos
   return standOf(maintenance, { proven: proven[0], last: last[0] }, now);
 }
 
-/** The fleet, by host, in three queries. */
+/** The fleet, by host, in two queries. */
 export async function listHostDrills(
   db: Db,
   hosts: readonly Host[],

@@ -66,7 +66,7 @@ function conditionOf(host: Host, now: number, backups: Job[], active: Job[]): Ho
 /** How far back a sparkline goes. */
 const trendDays = 30;
 
-/** Every host, by name. Ten queries, however many hosts there are. */
+/** Every host, by name. Nine queries, however many hosts there are. */
 export async function listOverview(deps: OverviewDeps): Promise<FleetHost[]> {
   const hosts = await listHosts(deps.db);
   const { backups, active } = await listLatestJobs(deps.db);
