@@ -181,8 +181,10 @@ describe.each(engines)("restore drills on %s", (engine) => {
 
   it("are late when two planned ones have passed without a good one, and only when they are on", async () => {
     await lab.addSnapshots(host, "web");
-    const isLate = async (provenAt: number | null) =>
-      isDrillLate(await getMaintenance(lab.db, host.repositoryId ?? ""), provenAt, lab.clock.now());
+    const isLate = async (provenAt: number | null, createdAt = host.createdAt) => {
+      const maintenance = await getMaintenance(lab.db, host.repositoryId ?? "");
+      return isDrillLate(maintenance, { provenAt, createdAt }, lab.clock.now());
+    };
     await lab.passUntil(afterThird);
     expect(await isLate(null)).toBe(false);
     await switchOn();
@@ -190,6 +192,7 @@ describe.each(engines)("restore drills on %s", (engine) => {
     expect(await isLate(null)).toBe(false);
     await lab.passUntil("2026-11-27T06:20:00.000Z");
     expect(await isLate(null)).toBe(true);
+    expect(await isLate(null, Date.parse("2026-11-26T07:00:00.000Z"))).toBe(false);
     expect(await isLate(Date.parse("2026-11-26T06:10:00.000Z"))).toBe(false);
     expect(await isLate(Date.parse("2026-11-26T05:00:00.000Z"))).toBe(true);
   });

@@ -58,12 +58,17 @@ export async function drillsNow(db: Db, host: Host, request: DrillRequest): Prom
 /**
  * Whether drills are planned and none ended well since the planned time before the last one: one that fails or finds its
  * host away is not late yet, two are.
- * @param provenAt when the last good one ended; null without one
+ * @param of.provenAt when the last good one ended; null without one
+ * @param of.createdAt when the host was added: what was planned before it is none of its
  */
-export function isDrillLate(maintenance: Maintenance, provenAt: number | null, now: number): boolean {
+export function isDrillLate(
+  maintenance: Maintenance,
+  of: { provenAt: number | null; createdAt: number },
+  now: number,
+): boolean {
   const times = timesOf(maintenance, "verify");
   const last = times?.last(now) ?? null;
   const before = last === null ? null : (times?.last(last - 1) ?? null);
   if (before === null) return false;
-  return Math.max(provenAt ?? 0, maintenance.updatedAt ?? 0) < before;
+  return Math.max(of.provenAt ?? 0, of.createdAt, maintenance.updatedAt ?? 0) < before;
 }

@@ -43,6 +43,7 @@ function toRun(job: Job | undefined): DrillRun | null {
 }
 
 function standOf(
+  { createdAt }: Host,
   maintenance: Maintenance | null,
   jobs: { proven?: Job | undefined; last?: Job | undefined },
   now: number,
@@ -52,7 +53,9 @@ function standOf(
     proven,
     last: toRun(jobs.last),
     planned: maintenance !== null && cronOf(maintenance, "verify") !== null,
-    late: maintenance !== null && isDrillLate(maintenance, proven?.finishedAt ?? null, now),
+    late:
+      maintenance !== null &&
+      isDrillLate(maintenance, { provenAt: proven?.finishedAt ?? null, createdAt }, now),
   };
 }
 
@@ -60,7 +63,7 @@ function standOf(
 export async function getHostDrill(db: Db, host: Host, now: number): Promise<HostDrill> {
   const { proven, last } = await listLatestDrills(db, host.id);
   const maintenance = host.repositoryId === null ? null : await getMaintenance(db, host.repositoryId);
-  return standOf(maintenance, { proven: proven[0], last: last[0] }, now);
+  return standOf(host, maintenance, { proven: proven[0], last: last[0] }, now);
 }
 
 /** The fleet, by host, in two queries. */
@@ -75,9 +78,9 @@ export async function listHostDrills(
   // What nobody set plans no drills.
   const plans = new Map((await listMaintenance(db)).map((plan) => [plan.repositoryId, plan]));
   return new Map(
-    hosts.map(({ id, repositoryId }) => {
-      const jobs = { proven: good.get(id), last: newest.get(id) };
-      return [id, standOf(plans.get(repositoryId ?? "") ?? null, jobs, now)];
+    hosts.map((host) => {
+      const jobs = { proven: good.get(host.id), last: newest.get(host.id) };
+      return [host.id, standOf(host, plans.get(host.repositoryId ?? "") ?? null, jobs, now)];
     }),
   );
 }
