@@ -148,6 +148,14 @@ export const FIGURES: FleetFigures = {
   repositoryCount: 9,
   nextRun: { hostId: "01JDMAIL", hostName: LONG_NAME, at: NOW + 7 * MINUTE },
   lastBackup: { hostId: "01JDWEB01", hostName: "web-01", finishedAt: NOW - 12 * MINUTE, status: "succeeded" },
+  drills: {
+    provenHosts: 7,
+    lastProvenAt: NOW - 5 * HOUR,
+    late: [
+      { id: "01JDMAIL", name: LONG_NAME },
+      { id: "01JDWEB01", name: "web-01" },
+    ],
+  },
 };
 
 export const HEADER: HostHeader = {
@@ -178,6 +186,13 @@ export const HOST_PAGE: Omit<HostPageProps, "tab"> = {
     nextRun: { at: NOW + 22 * HOUR, cron: "0 3 * * *" },
   },
   activeJob: null,
+  drill: {
+    proven: {
+      ...{ jobId: "01JDDRILL", status: "succeeded", finishedAt: NOW - 5 * DAY, sourceGroup: "databases" },
+      ...{ error: null, figures: { files: 100, bytes: 212 * 1024 ** 2, sourceFiles: 97 } },
+    },
+    ...{ last: null, planned: true, late: false },
+  },
   sourceGroups: [
     { id: "01JDG1", name: "databases" },
     { id: "01JDG2", name: "system-configuration" },

@@ -35,6 +35,9 @@ const MAINTENANCE: RepositoryView["maintenance"] = {
   checkCron: "0 5 1 * *",
   checkPercent: null,
   checkSlices: 43,
+  verifyCron: "0 6 * * 6",
+  verifyFiles: 100,
+  verifyBytes: 256 * 1024 ** 2,
   maxRemovedPercent: 50,
   version: 4,
   updatedAt: NOW - 40 * DAY,
@@ -97,6 +100,12 @@ export const VIEW: RepositoryView = {
       nextAt: NOW + 8 * DAY,
       lastFire: { plannedAt: NOW - 22 * DAY, outcome: "run" },
       lastRun: CHECKED,
+    },
+    {
+      operation: "verify",
+      nextAt: NOW + 2 * DAY,
+      lastFire: { plannedAt: NOW - 5 * DAY, outcome: "run" },
+      lastRun: run(NOW - 5 * DAY),
     },
   ],
   coverage: { since: NOW - 42.5 * DAY, slicesRead: 43, slicesOf: 43, nextSlice: 13 },
@@ -249,7 +258,7 @@ const FORM: MaintenancePageProps = {
   version: 4,
   values: maintenanceValues(MAINTENANCE),
   seen: "",
-  nextAt: { forget: NOW + 21 * HOUR, prune: NOW + 6 * DAY, check: NOW + 8 * DAY },
+  nextAt: { forget: NOW + 21 * HOUR, prune: NOW + 6 * DAY, check: NOW + 8 * DAY, verify: NOW + 2 * DAY },
   sharers: SHARED.sharers,
 };
 

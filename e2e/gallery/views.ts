@@ -20,6 +20,7 @@ import { renderErrorPage } from "../../packages/server/src/platform/html/error-p
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
 import { BACKEND_VIEWS } from "./backends.ts";
 import * as data from "./data.ts";
+import { DRILL_FRAGMENTS, DRILL_VIEWS } from "./drills.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
 import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
 import { RETENTION_FRAGMENTS, RETENTION_VIEWS } from "./retention.ts";
@@ -79,6 +80,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   ...EDITING_VIEWS,
   ...RETENTION_VIEWS,
   ...ROTATION_VIEWS,
+  ...DRILL_VIEWS,
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),
@@ -154,6 +156,7 @@ export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSe
   ...RETENTION_FRAGMENTS,
   ...EDITING_FRAGMENTS,
   ...REPOSITORY_FRAGMENTS,
+  ...DRILL_FRAGMENTS,
   "/fragments/dashboard": (page, query) => {
     const words = query.get("search") ?? "";
     const later = data.HOSTS.map((row) =>

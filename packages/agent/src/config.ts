@@ -163,5 +163,7 @@ export function dataPaths(dataDir: string) {
     cache: join(dataDir, "cache"),
     /** Short-lived files of commands that answer soon. */
     work: join(dataDir, "work"),
+    /** What restore drills bring back, until it was compared. */
+    drills: join(dataDir, "drills"),
   };
 }

@@ -100,7 +100,6 @@ async function assemble(
   const serverConfig = new ServerConfig(secrets, config.host_id, [config.bearer, config.secrets_key]);
   const log = deps.createLog((text) => serverConfig.redact(text));
   await ensurePrivateDir(paths.work);
-  const accessDir = join(paths.access, "everyday");
   await removeTree(paths.access);
   const newId = () => createId(deps.clock.nowMs(), deps.random);
   const limits = deps.outboxLimits === undefined ? {} : { limits: deps.outboxLimits };
@@ -110,17 +109,9 @@ async function assemble(
   const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
   const folders = createFolderLister(deps.platform);
   const stopping = new AbortController();
-  const commandDeps: CommandDeps = {
-    ...deps,
-    ...{ workDir: paths.work, cacheDir: paths.cache, accessDir, inherited: deps.env },
-    hooksAllowed: config.allow_hooks,
-    redact: (text) => serverConfig.redact(text),
-    findRestic: () => restic.find(),
-    findRepository: () => serverConfig.findRepository(),
-  };
+  const commands = createCommandDeps(config, deps, { log, restic, serverConfig });
   const jobs: Jobs = new Jobs({
-    ...commandDeps,
-    ...{ log, journal, outbox },
+    ...{ ...commands, journal, outbox },
     reportProgress: (message) => link.reportProgress(message),
     forgetProgress: (jobId) => link.forgetProgress(jobId),
   });
@@ -141,7 +132,7 @@ async function assemble(
       updateConfig: async (update, opens) => {
         const outcome = await serverConfig.update(update, opens);
         if (outcome === "unchanged") return;
-        await placeAccessFiles(accessDir, serverConfig.findRepository());
+        await placeAccessFiles(commands.accessDir, serverConfig.findRepository());
         log.info({ version: update.version }, "repository credentials received");
       },
       runCommand: (command) => jobs.accept(command),
@@ -153,7 +144,7 @@ async function assemble(
       },
       scheduleFired: (answer) => scheduler.fired(answer),
       listFolder: folders,
-      testRepository: createRepositoryTester(commandDeps, paths.access, stopping.signal),
+      testRepository: createRepositoryTester(commands, paths.access, stopping.signal),
     },
   });
   await scheduler.resume();
@@ -167,6 +158,25 @@ async function assemble(
     await releaseLock();
   });
   return { ended, stop };
+}
+
+/** What every command works with, and whoever else runs restic. */
+function createCommandDeps(
+  config: AgentConfig,
+  deps: AgentDeps,
+  parts: { log: Log; restic: KnownRestic; serverConfig: ServerConfig },
+): CommandDeps & { log: Log } {
+  const { log, restic, serverConfig } = parts;
+  const paths = dataPaths(config.data_dir);
+  return {
+    ...{ ...deps, log, inherited: deps.env },
+    ...{ workDir: paths.work, cacheDir: paths.cache, drillsDir: paths.drills },
+    accessDir: join(paths.access, "everyday"),
+    hooksAllowed: config.allow_hooks,
+    redact: (text) => serverConfig.redact(text),
+    findRestic: () => restic.find(),
+    findRepository: () => serverConfig.findRepository(),
+  };
 }
 
 function searchRestic(config: AgentConfig, deps: AgentDeps, workDir: string): Promise<BinaryOutcome> {

@@ -113,6 +113,32 @@ export const keySpec = z.object({
 });
 export type KeySpec = z.infer<typeof keySpec>;
 
+/** Every file and folder in which two snapshots differ, a line each in the log; see `docs/protocol.md`. Changes nothing. */
+export const diffSpec = z.object({
+  kind: z.literal("diff"),
+  from: snapshotId,
+  to: snapshotId,
+  limits: bandwidth.nullish(),
+});
+export type DiffSpec = z.infer<typeof diffSpec>;
+
+/**
+ * A restore drill: a random sample of the newest snapshot of a host's group comes back into a folder of the agent's, is
+ * compared with what the snapshot says and, where a source file is as it was, with the source; then the folder goes.
+ */
+export const verifySpec = z.object({
+  kind: z.literal("verify"),
+  host_name: hostName,
+  source_group: groupName,
+  /** Decides which files: the same seed draws the same ones of the same snapshot. */
+  seed: count.max(0xffff_ffff),
+  /** At most so many files, of so many bytes together. */
+  max_files: count.min(1).max(10_000),
+  max_bytes: count.min(1),
+  limits: bandwidth.nullish(),
+});
+export type VerifySpec = z.infer<typeof verifySpec>;
+
 /** What the agent shall do: one member for every kind of job that an agent of this protocol can run. */
 export const jobSpec = z.discriminatedUnion("kind", [
   /** With the host's name the agent also tells which snapshots are there already. */
@@ -128,6 +154,8 @@ export const jobSpec = z.discriminatedUnion("kind", [
   /** What `check` asks for when the repository is damaged. */
   z.object({ kind: z.literal("repair"), what: z.enum(["index", "snapshots"]) }),
   keySpec,
+  diffSpec,
+  verifySpec,
 ]);
 export type JobSpec = z.infer<typeof jobSpec>;
 
@@ -242,6 +270,47 @@ export const repositoryKey = z.object({
 });
 export type RepositoryKey = z.infer<typeof repositoryKey>;
 
+/** Files, folders and others that a comparison counted, and the bytes of those whose size is known. */
+const diffCount = z.object({ count, bytes: count });
+
+export const diffResult = z.object({
+  kind: z.literal("diff"),
+  added: diffCount,
+  removed: diffCount,
+  /** Other content, or another type. The bytes are what they have now. */
+  changed: diffCount,
+  /** The same content with another mode, owner or time. */
+  metadata: count,
+  /** False when there were too many to look all their sizes up. */
+  sized: z.boolean(),
+});
+export type DiffResult = z.infer<typeof diffResult>;
+
+/**
+ * Why a file of a drill is not as it should be: it did not come back, is another kind of thing, or differs from the
+ * snapshot in size, time or mode; or it differs from the source, whose size and time are as in the snapshot.
+ */
+export const verifyProblem = z.enum(["missing", "type", "size", "mtime", "mode", "source"]);
+export type VerifyProblem = z.infer<typeof verifyProblem>;
+
+export const verifyResult = z.object({
+  kind: z.literal("verify"),
+  snapshot_id: snapshotId,
+  snapshot_time: instant,
+  seed: count,
+  /** Restored and compared with the snapshot. */
+  files: count,
+  bytes: count,
+  /** Of them: compared byte by byte with the source, too. */
+  source_files: count,
+  /** Files of the snapshot that no drill of these bounds can draw: too large, or with a name that can't be addressed. */
+  left_out: count,
+  mismatch_count: count,
+  /** The first of them. */
+  mismatches: z.array(z.object({ path: text(1024), problem: verifyProblem })).max(20),
+});
+export type VerifyResult = z.infer<typeof verifyResult>;
+
 /** What a job of another kind than a backup did, in figures. Absent figures are null, never 0. */
 export const jobResult = z.discriminatedUnion("kind", [
   z.object({
@@ -278,6 +347,8 @@ export const jobResult = z.discriminatedUnion("kind", [
     /** All that are there at the end of the job. */
     keys: z.array(repositoryKey).max(maxKeys),
   }),
+  diffResult,
+  verifyResult,
 ]);
 export type JobResult = z.infer<typeof jobResult>;
 

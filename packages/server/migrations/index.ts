@@ -12,6 +12,7 @@ import * as schedules from "./0005-schedules.ts";
 import * as maintenance from "./0006-maintenance.ts";
 import * as rotation from "./0007-rotation.ts";
 import * as backends from "./0008-backends.ts";
+import * as drills from "./0009-drills.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -22,4 +23,5 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0006-maintenance": maintenance,
   "0007-rotation": rotation,
   "0008-backends": backends,
+  "0009-drills": drills,
 });

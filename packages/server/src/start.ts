@@ -78,6 +78,8 @@ import {
   ScheduleWatch,
   scheduleSetOf,
 } from "./features/schedules/schedules.ts";
+import { registerDiffRoutes } from "./features/snapshots/diff.api.ts";
+import { registerDiffPages } from "./features/snapshots/diff.pages.tsx";
 import { registerSnapshotRoutes } from "./features/snapshots/snapshots.api.ts";
 import { onSnapshotsAdded, onSnapshotsReport } from "./features/snapshots/snapshots.ts";
 import { registerSourceRoutes } from "./features/sources/sources.api.ts";
@@ -257,6 +259,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerJobStream(app, { ...shared, progress });
   registerJobPages(app, jobs);
   registerSnapshotRoutes(app, { db });
+  registerDiffRoutes(app, jobs);
+  registerDiffPages(app, jobs);
   const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
   const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
   registerSourceRoutes(app, { ...jobs, ...sources, listFolder });

@@ -25,8 +25,9 @@ import {
   type RepositoriesDeps,
   saveEverydayAccess,
 } from "../../server/src/features/repositories/repositories.ts";
+import { onSnapshotsReport } from "../../server/src/features/snapshots/snapshots.ts";
 import { createSourceGroup, readGroupDraft } from "../../server/src/features/sources/sources.ts";
-import type { Engine } from "../../server/src/platform/db/db.ts";
+import { type Engine, inTransaction } from "../../server/src/platform/db/db.ts";
 import { EventBus } from "../../server/src/platform/events.ts";
 import { systemActor } from "../../server/src/platform/http/identity.ts";
 import { createLog } from "../../server/src/platform/log.ts";
@@ -34,6 +35,7 @@ import { newId } from "../../server/src/platform/random.ts";
 import { createSecretBox } from "../../server/src/platform/secrets.ts";
 import { FakeClock } from "./clock.ts";
 import { openTestDatabase, type TestDatabase } from "./databases.ts";
+import { reportOf, snapshotOf } from "./server-messages.ts";
 
 const minuteMs = 60_000;
 
@@ -121,6 +123,22 @@ export class MaintenanceLab {
     const set = { appliedScheduleVersion: 0, hooksAllowed: true, backendKinds: null };
     await recordHello(this.db, hostId, { ...facts, ...machine, ...set, at: this.clock.now() });
     this.alive.add(hostId);
+  }
+
+  /** The host's agent reports one snapshot for each of these groups. */
+  async addSnapshots(host: Host, ...groups: string[]): Promise<void> {
+    const taken = groups.map((group, n) =>
+      snapshotOf(
+        `${n}${host.id}`
+          .toLowerCase()
+          .replace(/[^0-9a-f]/g, "0")
+          .padEnd(64, "0"),
+        {
+          ...{ hostname: host.name, tags: [group] },
+        },
+      ),
+    );
+    await inTransaction(this.db, (tx) => onSnapshotsReport(this.deps, tx, host, reportOf(1, taken)));
   }
 
   async addAdmin(host: Host): Promise<void> {

@@ -1,5 +1,6 @@
 /** Which command runs which kind of job: one switch, and the compiler says when a kind is missing. */
 import { runCheck } from "./check.ts";
+import { runDiff } from "./diff.ts";
 import { runForget } from "./forget.ts";
 import { runBackup } from "./hooked-backup.ts";
 import { runInit } from "./init.ts";
@@ -9,6 +10,7 @@ import { runPrune } from "./prune.ts";
 import { runRepair } from "./repair.ts";
 import { withFigures } from "./repository-figures.ts";
 import { runUnlock } from "./unlock.ts";
+import { runVerify } from "./verify.ts";
 
 /** Runs a job to its outcome, or takes it up where an earlier agent left it. */
 export async function runCommand(deps: CommandDeps, job: ActiveJob): Promise<CommandOutcome> {
@@ -30,5 +32,9 @@ export async function runCommand(deps: CommandDeps, job: ActiveJob): Promise<Com
       return withFigures(deps, job, await runRepair(deps, job, spec));
     case "key":
       return runKey(deps, job, spec);
+    case "diff":
+      return runDiff(deps, job, spec);
+    case "verify":
+      return runVerify(deps, job, spec);
   }
 }

@@ -45,6 +45,8 @@ export type CommandDeps = {
   cacheDir: string;
   /** For the files of the everyday access. */
   accessDir: string;
+  /** What restore drills bring back, a folder for each job; private to the agent. */
+  drillsDir: string;
   /** The agent's environment, from which restic's is picked. */
   inherited: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;

@@ -14,6 +14,7 @@ import { reasonOf } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";
 import { createId } from "../platform/ids.ts";
 import type { Log } from "../platform/log.ts";
+import { removeLeftDrills } from "./drill-folder.ts";
 import { runCommand } from "./index.ts";
 import { type ActiveJob, type CommandDeps, type CommandOutcome, internalFailure } from "./job-context.ts";
 import { cutIntoParts } from "./list-snapshots.ts";
@@ -57,7 +58,20 @@ export class Jobs {
     for (const { job_id } of journal.listEntries()) {
       if (this.#isFinished(job_id) && !outbox.awaitsFinish(job_id)) await this.#forget(job_id);
     }
+    await this.#clearDrills();
     this.startHeld();
+  }
+
+  /** What a crash has left of drills that are over. It must not keep the agent from starting. */
+  async #clearDrills(): Promise<void> {
+    const { drillsDir, log } = this.#deps;
+    try {
+      const stuck = await removeLeftDrills(drillsDir, (jobId) => this.isUnfinished(jobId));
+      if (stuck.length > 0)
+        log.warn({ jobs: stuck }, "restored files of restore drills could not be removed");
+    } catch (error) {
+      log.warn({ reason: reasonOf(error) }, "the folder of restore drills can't be read");
+    }
   }
 
   /** Lets go of all jobs: restic runs on under its runners. */

@@ -67,6 +67,7 @@ async function createAgent(): Promise<Agent> {
       workDir: dir,
       cacheDir: dir,
       accessDir: dir,
+      drillsDir: join(dir, "drills"),
     },
     ...{
       hooksAllowed: false,

@@ -197,6 +197,34 @@ export function optionArgs(options: Readonly<Record<string, string>> | null | un
   return Object.entries(options ?? {}).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
 }
 
+/** Everything in a snapshot, a line of JSON each. */
+export function listAllArgs(snapshotId: string, limits?: Bandwidth | null): string[] {
+  return ["ls", "--json", "--no-lock", ...limitArgs(limits), snapshotId];
+}
+
+/** Everything in which two snapshots differ, a line of JSON each; with modes, owners and times. */
+export function diffArgs(from: string, to: string, limits?: Bandwidth | null): string[] {
+  return ["diff", "--json", "--no-lock", "--metadata", ...limitArgs(limits), from, to];
+}
+
+export type SampleRestoreArgs = {
+  snapshotId: string;
+  /** A folder of the agent's. */
+  target: string;
+  /** File with one include pattern a line (see include-line.ts). */
+  includesPath: string;
+  limits?: Bandwidth | null | undefined;
+};
+
+/** Some files of a snapshot into a folder, read again there and compared with the repository's hashes. */
+export function sampleRestoreArgs({ snapshotId, target, includesPath, limits }: SampleRestoreArgs): string[] {
+  return [
+    ...["restore", "--json", "--no-lock", "--verify", "--target", target, "--include-file", includesPath],
+    ...limitArgs(limits),
+    snapshotId,
+  ];
+}
+
 /** restic splits `--tag a,b` into two tags and drops empty ones: both would lose the group of a snapshot. */
 function isUsableTag(tag: string): boolean {
   return tag !== "" && !tag.includes(",");

@@ -1,5 +1,5 @@
 /** The only place that draws random numbers: ids, tokens and passwords. */
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomBytes, randomInt } from "node:crypto";
 
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -14,6 +14,9 @@ export function newId(nowMs: number): string {
 
 /** A bearer or one-time token: 256 random bits in base64url. */
 export const newToken = (): string => randomBytes(32).toString("base64url");
+
+/** A whole number of 32 bits, to draw a sample by. */
+export const newSeed = (): number => randomInt(2 ** 32);
 
 /** Tokens are stored as this and nothing else: SHA-256 in hex. Enough for 256 random bits; no salt is needed. */
 export const hashToken = (token: string): string => createHash("sha256").update(token).digest("hex");

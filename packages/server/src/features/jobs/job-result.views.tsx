@@ -1,9 +1,10 @@
 /** What a job of another kind than a backup did, on its page: figures among the facts, groups as a table. */
-import type { JobResult } from "@restic-manager/protocol";
+import type { JobResult, VerifyProblem, VerifyResult } from "@restic-manager/protocol";
 import type { JSX } from "preact";
-import { formatBytes, formatCount } from "../../platform/html/format.ts";
+import { fromInstant } from "../../platform/clock.ts";
+import { formatBytes, formatCount, formatNoun, visible } from "../../platform/html/format.ts";
 import { Notice } from "../../platform/html/parts.tsx";
-import { None } from "../../platform/html/values.tsx";
+import { None, Time } from "../../platform/html/values.tsx";
 
 type ForgottenGroup = Extract<JobResult, { kind: "forget" }>["groups"][number];
 
@@ -29,6 +30,26 @@ export function resultFacts(result: JobResult): { term: string; value: string }[
       ];
     case "init":
       return [{ term: "Repository", value: result.created ? "created" : "was there already" }];
+    case "diff":
+      return [
+        { term: "Added", value: `${formatCount(result.added.count)} · ${formatBytes(result.added.bytes)}` },
+        {
+          term: "Removed",
+          value: `${formatCount(result.removed.count)} · ${formatBytes(result.removed.bytes)}`,
+        },
+        {
+          term: "Changed",
+          value: `${formatCount(result.changed.count)} · now ${formatBytes(result.changed.bytes)}`,
+        },
+        { term: "Metadata only", value: formatCount(result.metadata) },
+      ];
+    case "verify":
+      return [
+        { term: "Restored", value: `${formatNoun(result.files, "file")} · ${formatBytes(result.bytes)}` },
+        { term: "Wrong", value: formatCount(result.mismatch_count) },
+        { term: "Compared with source", value: formatNoun(result.source_files, "file") },
+        { term: "Seed", value: String(result.seed) },
+      ];
     case "unlock":
       return [
         { term: "Locks removed", value: formatCount(result.removed) },
@@ -39,9 +60,19 @@ export function resultFacts(result: JobResult): { term: string; value: string }[
   }
 }
 
-/** What figures do not say: the groups of a forget, and what a check advises. */
-export function ResultDetails({ result }: { result: JobResult }): JSX.Element | null {
+/** What figures do not say: the groups of a forget, what a check advises, what was wrong in a drill. */
+export function ResultDetails({ jobId, result }: { jobId: string; result: JobResult }): JSX.Element | null {
   if (result.kind === "forget") return <ForgottenGroups groups={result.groups} />;
+  if (result.kind === "verify") return <DrillDetails result={result} />;
+  if (result.kind === "diff") {
+    return (
+      <p class="panel-body" id="job-diff">
+        <a class="btn" href={`/jobs/${encodeURIComponent(jobId)}/diff`}>
+          Show the changes
+        </a>
+      </p>
+    );
+  }
   if (result.kind !== "check") return null;
   const advice = [
     ...(result.suggest_repair_index
@@ -54,6 +85,55 @@ export function ResultDetails({ result }: { result: JobResult }): JSX.Element | 
     <div id="job-advice">
       <Notice tone={result.suggest_repair_index ? "warn" : "idle"}>{advice.join(" ")}</Notice>
     </div>
+  );
+}
+
+const problemWords: Readonly<Record<VerifyProblem, string>> = {
+  missing: "did not come back",
+  type: "is no file any more",
+  size: "has another size",
+  mtime: "has another time",
+  mode: "has another mode",
+  source: "differs from its source",
+};
+
+/** Which snapshot a drill is of, and the first files that were not as they should be. */
+function DrillDetails({ result }: { result: VerifyResult }): JSX.Element {
+  const more = result.mismatch_count - result.mismatches.length;
+  return (
+    <>
+      <p class="panel-body hint" id="job-drill">
+        Of snapshot <span class="mono">{result.snapshot_id.slice(0, 8)}</span>, made{" "}
+        <Time at={fromInstant(result.snapshot_time)} />.
+        {result.left_out === 0
+          ? null
+          : ` ${formatNoun(result.left_out, "file")} of it ${result.left_out === 1 ? "is" : "are"} too large for a drill, or can’t be named to restic.`}
+      </p>
+      {result.mismatches.length === 0 ? null : (
+        <table class="rows differences" id="job-mismatches">
+          <caption class="sr-only">Files that were not as they should be</caption>
+          <thead>
+            <tr>
+              <th scope="col">File</th>
+              <th scope="col">Problem</th>
+            </tr>
+          </thead>
+          <tbody>
+            {result.mismatches.map(({ path, problem }) => (
+              <tr key={path}>
+                <td class="mono break">{visible(path)}</td>
+                <td>{problemWords[problem]}</td>
+              </tr>
+            ))}
+            {more > 0 ? (
+              <tr>
+                <td colSpan={2}>{formatCount(more)} more; the log names them all.</td>
+              </tr>
+            ) : null}
+          </tbody>
+        </table>
+      )}
+    </>
   );
 }
 

@@ -166,7 +166,7 @@ function makeJob({ spec, actor, sourceGroupId, jobId, scheduled }: NewJob, host:
     kind: spec.kind,
     status: "queued",
     attempt: 0,
-    sourceGroup: spec.kind === "backup" ? spec.source_group : null,
+    sourceGroup: spec.kind === "backup" || spec.kind === "verify" ? spec.source_group : null,
     sourceGroupId: sourceGroupId ?? null,
     scheduleId: scheduled?.scheduleId ?? null,
     plannedAt: scheduled?.plannedAt ?? null,

@@ -82,7 +82,18 @@ async function logPreview(deps: RunDeps, jobId: string): Promise<Preview> {
 }
 
 /** What can be filtered by, the most frequent first. */
-const kinds = ["backup", "forget", "prune", "check", "unlock", "repair", "key", "init"] as const;
+const kinds = [
+  "backup",
+  "forget",
+  "prune",
+  "check",
+  "verify",
+  "diff",
+  "unlock",
+  "repair",
+  "key",
+  "init",
+] as const;
 
 const listQuery = z.object({
   status: z.enum(["live", "failed", "warning", "succeeded"]).optional().catch(undefined),

@@ -364,6 +364,7 @@ export async function hasBackupOf(
     .selectFrom("jobs")
     .select("id")
     .where("host_id", "=", group.hostId)
+    .where("kind", "=", "backup")
     .where((e) =>
       e.or([
         e("source_group_id", "=", group.id),
@@ -387,6 +388,39 @@ export async function findLastOf(db: Db, repositoryId: string, kind: Job["kind"]
     .limit(1)
     .executeTakeFirst();
   return row ? toJob(row) : null;
+}
+
+/**
+ * For each host its newest restore drill that ended well, and its newest that ended by itself however it did; of one host
+ * or of the fleet.
+ */
+export async function listLatestDrills(db: Db, hostId?: string): Promise<{ proven: Job[]; last: Job[] }> {
+  const ended: JobStatus[] = ["succeeded", "warning", "failed"];
+  const jobs = db.withTables<Tables>();
+  let newest = jobs
+    .selectFrom("jobs")
+    .select((e) => ["host_id", "status", e.fn.max("created_at").as("created_at")])
+    .where("kind", "=", "verify")
+    .where("status", "in", ended)
+    .groupBy(["host_id", "status"]);
+  if (hostId !== undefined) newest = newest.where("host_id", "=", hostId);
+  const rows = await jobs
+    .selectFrom("jobs")
+    .innerJoin(newest.as("newest"), (join) =>
+      join
+        .onRef("newest.host_id", "=", "jobs.host_id")
+        .onRef("newest.status", "=", "jobs.status")
+        .onRef("newest.created_at", "=", "jobs.created_at"),
+    )
+    .selectAll("jobs")
+    .where("kind", "=", "verify")
+    // The later ones overwrite: also of two that were made in the same millisecond.
+    .orderBy("jobs.created_at")
+    .orderBy("jobs.id")
+    .execute();
+  const newestOf = (some: JobRow[]) =>
+    [...new Map(some.map((row) => [row.host_id, row])).values()].map(toJob);
+  return { proven: newestOf(rows.filter(({ status }) => status === "succeeded")), last: newestOf(rows) };
 }
 
 /** What a host was running on a repository at a moment. */

@@ -21,6 +21,7 @@ export { rowOf, toViewProgress } from "./job-rows.ts";
 export { type JobRow, JobTable } from "./job-table.views.tsx";
 export { JobDispatcher, type JobOrder } from "./jobs.dispatch.ts";
 export { createJobEventHandlers } from "./jobs.events.ts";
+export { streamLog } from "./jobs.log.ts";
 export { LiveProgress } from "./jobs.progress.ts";
 export { LogRetention } from "./jobs.retention.ts";
 export {
@@ -31,6 +32,7 @@ export {
   hasBackupOf,
   listFinalOf,
   listJobs,
+  listLatestDrills,
   listLatestJobs,
   listLatestScheduled,
   listUnfinished,

@@ -29,6 +29,7 @@ export type JobKind =
   | "key"
   | "restore"
   | "diff"
+  | "verify"
   | "update";
 
 /** What went wrong, in words. */
@@ -139,7 +140,7 @@ function JobHead(props: JobPageProps): JSX.Element {
       <section class="panel" aria-label="Progress" id="job-progress">
         <JobFacts {...props} />
         <JobProgressBlock {...props} />
-        {props.outcome ? <ResultDetails result={props.outcome} /> : null}
+        {props.outcome ? <ResultDetails jobId={props.id} result={props.outcome} /> : null}
       </section>
     </>
   );

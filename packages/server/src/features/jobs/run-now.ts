@@ -45,6 +45,14 @@ export const runRequest = z.discriminatedUnion("kind", [
     confirm_name: z.string().max(253).optional(),
   }),
   z.strictObject({ kind: z.literal("repair"), what: z.enum(["index", "snapshots"]) }),
+  /** Two different snapshots of the host, by their full ids. */
+  z.strictObject({ kind: z.literal("diff"), from: z.string().max(64), to: z.string().max(64) }),
+  /** A restore drill of one group, or of every group that has a snapshot. With a `seed` it draws the same files again. */
+  z.strictObject({
+    kind: z.literal("verify"),
+    source_group_id: z.string().max(64).optional(),
+    seed: z.int().min(0).max(0xffff_ffff).optional(),
+  }),
   /** Without groups: every group of the host. */
   z.strictObject({
     kind: z.literal("backup"),
@@ -96,7 +104,7 @@ export async function runAgain(deps: RunDeps, input: { jobId: string; actor: Job
   const host = await getHost(deps.db, job.hostId);
   const specs = await deps.specsOf(host, requestOf(job.spec));
   const same = specs.find(({ spec, sourceGroupId }) => {
-    if (spec.kind !== "backup") return true;
+    if (spec.kind !== "backup" && spec.kind !== "verify") return true;
     return job.sourceGroupId === null
       ? spec.source_group === job.sourceGroup
       : sourceGroupId === job.sourceGroupId;
@@ -120,6 +128,7 @@ function requestOf(spec: JobSpec): RunRequest {
     const message = "This is a step of a password's rotation. Go on with that on the repository's page.";
     throw new AppError("conflict", "jobs.not_repeatable", message);
   }
+  if (spec.kind === "diff") return { kind: "diff", from: spec.from, to: spec.to };
   return { kind: spec.kind };
 }
 

@@ -6,8 +6,11 @@ import { type CronTimes, jitterMs, readCron } from "@restic-manager/protocol";
 import { AppError } from "../../platform/errors.ts";
 import type { Host } from "../hosts/hosts.ts";
 
-/** In the order in which they run when they are due together: what is forgotten can be pruned, what is left checked. */
-export const operations = ["forget", "prune", "check"] as const;
+/**
+ * In the order in which they run when they are due together: what is forgotten can be pruned, what is left checked, and
+ * `verify`, the restore drill, proves that it comes back.
+ */
+export const operations = ["forget", "prune", "check", "verify"] as const;
 export type Operation = (typeof operations)[number];
 
 export interface Maintenance {
@@ -19,10 +22,14 @@ export interface Maintenance {
   forgetCron: string | null;
   pruneCron: string | null;
   checkCron: string | null;
+  verifyCron: string | null;
   /** Percent of the data that a check reads; null with slices, or when it reads none. */
   checkPercent: number | null;
   /** Each check reads the next of so many slices, so that in turn all is read; null without. */
   checkSlices: number | null;
+  /** How much a restore drill brings back at most. */
+  verifyFiles: number;
+  verifyBytes: number;
   /** More than this share of a group's snapshots goes only when somebody confirms it. */
   maxRemovedPercent: number;
   /** Counts edits; 0 while these are the defaults. */
@@ -41,15 +48,24 @@ export const defaultMaintenance = (repositoryId: string): Maintenance => ({
   forgetCron: "0 3 * * *",
   pruneCron: "0 4 * * 0",
   checkCron: "0 5 1 * *",
+  // Drills read from the storage and write to the hosts' disks: somebody must want that.
+  verifyCron: null,
   checkPercent: 5,
   checkSlices: null,
+  verifyFiles: 100,
+  verifyBytes: 256 * 1024 * 1024,
   maxRemovedPercent: 50,
   version: 0,
   updatedAt: null,
 });
 
 export const cronOf = (maintenance: Maintenance, operation: Operation): string | null =>
-  ({ forget: maintenance.forgetCron, prune: maintenance.pruneCron, check: maintenance.checkCron })[operation];
+  ({
+    forget: maintenance.forgetCron,
+    prune: maintenance.pruneCron,
+    check: maintenance.checkCron,
+    verify: maintenance.verifyCron,
+  })[operation];
 
 /** An operation's planned times; null when it is off. @throws AppError `maintenance.cron_invalid`: a zone that this system lost */
 export function timesOf(maintenance: Maintenance, operation: Operation): CronTimes | null {

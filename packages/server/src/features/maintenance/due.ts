@@ -12,6 +12,7 @@ import { findLastOf, insertNewJob, type Job, listUnfinished, type NewJob } from 
 import { credentialsChangedAt, findRepository, lockRepository } from "../repositories/repositories.ts";
 import { type Maintenance, type Operation, ownerOf } from "./cadences.ts";
 import { nextSlice } from "./coverage.ts";
+import { plannedDrills } from "./drills.ts";
 import { type FireOutcome, insertFire, listCheckedSlices } from "./maintenance.store.ts";
 import { forgetsOf, isClockWrong } from "./run-plans.ts";
 
@@ -32,7 +33,7 @@ interface DueInput {
 }
 
 interface Plan {
-  jobs: Pick<NewJob, "hostId" | "spec">[];
+  jobs: Pick<NewJob, "hostId" | "spec" | "sourceGroupId">[];
   skips: Skip[];
 }
 
@@ -72,7 +73,9 @@ async function planOf(tx: Db, operation: Operation, input: DueInput): Promise<Pl
   });
   if ((await findRepository(tx, repositoryId))?.foreignId) return none("swapped");
   const unfinished = (await listUnfinished(tx, repositoryId)).filter(({ kind }) => kind === operation);
-  if (operation === "forget") return planForget(tx, new Set(unfinished.map(({ hostId }) => hostId)), input);
+  const busy = new Set(unfinished.map(({ hostId }) => hostId));
+  if (operation === "forget") return planForget(tx, busy, input);
+  if (operation === "verify") return planDrills(tx, busy, input);
   if (unfinished.length > 0) return none("busy");
   const owner = ownerOf(input.maintenance, input.sharers);
   if (!owner) return none("nothing");
@@ -101,6 +104,25 @@ async function planForget(
     else if (!isOnline(host, now)) skip("offline");
     else if (isClockWrong(host)) skip("clock_skew");
     else plan.jobs.push(...specs.map((spec) => ({ hostId: host.id, spec })));
+  }
+  return plan;
+}
+
+/** Each host drills its own. */
+async function planDrills(
+  tx: Db,
+  busy: ReadonlySet<string>,
+  { maintenance, sharers, now }: DueInput,
+): Promise<Plan> {
+  const plan: Plan = { jobs: [], skips: [] };
+  for (const host of sharers) {
+    const drills = await plannedDrills(tx, host, maintenance);
+    if (drills.length === 0) continue;
+    const skip = (outcome: FireOutcome) =>
+      plan.skips.push({ operation: "verify", hostName: host.name, outcome });
+    if (busy.has(host.id)) skip("busy");
+    else if (!isOnline(host, now)) skip("offline");
+    else plan.jobs.push(...drills.map((drill) => ({ hostId: host.id, ...drill })));
   }
   return plan;
 }

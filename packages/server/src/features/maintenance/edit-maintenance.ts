@@ -86,8 +86,11 @@ const tidy = (draft: MaintenanceDraft): MaintenanceDraft => ({
   forgetCron: tidyCron(draft.forgetCron),
   pruneCron: tidyCron(draft.pruneCron),
   checkCron: tidyCron(draft.checkCron),
+  verifyCron: tidyCron(draft.verifyCron),
   checkPercent: draft.checkPercent,
   checkSlices: draft.checkSlices,
+  verifyFiles: draft.verifyFiles,
+  verifyBytes: draft.verifyBytes,
   maxRemovedPercent: draft.maxRemovedPercent,
 });
 
@@ -102,6 +105,7 @@ function cronProblems(draft: MaintenanceDraft): FieldProblem[] {
     ["forget_cron", draft.forgetCron],
     ["prune_cron", draft.pruneCron],
     ["check_cron", draft.checkCron],
+    ["verify_cron", draft.verifyCron],
     // With everything off the zone is still looked at.
     ["time_zone", "0 0 * * *"],
   ] as const;
@@ -132,9 +136,26 @@ function amountProblems(draft: MaintenanceDraft): FieldProblem[] {
     const message = "A check reads either a percentage or slices in turn. Leave one of them empty.";
     problems.push({ path: "check_slices", message });
   }
+  problems.push(...drillProblems(draft));
   if (!(maxRemovedPercent >= 0 && maxRemovedPercent <= 100))
     problems.push({ path: "max_removed_percent", message: "Between 0 and 100 percent, please." });
   return problems;
+}
+
+/** More would not be a sample any more, but a restore that nobody watches. */
+const maxDrillFiles = 10_000;
+const maxDrillBytes = 1024 ** 4;
+
+function drillProblems({ verifyFiles, verifyBytes }: MaintenanceDraft): FieldProblem[] {
+  const isWithin = (amount: number, max: number) => Number.isInteger(amount) && amount >= 1 && amount <= max;
+  return [
+    ...(isWithin(verifyFiles, maxDrillFiles)
+      ? []
+      : [{ path: "verify_files", message: "Between 1 and 10,000 files, please." }]),
+    ...(isWithin(verifyBytes, maxDrillBytes)
+      ? []
+      : [{ path: "verify_bytes", message: "More than nothing and up to 1 TiB, please." }]),
+  ];
 }
 
 function ownerProblems({ ownerHostId }: MaintenanceDraft, sharers: readonly Host[]): FieldProblem[] {
@@ -150,8 +171,11 @@ export const wireMaintenance = (draft: MaintenanceDraft) => ({
   forget_cron: draft.forgetCron,
   prune_cron: draft.pruneCron,
   check_cron: draft.checkCron,
+  verify_cron: draft.verifyCron,
   check_percent: draft.checkPercent,
   check_slices: draft.checkSlices,
+  verify_files: draft.verifyFiles,
+  verify_bytes: draft.verifyBytes,
   max_removed_percent: draft.maxRemovedPercent,
 });
 

@@ -13,6 +13,10 @@ export const maintenanceFields = [
   "check_depth",
   "check_percent",
   "check_slices",
+  "verify_on",
+  "verify_cron",
+  "verify_files",
+  "verify_mib",
   "time_zone",
   "max_removed_percent",
   "owner_host_id",
@@ -25,7 +29,10 @@ const offeredCrons: Readonly<Record<Operation, string>> = {
   forget: "0 3 * * *",
   prune: "0 4 * * 0",
   check: "0 5 1 * *",
+  verify: "0 6 * * 6",
 };
+
+const mib = 1024 * 1024;
 
 const textOf = (amount: number | null): string => (amount === null ? "" : String(amount));
 
@@ -45,6 +52,10 @@ export const maintenanceValues = (maintenance: Maintenance): MaintenanceValues =
   check_depth: depthOf(maintenance),
   check_percent: textOf(maintenance.checkPercent),
   check_slices: textOf(maintenance.checkSlices),
+  verify_on: maintenance.verifyCron === null ? "" : "on",
+  verify_cron: maintenance.verifyCron ?? offeredCrons.verify,
+  verify_files: textOf(maintenance.verifyFiles),
+  verify_mib: textOf(maintenance.verifyBytes / mib),
   time_zone: maintenance.timeZone,
   max_removed_percent: textOf(maintenance.maxRemovedPercent),
   owner_host_id: maintenance.ownerHostId ?? "",
@@ -73,6 +84,9 @@ export function readMaintenanceForm(values: MaintenanceValues): MaintenanceDraft
     checkCron: cron(values.check_on, values.check_cron),
     checkPercent: values.check_depth === "percent" ? amountOf(values.check_percent) : null,
     checkSlices: values.check_depth === "slices" ? amountOf(values.check_slices) : null,
+    verifyCron: cron(values.verify_on, values.verify_cron),
+    verifyFiles: amountOf(values.verify_files),
+    verifyBytes: Math.round(amountOf(values.verify_mib) * mib),
     maxRemovedPercent: amountOf(values.max_removed_percent),
   };
 }
@@ -102,6 +116,12 @@ export function changeSentence(
       return now.checkPercent === null
         ? "A check now reads the structure only."
         : `A check now reads ${now.checkPercent} % of the data.`;
+    case "verify_on":
+    case "verify_cron":
+      return `The restore drill is ${onOff(now.verifyCron)}.`;
+    case "verify_files":
+    case "verify_mib":
+      return `A drill now restores up to ${now.verifyFiles} files of ${now.verifyBytes / mib} MiB together.`;
     case "time_zone":
       return `The time zone is now ${now.timeZone}.`;
     case "max_removed_percent":

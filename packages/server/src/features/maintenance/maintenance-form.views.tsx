@@ -1,5 +1,5 @@
 /**
- * The form of a repository's maintenance: when it forgets, prunes and checks, and for which of its hosts. A form that comes
+ * The form of a repository's maintenance: when it forgets, prunes, checks and drills, and for which of its hosts. A form that comes
  * back shows what was typed, never what is stored.
  */
 import type { JSX } from "preact";
@@ -15,7 +15,7 @@ import { renderPage } from "../../platform/html/page.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import type { Operation } from "./cadences.ts";
 import type { MaintenanceField, MaintenanceValues } from "./maintenance-form.ts";
-import { CadencePanel, DepthChoice, WherePanel } from "./maintenance-panels.views.tsx";
+import { CadencePanel, DepthChoice, DrillBounds, WherePanel } from "./maintenance-panels.views.tsx";
 
 export interface MaintenancePageProps {
   host: { id: string; name: string };
@@ -104,6 +104,14 @@ function MaintenancePage(props: MaintenancePageProps): JSX.Element {
           <div class="form-column">
             <CadencePanel operation="check" title="Check" note="looks for damage" {...props}>
               <DepthChoice values={values} errors={errors} />
+            </CadencePanel>
+            <CadencePanel
+              operation="verify"
+              title="Restore drill"
+              note="proves that files come back"
+              {...props}
+            >
+              <DrillBounds values={values} errors={errors} />
             </CadencePanel>
           </div>
         </fieldset>

@@ -130,6 +130,36 @@ export function DepthChoice({ values, errors = {} }: PanelProps): JSX.Element {
   );
 }
 
+/** How much a restore drill brings back at most. */
+export function DrillBounds({ values, errors = {} }: PanelProps): JSX.Element {
+  return (
+    <>
+      <div class="two-up">
+        <Field
+          name="verify_files"
+          label="At most"
+          inputMode="numeric"
+          unit="files"
+          value={values.verify_files}
+          error={errors.verify_files}
+        />
+        <Field
+          name="verify_mib"
+          label="Together at most"
+          inputMode="decimal"
+          unit="MiB"
+          value={values.verify_mib}
+          error={errors.verify_mib}
+        />
+      </div>
+      <p class="hint">
+        Files drawn at random from the newest snapshot of each group come back into a private folder of the
+        agent, are compared with the snapshot and with their source, and are deleted again.
+      </p>
+    </>
+  );
+}
+
 /** The zone of all expressions, and which host prunes and checks when several share the repository. */
 export function WherePanel({
   values,

@@ -33,8 +33,11 @@ const wireDraft = z.strictObject({
   forget_cron: cron.nullable(),
   prune_cron: cron.nullable(),
   check_cron: cron.nullable(),
+  verify_cron: cron.nullable().default(null),
   check_percent: z.number({ error: percentSentence }).nullable().default(null),
   check_slices: z.number({ error: "The number of slices is a whole number." }).nullable().default(null),
+  verify_files: z.number({ error: "The number of files is a whole number." }).default(100),
+  verify_bytes: z.number({ error: "The number of bytes is a whole number." }).default(256 * 1024 * 1024),
   max_removed_percent: z.number({ error: percentSentence }).default(50),
 });
 
@@ -44,15 +47,19 @@ const toDraft = (body: z.output<typeof wireDraft>): MaintenanceDraft => ({
   forgetCron: body.forget_cron,
   pruneCron: body.prune_cron,
   checkCron: body.check_cron,
+  verifyCron: body.verify_cron,
   checkPercent: body.check_percent,
   checkSlices: body.check_slices,
+  verifyFiles: body.verify_files,
+  verifyBytes: body.verify_bytes,
   maxRemovedPercent: body.max_removed_percent,
 });
 
 const maintenanceAnswer = z.object({
   ...{ repository_id: z.string(), owner_host_id: z.string().nullable(), time_zone: z.string() },
-  ...{ forget_cron: when, prune_cron: when, check_cron: when },
+  ...{ forget_cron: when, prune_cron: when, check_cron: when, verify_cron: when },
   ...{ check_percent: figure, check_slices: figure, max_removed_percent: z.number() },
+  ...{ verify_files: z.number(), verify_bytes: z.number() },
   ...{ version: z.number(), updated_at: when },
 });
 

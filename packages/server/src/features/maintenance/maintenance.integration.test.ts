@@ -204,6 +204,7 @@ describe("a repository", () => {
           operation: "check",
           last_run: { status: "succeeded", read_data: { percent: 100 }, result: { suggest_prune: true } },
         },
+        { operation: "verify", last_run: null },
       ],
       coverage: { since: expect.stringMatching(/^2026-11-23T04:00/) },
     });

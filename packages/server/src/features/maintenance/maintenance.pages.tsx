@@ -9,6 +9,7 @@ import { type App, pageRoute, requireIdentity } from "../../platform/http/route.
 import { changedSince, maxSeenChars, seenOf } from "../../platform/http/seen-fields.ts";
 import { getHost, isOnline } from "../hosts/hosts.ts";
 import { type RunDeps, runNow } from "../jobs/jobs.ts";
+import { defaultMaintenance } from "./cadences.ts";
 import {
   editMaintenance,
   getMaintenance,
@@ -33,6 +34,7 @@ export type MaintenancePageDeps = MaintenanceDeps & RunDeps & { page: PageOf };
 const params = z.object({ hostId: z.string().max(64) });
 /** As long as it likes: the rule beside the field answers, not a page about a bad request. */
 const typed = z.string().default("");
+const unset = maintenanceValues(defaultMaintenance(""));
 const body = z
   .object(
     Object.fromEntries(maintenanceFields.map((field) => [field, typed])) as Record<
@@ -40,6 +42,11 @@ const body = z
       typeof typed
     >,
   )
+  .extend({
+    // A page from before there were drills does not post them.
+    verify_files: z.string().default(unset.verify_files),
+    verify_mib: z.string().default(unset.verify_mib),
+  })
   .extend({ version: z.coerce.number().int().catch(0), seen: z.string().max(maxSeenChars).catch("") });
 
 export function registerMaintenancePages(app: App, deps: MaintenancePageDeps): void {
@@ -58,7 +65,12 @@ async function draw(deps: MaintenancePageDeps, request: FastifyRequest, hostId: 
   return renderMaintenancePage(deps.page(request), {
     host: view.host,
     location: view.repository.location,
-    nextAt: { forget: nextOf("forget"), prune: nextOf("prune"), check: nextOf("check") },
+    nextAt: {
+      forget: nextOf("forget"),
+      prune: nextOf("prune"),
+      check: nextOf("check"),
+      verify: nextOf("verify"),
+    },
     sharers: view.sharers.map(({ id, name }) => ({ id, name })),
     ...shown,
   });
@@ -119,7 +131,10 @@ function registerSave(app: App, deps: MaintenancePageDeps): void {
   });
 }
 
-function refused({ errors, message }: Refusal): Pick<Shown, "errors" | "message"> {
+function refused({ errors: byWire, message }: Refusal): Pick<Shown, "errors" | "message"> {
+  // The form has it in another unit.
+  const { verify_bytes: size, ...others } = byWire;
+  const errors = { ...others, ...(size === undefined ? {} : { verify_mib: size }) };
   return { errors, message: Object.keys(errors).length > 0 ? "Nothing was saved. See below." : message };
 }
 

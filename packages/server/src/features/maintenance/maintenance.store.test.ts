@@ -222,6 +222,7 @@ describe.each(engines)("the maintenance of a repository on %s", (engine) => {
         ["forget", true],
         ["prune", false],
         ["check", true],
+        ["verify", false],
       ]);
       expect(JSON.stringify(view)).not.toMatch(/secret(?!sSet)/);
       await putCheckedSlice(lab.db, repositoryId, { slice: 2, of: 2, checkedAt: 9 });

@@ -4,7 +4,8 @@ import type { Maintenance, Operation } from "./cadences.ts";
 
 /**
  * `run`: its jobs exist. Everything else is why there are none: the last one has not ended, the host is away, its clock
- * is wrong, another repository answers, what may delete is missing or was refused, or no group forgets anything.
+ * is wrong, another repository answers, what may delete is missing or was refused, or no group forgets anything or, for a
+ * drill, has a snapshot.
  */
 export type FireOutcome =
   | "run"
@@ -37,8 +38,11 @@ interface MaintenanceTable {
   forget_cron: string | null;
   prune_cron: string | null;
   check_cron: string | null;
+  verify_cron: string | null;
   check_percent: number | null;
   check_slices: number | null;
+  verify_files: number;
+  verify_bytes: number;
   max_removed_percent: number;
   version: number;
   updated_at: number;
@@ -67,8 +71,11 @@ const toMaintenance = (row: MaintenanceTable): Maintenance => ({
   forgetCron: row.forget_cron,
   pruneCron: row.prune_cron,
   checkCron: row.check_cron,
+  verifyCron: row.verify_cron,
   checkPercent: row.check_percent,
   checkSlices: row.check_slices,
+  verifyFiles: row.verify_files,
+  verifyBytes: row.verify_bytes,
   maxRemovedPercent: row.max_removed_percent,
   version: row.version,
   updatedAt: row.updated_at,
@@ -81,8 +88,11 @@ const toColumns = (maintenance: Maintenance, at: number): MaintenanceTable => ({
   forget_cron: maintenance.forgetCron,
   prune_cron: maintenance.pruneCron,
   check_cron: maintenance.checkCron,
+  verify_cron: maintenance.verifyCron,
   check_percent: maintenance.checkPercent,
   check_slices: maintenance.checkSlices,
+  verify_files: maintenance.verifyFiles,
+  verify_bytes: maintenance.verifyBytes,
   max_removed_percent: maintenance.maxRemovedPercent,
   version: maintenance.version,
   updated_at: at,

@@ -14,6 +14,7 @@ import {
   findRepository,
   refuseSwapped,
 } from "../repositories/repositories.ts";
+import { plannedDiff } from "../snapshots/snapshots.ts";
 import {
   backupsOf,
   completeSpec,
@@ -21,6 +22,7 @@ import {
   listSourceGroups,
   type Retention,
 } from "../sources/sources.ts";
+import { drillsNow } from "./drills.ts";
 import { maintenanceOf } from "./edit-maintenance.ts";
 
 /** A clock that is wrong by more makes retention keep and remove the wrong snapshots. */
@@ -70,7 +72,8 @@ export async function forgetsOf(
 /**
  * The jobs behind a wish to run something on a host now.
  * @throws AppError `repositories.swapped`, `maintenance.no_admin_credential`, `maintenance.clock_skew`,
- *   `maintenance.nothing_to_forget`, `hosts.name_mismatch`, `jobs.needs_confirmation`, and as backupsOf
+ *   `maintenance.nothing_to_forget`, `hosts.name_mismatch`, `jobs.needs_confirmation`, and as backupsOf, drillsNow and
+ *   plannedDiff
  */
 export async function plannedJobsOf(db: Db, host: Host, request: RunRequest): Promise<PlannedJob[]> {
   const repository = host.repositoryId === null ? null : await findRepository(db, host.repositoryId);
@@ -80,6 +83,8 @@ export async function plannedJobsOf(db: Db, host: Host, request: RunRequest): Pr
     const specs = await forgetsNow(db, host, request.confirmed ?? false);
     return specs.map((spec) => ({ spec, sourceGroupId: null }));
   }
+  if (request.kind === "verify") return drillsNow(db, host, request);
+  if (request.kind === "diff") return [await plannedDiff(db, host, request)];
   if (request.kind === "prune" && (await credentialsChangedAt(db, host.id, "admin")) === null)
     throw noAdminCredential(host);
   if (request.kind === "init" && repository?.resticId) confirmNew(host, request.confirm_name);
@@ -94,7 +99,9 @@ function confirmNew(host: Host, typedName: string | undefined): void {
   throw new AppError("conflict", "jobs.needs_confirmation", message);
 }
 
-function specOf(host: Host, request: Exclude<RunRequest, { kind: "backup" | "forget" }>): PlannedJob["spec"] {
+type SimpleRequest = Exclude<RunRequest, { kind: "backup" | "forget" | "verify" | "diff" }>;
+
+function specOf(host: Host, request: SimpleRequest): PlannedJob["spec"] {
   switch (request.kind) {
     case "init":
       return { kind: "init", host_name: host.name };

@@ -22,6 +22,12 @@ export interface FleetFigures {
   asleep: number;
   nextRun: { hostId: string; hostName: string; at: number } | null;
   lastBackup: { hostId: string; hostName: string; finishedAt: number; status: JobStatus } | null;
+  /** On how many hosts restores are proven, when last, and where a planned proof is late; null without drills. */
+  drills: {
+    provenHosts: number;
+    lastProvenAt: number | null;
+    late: readonly { id: string; name: string }[];
+  } | null;
 }
 
 function Tile(props: {
@@ -95,6 +101,42 @@ export function Tiles({ figures }: { figures: FleetFigures }): JSX.Element {
         note={`in ${formatNoun(figures.repositoryCount, "repository", "repositories")}`}
       />
     </dl>
+  );
+}
+
+/** More names than this are a list, not a line. */
+const namedLate = 3;
+
+/** Under the tiles: whether what is backed up was proven to come back. */
+export function DrillLine({ figures }: { figures: FleetFigures }): JSX.Element | null {
+  const { drills, total } = figures;
+  if (drills === null) return null;
+  const { provenHosts, lastProvenAt, late } = drills;
+  return (
+    <p class="fleet-line" id="fleet-drills">
+      <span>
+        Restore proven on {formatCount(provenHosts)} of {formatNoun(total, "host")}
+        {lastProvenAt === null ? null : (
+          <>
+            , last <Time at={lastProvenAt} />
+          </>
+        )}
+      </span>
+      {late.length === 0 ? null : (
+        <span class="word warn">
+          late on{" "}
+          {late.slice(0, namedLate).map(({ id, name }, index) => (
+            <>
+              {index > 0 ? ", " : null}
+              <a class="link mono" href={`/hosts/${encodeURIComponent(id)}`}>
+                {name}
+              </a>
+            </>
+          ))}
+          {late.length > namedLate ? ` and ${formatCount(late.length - namedLate)} more` : null}
+        </span>
+      )}
+    </p>
   );
 }
 

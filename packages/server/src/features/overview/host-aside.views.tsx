@@ -7,9 +7,10 @@ import { useMayOperate } from "../../platform/html/scope.ts";
 import { toneOf, wordOf } from "../../platform/html/state.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
 import type { HostPageProps } from "./host.views.tsx";
+import { DrillPanel } from "./host-drill.views.tsx";
 import { RunButton, whyNotRun } from "./run-button.views.tsx";
 
-type AsideProps = Pick<HostPageProps, "host" | "activeJob" | "sourceGroups" | "tab">;
+type AsideProps = Pick<HostPageProps, "host" | "activeJob" | "drill" | "sourceGroups" | "tab">;
 
 /** More of them are better found on their own tab. */
 const MANY_GROUPS = 8;
@@ -24,6 +25,7 @@ export function HostAside(props: AsideProps): JSX.Element {
       {mayOperate && props.sourceGroups.length > 0 && props.tab.name !== "sources" ? (
         <RunGroups {...props} />
       ) : null}
+      {props.drill === null ? null : <DrillPanel host={host} drill={props.drill} />}
       <Panel title="Agent">
         <dl class="pairs">
           <Pair

@@ -8,6 +8,7 @@ import { listSchedules, scheduleStates } from "../schedules/schedules.ts";
 import { countByTag, countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
 import { hookValues, listSourceGroups, openHooks } from "../sources/sources.ts";
 import type { HostPageProps, HostTab } from "./host.views.tsx";
+import { getHostDrill } from "./host-drill.ts";
 import { type HostPlan, nextRunOf, scheduleRows, sourceRows, syncOf } from "./host-plan.ts";
 import {
   activeJobOf,
@@ -51,6 +52,7 @@ export async function getHostPage(
     host: headerOf(overview, plan, deps.clock.now()),
     vitals: vitalsOf(overview, plan),
     activeJob: active && view ? { ...view, kind: active.kind, subject: active.sourceGroup } : null,
+    drill: overview.totals.count > 0 ? await getHostDrill(deps.db, host, deps.clock.now()) : null,
     sourceGroups: groups.map(({ id, name }) => ({ id, name })),
     tab: await tabOf(deps, overview, plan, query),
   };

@@ -1,4 +1,4 @@
-/** The verbs and forms of a host's repository: prune, check, repair, unlock, another id. */
+/** The verbs and forms of a host's repository: prune, check, restore drill, repair, unlock, another id. */
 import { z } from "zod";
 import { AppError, fieldProblems } from "../../platform/errors.ts";
 import { actorOf } from "../../platform/http/identity.ts";
@@ -45,6 +45,15 @@ function registerRuns(app: App, deps: HostRepositoryDeps): void {
       const notice = { tone: "fail" as const, text: readData.message };
       return answerRefused(deps, call, "repository", readData, () => ({ notice }));
     },
+  });
+  pageRoute(app, {
+    ...shared,
+    url: "/hosts/:hostId/verify",
+    schema: {
+      params: hostParams,
+      body: z.object({ source_group_id: z.string().max(64).optional() }).default({}),
+    },
+    answer: (call) => run(deps, call, { kind: "verify", ...call.body }),
   });
   pageRoute(app, {
     ...shared,

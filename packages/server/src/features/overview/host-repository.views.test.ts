@@ -34,6 +34,7 @@ const view: RepositoryView = {
   maintenance: {
     ...{ repositoryId: "R1", ownerHostId: null, timeZone: "UTC", version: 1, updatedAt: 0 },
     ...{ forgetCron: "0 3 * * *", pruneCron: "0 4 * * 0", checkCron: null },
+    ...{ verifyCron: "0 6 * * 6", verifyFiles: 100, verifyBytes: 256 * 1024 ** 2 },
     ...{ checkPercent: null, checkSlices: 43, maxRemovedPercent: 50 },
   },
   cadences: [
@@ -43,6 +44,7 @@ const view: RepositoryView = {
       lastRun: run({ result: { kind: "prune", freed_bytes: 1024 ** 2 } }),
     },
     { operation: "check", nextAt: null, lastFire: null, lastRun: null },
+    { operation: "verify", nextAt: PAGE_NOW + dayMs, lastFire: null, lastRun: run() },
   ],
   coverage: { since: null, slicesRead: 12, slicesOf: 43, nextSlice: 13 },
   credentials: null,
@@ -91,6 +93,7 @@ function render(
       nextRun: null,
     },
     activeJob: null,
+    drill: null,
     sourceGroups: [],
     tab: { name: "repository", ...tab, ...overrides },
   });
@@ -204,7 +207,7 @@ describe("maintenance", () => {
 
   it("starts nothing on a host that is away", () => {
     const buttons = render({}, "admin", false).querySelectorAll("#repository-maintenance button");
-    expect(buttons.length).toBe(3);
+    expect(buttons.length).toBe(4);
     expect(buttons.every((button) => button.hasAttribute("disabled"))).toBe(true);
   });
 
@@ -281,5 +284,27 @@ describe("what went wrong", () => {
     expect(find(root, "#field-unlock_confirm_name").getAttribute("value")).toBe("web");
     expect(textOf(find(root, "#field-unlock_confirm_name-error"))).toBe(message);
     expect(find(root, "#repository-locks details").hasAttribute("open")).toBe(true);
+  });
+});
+
+describe("the restore drill of a repository", () => {
+  const cadenceOf = (lastRun: LastRun | null, outcome?: "nothing" | "offline") => {
+    const lastFire = outcome === undefined ? null : { plannedAt: PAGE_NOW - hourMs, outcome };
+    const cadences = [{ operation: "verify" as const, nextAt: PAGE_NOW + dayMs, lastFire, lastRun }];
+    return wordsOf("#cadence-verify", { view: { ...view, cadences } });
+  };
+
+  it("says how much it restores, when, and what it found", () => {
+    const words = cadenceOf(run());
+    expect(words).toContain("restores up to 100 files, 256.0 MiB");
+    expect(words).toContain("proven");
+    const wrong = { code: "verify.mismatch", message: "x" };
+    expect(cadenceOf(run({ status: "failed", error: wrong }))).toContain("files are wrong");
+    expect(cadenceOf(run({ status: "warning" }))).toContain("nothing proven");
+  });
+
+  it("has its own reason when there was nothing to do", () => {
+    expect(cadenceOf(null, "nothing")).toContain("no group has a snapshot");
+    expect(cadenceOf(null, "offline")).toContain("the host was offline");
   });
 });

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { formatBytes, formatCount } from "../../platform/html/format.ts";
 import { Empty, type PageInfo, Pagination, Panel, urlWith } from "../../platform/html/parts.tsx";
+import { useMayOperate } from "../../platform/html/scope.ts";
 import { Bytes, None, Time } from "../../platform/html/values.tsx";
 import { type JobRow, JobTable } from "../jobs/jobs.ts";
 import { type Reachable, whyNotRun } from "./run-button.views.tsx";
@@ -35,7 +36,11 @@ export function SnapshotsTab(props: SnapshotsTabProps & { host: Reachable & { id
   const url = `/hosts/${encodeURIComponent(props.host.id)}`;
   const reason = whyNotRun(props.host);
   return (
-    <Panel title="Snapshots" note={formatCount(props.page.total)}>
+    <Panel
+      title="Snapshots"
+      note={formatCount(props.page.total)}
+      tools={<CompareLink url={url} total={props.page.total} />}
+    >
       {props.snapshots.length === 0 ? (
         <Empty title="No snapshot yet">
           The first backup makes one. {reason ?? "Run it now, at the top of this page."}
@@ -49,6 +54,16 @@ export function SnapshotsTab(props: SnapshotsTabProps & { host: Reachable & { id
         urlOf={(page) => urlWith(url, { tab: "snapshots", page })}
       />
     </Panel>
+  );
+}
+
+/** Two snapshots are chosen on a page of their own: this one changes by itself, and shows only some. */
+function CompareLink({ url, total }: { url: string; total: number }): JSX.Element | null {
+  if (!useMayOperate() || total < 2) return null;
+  return (
+    <a class="btn small" href={`${url}/diff`}>
+      Compare two…
+    </a>
   );
 }
 

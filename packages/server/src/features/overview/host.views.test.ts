@@ -29,6 +29,7 @@ const props = (tab: HostTab): HostPageProps => ({
     nextRun: { at: PAGE_NOW + 7_200_000, cron: "0 7 * * *" },
   },
   activeJob: null,
+  drill: null,
   sourceGroups: [{ id: "G1", name: "default" }],
   tab,
 });
@@ -259,5 +260,55 @@ describe("the danger zone", () => {
       find(root, 'form[action="/hosts/H1/delete"] input[name="confirm_name"]').getAttribute("value"),
     ).toBe("web-1");
     expect(findControl(root, "Delete host").getAttribute("class")).toContain("danger");
+  });
+});
+
+describe("the last proven restore", () => {
+  const proven = {
+    ...{ jobId: "J7", status: "succeeded" as const, finishedAt: PAGE_NOW - 5 * 86_400_000, error: null },
+    ...{ sourceGroup: "default", figures: { files: 100, bytes: 2048, sourceFiles: 97 } },
+  };
+  const failed = { ...proven, jobId: "J8", status: "failed" as const, figures: null };
+  const panel = (drill: HostPageProps["drill"], online = true) => {
+    const page = props(snapshots);
+    return parseHtml(
+      renderHostPage(viewPage(), { ...page, host: { ...page.host, online }, drill }),
+    ).querySelector("#host-drill");
+  };
+
+  it("is shown with what it restored, and leads to its job", () => {
+    const root = panel({ proven, last: proven, planned: true, late: false });
+    expect(root?.querySelector('a[href="/jobs/J7"]')?.text).toBe("5d ago");
+    expect(root && textOf(root)).toContain("100 files, 2.00 KiB");
+    expect(root && textOf(root)).not.toContain("Last try");
+    expect(root?.querySelector("#host-drill-late")).toBeNull();
+  });
+
+  it("does not hide that the last drill found wrong files", () => {
+    const last = { ...failed, error: { code: "verify.mismatch" } };
+    const link = panel({ proven, last, planned: false, late: false })?.querySelector('a[href="/jobs/J8"]');
+    expect(link?.text).toContain("files are wrong");
+    expect(link?.classList.contains("fail")).toBe(true);
+  });
+
+  it("is said to be late only where drills are planned, and never to be late where there is none", () => {
+    expect(
+      panel({ proven, last: failed, planned: true, late: true })?.querySelector("#host-drill-late"),
+    ).not.toBeNull();
+    const never = panel({ proven: null, last: null, planned: false, late: false });
+    expect(never && textOf(never)).toContain("never");
+    expect(never?.querySelector('a[href="/hosts/H1/maintenance"]')).not.toBeNull();
+  });
+
+  it("is proven anew with one button, which is off on a host that is away", () => {
+    const drill = { proven: null, last: null, planned: false, late: false };
+    expect(
+      panel(drill)?.querySelector('form[action="/hosts/H1/verify"] button')?.hasAttribute("disabled"),
+    ).toBe(false);
+    expect(panel(drill, false)?.querySelector("button")?.hasAttribute("disabled")).toBe(true);
+  });
+
+  it("is not asked of a host without a snapshot", () => {
+    expect(panel(null)).toBeNull();
   });
 });

@@ -11,6 +11,7 @@ import { type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/s
 import { None, Time } from "../../platform/html/values.tsx";
 import type { HostMode } from "../hosts/hosts.ts";
 import { HostAside } from "./host-aside.views.tsx";
+import type { HostDrill } from "./host-drill.ts";
 import { HostHead } from "./host-head.views.tsx";
 import { SettingsTab, type SettingsTabProps } from "./host-options.views.tsx";
 import { RepositoryTab, type RepositoryTabProps } from "./host-repository.views.tsx";
@@ -82,6 +83,8 @@ export interface HostPageProps {
     share: number | null;
     at: number;
   } | null;
+  /** Whether its snapshots were proven to come back; null while there is none. */
+  drill: HostDrill | null;
   /** For the rail's buttons. */
   sourceGroups: readonly { id: string; name: string }[];
   tab: HostTab;

@@ -12,6 +12,8 @@ const summary = z.object({
   snapshots: z.number(),
   protected_bytes: z.number(),
   repositories: z.number(),
+  /** Hosts on which a restore drill ended well. */
+  restore_proven: z.number(),
 });
 
 export function registerOverviewRoutes(app: App, deps: OverviewDeps): void {
@@ -32,6 +34,7 @@ export function registerOverviewRoutes(app: App, deps: OverviewDeps): void {
         snapshots: fleet.snapshotCount,
         protected_bytes: fleet.protectedBytes,
         repositories: fleet.repositoryCount,
+        restore_proven: fleet.drills?.provenHosts ?? 0,
       };
     },
   });

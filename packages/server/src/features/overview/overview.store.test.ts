@@ -337,6 +337,6 @@ describe.each(engines)("the overview on %s", (engine) => {
     counted.kinds.length = 0;
     expect(await listOverview({ ...deps, db: counted.db })).toHaveLength(1000);
     expect(counted.kinds).toHaveLength(forOne);
-    expect(forOne).toBeLessThanOrEqual(7);
+    expect(forOne).toBeLessThanOrEqual(9);
   });
 });

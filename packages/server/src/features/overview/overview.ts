@@ -12,6 +12,7 @@ import { type FleetSchedules, listFleetSchedules } from "../schedules/schedules.
 import { type SnapshotTotals, sumSnapshots } from "../snapshots/snapshots.ts";
 import { countSourceGroups } from "../sources/sources.ts";
 import type { FleetFigures } from "./fleet-tiles.views.tsx";
+import { type HostDrill, listHostDrills } from "./host-drill.ts";
 import type { HostCondition, HostFilter, HostRow, HostSort } from "./host-table.views.tsx";
 import { chartRange, sparkPath } from "./size-chart.ts";
 
@@ -38,10 +39,12 @@ export interface FleetHost extends HostOverview {
   nextRunAt: number | null;
   /** The one active schedule that runs all groups of the host; null when there is none or more than one. */
   coveringScheduleId: string | null;
+  drill: HostDrill;
   /** Of its repository, which other hosts may share; null without one. */
   size: SizeHistory | null;
 }
 
+const noDrill: HostDrill = { proven: null, last: null, planned: false, late: false };
 const noTotals: SnapshotTotals = { count: 0, newestAt: 0, protectedBytes: 0 };
 const failedStatuses: readonly JobStatus[] = ["failed", "lost", "expired"];
 
@@ -63,7 +66,7 @@ function conditionOf(host: Host, now: number, backups: Job[], active: Job[]): Ho
 /** How far back a sparkline goes. */
 const trendDays = 30;
 
-/** Every host, by name. Seven queries, however many hosts there are. */
+/** Every host, by name. Nine queries, however many hosts there are. */
 export async function listOverview(deps: OverviewDeps): Promise<FleetHost[]> {
   const hosts = await listHosts(deps.db);
   const { backups, active } = await listLatestJobs(deps.db);
@@ -71,6 +74,7 @@ export async function listOverview(deps: OverviewDeps): Promise<FleetHost[]> {
   const planned = await listFleetSchedules(deps.db);
   const groupCounts = await countSourceGroups(deps.db);
   const sizes = await listFleetSizes(deps.db, { days: trendDays, now: deps.clock.now() });
+  const drills = await listHostDrills(deps.db, hosts, deps.clock.now());
   return all.map((overview) => {
     const { id, repositoryId } = overview.host;
     const schedules = planned.get(id);
@@ -78,6 +82,7 @@ export async function listOverview(deps: OverviewDeps): Promise<FleetHost[]> {
     return {
       ...overview,
       nextRunAt: schedules?.nextFireAt ?? null,
+      drill: drills.get(id) ?? noDrill,
       coveringScheduleId,
       size: sizes.get(repositoryId ?? "") ?? null,
     };
@@ -225,6 +230,21 @@ export function sumFleet(all: FleetHost[]): FleetFigures {
     lastBackup: last ?? null,
     asleep: counts("asleep"),
     nextRun: firstRun(all),
+    drills: sumDrills(all),
+  };
+}
+
+/** Null while nobody plans drills and none ever ended well. */
+function sumDrills(all: FleetHost[]): FleetFigures["drills"] {
+  const known = all.filter(({ drill }) => drill.planned || drill.proven !== null);
+  if (known.length === 0) return null;
+  const provenAt = known.flatMap(({ drill }) => drill.proven?.finishedAt ?? []);
+  return {
+    provenHosts: provenAt.length,
+    lastProvenAt: provenAt.length === 0 ? null : Math.max(...provenAt),
+    late: known
+      .filter(({ drill, totals }) => drill.late && totals.count > 0)
+      .map(({ host }) => ({ id: host.id, name: host.name })),
   };
 }
 

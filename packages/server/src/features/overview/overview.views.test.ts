@@ -39,6 +39,7 @@ const props = (overrides: Partial<DashboardProps> = {}): DashboardProps => ({
     protectedBytes: 4.78 * 1024 ** 4,
     repositoryCount: 2,
     lastBackup: { hostId: "H1", hostName: "web-01", finishedAt: PAGE_NOW - 720_000, status: "succeeded" },
+    drills: null,
   },
   hosts: [host()],
   filter: {},
@@ -226,5 +227,25 @@ describe("a thousand hosts", () => {
     expect(parseHtml(html).querySelectorAll("tbody tr")).toHaveLength(1000);
     expect(parseHtml(html).querySelectorAll(".spark")).toHaveLength(1000);
     expect(html.length).toBeLessThan(1_200_000);
+  });
+});
+
+describe("the line about restore drills", () => {
+  const withDrills = (drills: DashboardProps["figures"]["drills"]) =>
+    render({ figures: { ...props().figures, drills } }).querySelector("#fleet-drills");
+
+  it("says on how many hosts a restore is proven, and when last", () => {
+    const line = withDrills({ provenHosts: 1, lastProvenAt: PAGE_NOW - 3_600_000, late: [] });
+    expect(line && textOf(line)).toBe("Restore proven on 1 of 2 hosts, last 1h ago");
+  });
+
+  it("names the hosts where a planned proof is late, as text", () => {
+    const late = ["a", "b", "<script>", "d", "e"].map((name) => ({ id: name, name }));
+    const line = withDrills({ provenHosts: 0, lastProvenAt: null, late });
+    expect(line && textOf(line)).toContain("late on a, b, <script> and 2 more");
+  });
+
+  it("is not there where nobody drills", () => {
+    expect(withDrills(null)).toBeNull();
   });
 });

@@ -10,7 +10,7 @@ import { renderFragment, renderPage } from "../../platform/html/page.tsx";
 import { Empty, urlWith } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import type { Tone } from "../../platform/html/state.tsx";
-import { type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
+import { DrillLine, type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
 import { type HostFilter, type HostRow, HostTable } from "./host-table.views.tsx";
 
 export type { FleetFigures };
@@ -106,6 +106,7 @@ function DashboardLive(props: DashboardProps): JSX.Element {
   return (
     <>
       <Tiles figures={props.figures} />
+      <DrillLine figures={props.figures} />
       <section class="panel" aria-label="Hosts" id="hosts">
         <header>
           <h2>Hosts</h2>

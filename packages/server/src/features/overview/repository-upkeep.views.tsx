@@ -1,4 +1,4 @@
-/** How a repository looks after itself: its three cadences with a verb each, and repair where a check asks for it. */
+/** How a repository looks after itself: its cadences with a verb each, and repair where a check asks for it. */
 import type { ComponentChildren, JSX } from "preact";
 import { cronWords } from "../../platform/html/cron-words.ts";
 import { formatCount } from "../../platform/html/format.ts";
@@ -6,11 +6,13 @@ import { PostForm } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { Panel } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
-import { toneOf, wordOf } from "../../platform/html/state.tsx";
+import { type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
 import { Time } from "../../platform/html/values.tsx";
-import { type CadenceView, cronOf, type RepositoryView } from "../maintenance/maintenance.ts";
+import { type CadenceView, cronOf, type LastRun, type RepositoryView } from "../maintenance/maintenance.ts";
 import {
   checkWord,
+  drillBounds,
+  drillWord,
   isDamaged,
   newestSkip,
   operationWords,
@@ -80,7 +82,7 @@ function Cadence({ cadence, host, view }: UpkeepProps & { cadence: CadenceView }
     <li id={`cadence-${operation}`}>
       <div class="cadence-name">
         <strong>{words.name}</strong>
-        <small>{operation === "check" ? plannedDepth(view.maintenance) : words.what}</small>
+        <small>{planWords(cadence, view) ?? words.what}</small>
       </div>
       <div class="cadence-when">
         {cron === null ? <span class="muted">off</span> : <span title={cron}>{cronWords(cron)}</span>}
@@ -102,6 +104,12 @@ function Cadence({ cadence, host, view }: UpkeepProps & { cadence: CadenceView }
   );
 }
 
+/** What an operation does, where that can be set. */
+function planWords({ operation }: CadenceView, { maintenance }: RepositoryView): string | undefined {
+  if (operation === "check") return plannedDepth(maintenance);
+  return operation === "verify" ? drillBounds(maintenance) : undefined;
+}
+
 /** What became of the last planned time, or of a run by hand, whichever is newer. */
 function LastOutcome({ cadence }: { cadence: CadenceView }): JSX.Element {
   const skip = newestSkip(cadence);
@@ -117,10 +125,7 @@ function LastOutcome({ cadence }: { cadence: CadenceView }): JSX.Element {
   }
   const run = cadence.lastRun;
   if (run?.finishedAt == null) return <span class="faint">never run</span>;
-  const { word, tone } =
-    cadence.operation === "check"
-      ? checkWord(run)
-      : { word: run.status === "warning" ? "warnings" : wordOf(run.status), tone: toneOf(run.status) };
+  const { word, tone } = runWord(cadence.operation, run);
   return (
     <>
       <a class={`word ${tone}`} href={`/jobs/${encodeURIComponent(run.jobId)}`}>
@@ -133,6 +138,12 @@ function LastOutcome({ cadence }: { cadence: CadenceView }): JSX.Element {
   );
 }
 
+function runWord(operation: CadenceView["operation"], run: LastRun): { word: string; tone: Tone } {
+  if (operation === "check") return checkWord(run);
+  if (operation === "verify") return drillWord(run);
+  return { word: run.status === "warning" ? "warnings" : wordOf(run.status), tone: toneOf(run.status) };
+}
+
 function Verb({ operation, host, view }: UpkeepProps & Pick<CadenceView, "operation">): JSX.Element | null {
   if (!useMayOperate()) return null;
   switch (operation) {
@@ -142,6 +153,8 @@ function Verb({ operation, host, view }: UpkeepProps & Pick<CadenceView, "operat
       return <PruneVerb host={host} view={view} />;
     case "check":
       return <CheckVerb host={host} view={view} />;
+    case "verify":
+      return <DrillVerb host={host} view={view} />;
   }
 }
 
@@ -185,6 +198,17 @@ function PruneVerb({ host, view }: UpkeepProps): JSX.Element {
         </a>
       </small>
     </div>
+  );
+}
+
+/** Of every group of this host that has a snapshot. */
+function DrillVerb({ host, view }: UpkeepProps): JSX.Element {
+  return (
+    <PostForm action={`${hostUrl(host)}/verify`} class="cadence-verb">
+      <RunButton host={host} class="btn small" reason={whyNotAtAll(view)}>
+        Drill now
+      </RunButton>
+    </PostForm>
   );
 }
 

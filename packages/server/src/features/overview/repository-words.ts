@@ -1,6 +1,6 @@
 /** What a repository's page says of maintenance, in words. Pure. */
 import type { ReadData } from "@restic-manager/protocol";
-import { formatCount, formatNoun } from "../../platform/html/format.ts";
+import { formatBytes, formatCount, formatNoun } from "../../platform/html/format.ts";
 import type { Tone } from "../../platform/html/state.tsx";
 import type {
   CadenceView,
@@ -16,6 +16,7 @@ export const operationWords: Readonly<Record<Operation, { name: string; what: st
   forget: { name: "Forget", what: "drops the snapshots that no retention keeps" },
   prune: { name: "Prune", what: "frees the space of what was dropped" },
   check: { name: "Check", what: "looks for damage" },
+  verify: { name: "Restore drill", what: "proves that files come back" },
 };
 
 /** Why a planned time ran nothing. */
@@ -29,15 +30,24 @@ const skipReasons: Readonly<Record<Exclude<FireOutcome, "run">, string>> = {
   nothing: "no group has a retention",
 };
 
+/** What is missing when there is nothing to do. */
+const nothingReasons: Partial<Record<Operation, string>> = { verify: "no group has a snapshot" };
+
 /** A planned time that ran nothing, when it is newer than what ran last. */
 export function newestSkip({
+  operation,
   lastFire,
   lastRun,
-}: CadenceView): { at: number; reason: string; calm: boolean } | null {
+}: Pick<CadenceView, "operation" | "lastFire" | "lastRun">): {
+  at: number;
+  reason: string;
+  calm: boolean;
+} | null {
   if (lastFire === null || lastFire.outcome === "run") return null;
   if ((lastRun?.finishedAt ?? 0) > lastFire.plannedAt) return null;
   const calm = lastFire.outcome === "nothing" || lastFire.outcome === "busy";
-  return { at: lastFire.plannedAt, reason: skipReasons[lastFire.outcome], calm };
+  const nothing = lastFire.outcome === "nothing" ? nothingReasons[operation] : undefined;
+  return { at: lastFire.plannedAt, reason: nothing ?? skipReasons[lastFire.outcome], calm };
 }
 
 /** What a check reads. */
@@ -47,6 +57,10 @@ export function depthWords(readData: ReadData | null): string {
     return readData.percent === 100 ? "all data" : `${readData.percent}\u00a0% of the data`;
   return `part ${formatCount(readData.slice)} of ${formatCount(readData.of)}`;
 }
+
+/** How much a planned drill brings back. */
+export const drillBounds = ({ verifyFiles, verifyBytes }: RepositoryView["maintenance"]): string =>
+  `restores up to ${formatNoun(verifyFiles, "file")}, ${formatBytes(verifyBytes)}`;
 
 /** What a planned check reads. */
 export function plannedDepth({ checkPercent, checkSlices }: RepositoryView["maintenance"]): string {
@@ -90,6 +104,16 @@ export function isDamaged(check: LastRun | null): boolean {
 /** Whether the last check asks for a new index; what is damaged may need one, too. */
 export const wantsIndex = (check: LastRun | null): boolean =>
   isDamaged(check) || (check?.result?.kind === "check" && check.result.suggest_repair_index);
+
+/** How the last restore drill ended, as a word with its colour. */
+export function drillWord({ status, error }: Pick<LastRun, "status"> & { error: { code: string } | null }): {
+  word: string;
+  tone: Tone;
+} {
+  if (status === "succeeded") return { word: "proven", tone: "ok" };
+  if (status === "warning") return { word: "nothing proven", tone: "warn" };
+  return { word: error?.code === "verify.mismatch" ? "files are wrong" : status, tone: "fail" };
+}
 
 /** How the last check ended, as a word with its colour. */
 export function checkWord(check: LastRun): { word: string; tone: Tone } {

@@ -174,6 +174,20 @@ export async function countByTag(db: Db, hostId: string): Promise<TagCount[]> {
   return [...byTag.values()].sort((a, b) => b.count - a.count || ((a.tag ?? "") < (b.tag ?? "") ? -1 : 1));
 }
 
+/** One of those that are shown, by its full id. */
+export async function findSnapshot(
+  db: Db,
+  hostId: string,
+  snapshotId: string,
+): Promise<Pick<Snapshot, "id" | "time" | "tags"> | null> {
+  const row = await shown(db)
+    .select(["snapshots.id", "snapshots.time", "snapshots.tags"])
+    .where("snapshots.host_id", "=", hostId)
+    .where("snapshots.id", "=", snapshotId)
+    .executeTakeFirst();
+  return row ? { id: row.id, time: row.time, tags: JSON.parse(row.tags) as string[] } : null;
+}
+
 /** Newest first. */
 export async function listSnapshots(
   db: Db,

@@ -12,6 +12,7 @@ import type { AfterCommit } from "../agent-link/agent-link.ts";
 import type { Host } from "../hosts/hosts.ts";
 import { addToShown, countArrival, insertSnapshots, isShown, showReport } from "./snapshots.store.ts";
 
+export { plannedDiff } from "./diff.ts";
 export {
   countByTag,
   countSnapshots,

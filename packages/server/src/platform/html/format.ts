@@ -94,3 +94,10 @@ export function formatPercent(share: number): string {
 export function formatNoun(count: number, singular: string, plural = `${singular}s`): string {
   return `${formatCount(count)} ${count === 1 ? singular : plural}`;
 }
+
+/** Text in which control characters can be seen instead of acting: names of files may hold any of them. */
+export const visible = (text: string): string =>
+  text.replace(/\p{Cc}/gu, (character) => {
+    const short = JSON.stringify(character).slice(1, -1);
+    return short.length === 2 ? short : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  });

@@ -162,6 +162,8 @@ export function Pagination(props: {
   info: PageInfo;
   noun: string;
   urlOf: (page: number) => string;
+  /** For a list that does not go by time. */
+  words?: { back: string; on: string };
 }): JSX.Element | null {
   const { page, pageSize, total } = props.info;
   const last = Math.max(1, Math.ceil(total / pageSize));
@@ -173,8 +175,16 @@ export function Pagination(props: {
         {formatCount(from)}–{formatCount(Math.min(total, page * pageSize))} of {formatCount(total)}{" "}
         {props.noun}
       </span>
-      <PageLink url={page > 1 ? props.urlOf(page - 1) : null} rel="prev" word="Newer" />
-      <PageLink url={page < last ? props.urlOf(page + 1) : null} rel="next" word="Older" />
+      <PageLink
+        url={page > 1 ? props.urlOf(page - 1) : null}
+        rel="prev"
+        word={props.words?.back ?? "Newer"}
+      />
+      <PageLink
+        url={page < last ? props.urlOf(page + 1) : null}
+        rel="next"
+        word={props.words?.on ?? "Older"}
+      />
     </nav>
   );
 }
