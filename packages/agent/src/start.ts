@@ -4,6 +4,8 @@
  */
 import { dirname } from "node:path";
 import { type Hello, protocolRange } from "@restic-manager/protocol";
+import { readDump } from "./commands/dump.ts";
+import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
 import { createFolderLister } from "./commands/list-folder.ts";
 import { type AgentConfig, dataPaths, keepsHooksAllowed, prepareEnrolment, saveConfig } from "./config.ts";
@@ -104,13 +106,15 @@ async function assemble(
   const schedules = new StoredSchedules(secrets, config.host_id, log);
   const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
   const folders = createFolderLister(deps.platform);
-  const jobs: Jobs = new Jobs({
+  const commandDeps: CommandDeps = {
     ...deps,
-    ...{ log, journal, outbox, workDir: paths.work, cacheDir: paths.cache, inherited: deps.env },
-    hooksAllowed: config.allow_hooks,
+    ...{ workDir: paths.work, cacheDir: paths.cache, inherited: deps.env, hooksAllowed: config.allow_hooks },
     redact: (text) => serverConfig.redact(text),
     findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),
+  };
+  const jobs: Jobs = new Jobs({
+    ...{ ...commandDeps, log, journal, outbox },
     reportProgress: (message) => link.reportProgress(message),
     forgetProgress: (jobId) => link.forgetProgress(jobId),
   });
@@ -140,6 +144,7 @@ async function assemble(
       },
       scheduleFired: (answer) => scheduler.fired(answer),
       listFolder: folders,
+      readDump: (request, signal) => readDump(commandDeps, request, signal),
     },
   });
   await scheduler.resume();

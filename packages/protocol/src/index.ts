@@ -1,6 +1,7 @@
 /** The protocol's public face: what server, agent and CLI may use of it. */
 export * from "./config.ts";
 export * from "./cron.ts";
+export * from "./dump.ts";
 export * from "./enrolment.ts";
 export * from "./files.ts";
 export * from "./handshake.ts";
@@ -12,3 +13,4 @@ export * from "./repository.ts";
 export * from "./runs.ts";
 export * from "./schedules.ts";
 export * from "./snapshots.ts";
+export * from "./tree.ts";

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { configUpdate } from "./config.ts";
+import { dumpCancel, dumpChunk, dumpCredit, dumpEnd, dumpStart } from "./dump.ts";
 import { fsEntries, fsList } from "./files.ts";
 import { hello, reject, welcome } from "./handshake.ts";
 import {
@@ -43,6 +44,8 @@ export const agentMessage = z.discriminatedUnion("type", [
   scheduleAck,
   scheduleFire,
   fsEntries,
+  dumpChunk,
+  dumpEnd,
   ...durableEvent.options,
   errorMessage,
 ]);
@@ -57,6 +60,9 @@ export const serverMessage = z.discriminatedUnion("type", [
   scheduleSet,
   scheduleFired,
   fsList,
+  dumpStart,
+  dumpCredit,
+  dumpCancel,
   eventAck,
   goodbye,
   errorMessage,

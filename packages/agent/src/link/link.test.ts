@@ -81,6 +81,10 @@ const receiver: Receiver = {
   },
   scheduleFired: async ({ outcome }) => void calls.push(outcome),
   listFolder: ({ request_id }) => answerFolder(request_id),
+  readDump: async function* readNothing() {
+    yield* [];
+    return null;
+  },
 };
 
 /** A link whose back-off is always `fraction` of its limit. */

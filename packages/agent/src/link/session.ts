@@ -22,6 +22,7 @@ import type { RawData, WebSocket } from "ws";
 import { type Clock, slept } from "../platform/clock.ts";
 import { reasonOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
+import { DumpLines, type DumpSource } from "./dump-lines.ts";
 import type { Outbox } from "./outbox.ts";
 
 export type CommandRun = Extract<ServerMessage, { type: "command.run" }>;
@@ -42,6 +43,8 @@ export type Receiver = {
   scheduleFired(answer: ScheduleFired): Promise<void>;
   /** Not awaited before the next message is read: a folder on a dead network disk never answers. MUST not reject. */
   listFolder(request: FsList): Promise<FsEntries>;
+  /** The bytes of a download. */
+  readDump: DumpSource;
 };
 
 export type SessionDeps = {
@@ -80,6 +83,7 @@ export class AgentSession {
   readonly #socket: WebSocket;
   readonly #ended = Promise.withResolvers<SessionEnd>();
   readonly #over = new AbortController();
+  readonly #dumps: DumpLines;
   #inbox: Promise<void> = Promise.resolve();
   #queued = 0;
   #welcomed = false;
@@ -97,6 +101,8 @@ export class AgentSession {
     this.#deps = deps;
     this.#socket = socket;
     this.#lastHeardMs = deps.clock.monotonicMs();
+    const send = (message: AgentMessage) => this.#sendOut(message);
+    this.#dumps = new DumpLines({ read: deps.receiver.readDump, log: deps.log, send });
   }
 
   /** Runs until the connection ends or `signal` aborts. Never rejects. */
@@ -111,6 +117,7 @@ export class AgentSession {
     this.#deps.outbox.onAppended = () => undefined;
     this.#over.abort();
     await this.#inbox;
+    await this.#dumps.stop();
     return end;
   }
 
@@ -225,6 +232,12 @@ export class AgentSession {
         return receiver.scheduleFired(message);
       case "fs.list":
         return this.#supervise(receiver.listFolder(message).then((entries) => this.#send(entries)));
+      case "dump.start":
+        return this.#dumps.start(message);
+      case "dump.credit":
+        return this.#dumps.grant(message.request_id, message.chunks);
+      case "dump.cancel":
+        return this.#dumps.cancel(message.request_id);
       case "event.ack":
         await outbox.ack(message.seq);
         return this.#pump();
@@ -297,6 +310,14 @@ export class AgentSession {
   #send(message: AgentMessage): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#socket.send(encodeMessage(message), () => undefined);
+  }
+
+  /** Resolves when the message has left for the network, or never will. */
+  #sendOut(message: AgentMessage): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#socket.readyState !== this.#socket.OPEN) resolve();
+      else this.#socket.send(encodeMessage(message), () => resolve());
+    });
   }
 
   /** Work that nobody awaits: its failure ends the connection, and the next one starts afresh. */

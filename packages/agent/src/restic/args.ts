@@ -1,7 +1,7 @@
 /**
  * The argument lists of restic, one function per command. Invariants: no secret and no path or pattern of the
- * user ever becomes an argument (they go through files and the environment; names of marker files, which restic
- * takes in no other way, are the exception), reads never take a lock, and everything here exists since restic 0.17.
+ * user ever becomes an argument (they go through files and the environment; the exceptions are what restic takes in no
+ * other way: names of marker files, and the path that is read out of a snapshot), reads never take a lock, and everything here exists since restic 0.17.
  */
 import type { Bandwidth, ReadData, RetentionPolicy } from "@restic-manager/protocol";
 
@@ -175,6 +175,19 @@ export function statsArgs(): string[] {
 /** All snapshots of one host as one JSON document on one line. */
 export function snapshotsArgs(hostName: string): string[] {
   return ["snapshots", "--json", "--no-lock", "--host", hostName];
+}
+
+/**
+ * What lies at a path of a snapshot, as JSON lines: the snapshot, the entry itself, then a folder's own entries. The
+ * path goes behind these.
+ */
+export function listPathArgs(snapshot: string): string[] {
+  return ["ls", "--json", "--no-lock", "--", snapshot];
+}
+
+/** The bytes of a file, or of a folder as a tar, on stdout. The path goes behind these. */
+export function dumpArgs(snapshot: string): string[] {
+  return ["dump", "--no-lock", "--archive", "tar", "--", snapshot];
 }
 
 /** restic splits `--tag a,b` into two tags and drops empty ones: both would lose the group of a snapshot. */

@@ -3,7 +3,7 @@
  * bounded in time and output. Answers are values; nothing here throws for what a repository does.
  */
 import { catConfigArgs, snapshotsArgs } from "./args.ts";
-import { describeProblem, interpretExit, type ResticProblem } from "./exit.ts";
+import { describeProblem, problemOf, type ResticProblem } from "./exit.ts";
 import { parseSnapshots, type Snapshot } from "./output.ts";
 import { runShort, type ShortDeps, type ShortOutcome } from "./short.ts";
 
@@ -87,18 +87,7 @@ function findProblem(outcome: ShortOutcome): ResticProblem | "aborted" | undefin
       return describeProblem("restic.output_too_large", outcome.stderrTail);
     case "spawn_failed":
       return describeProblem("restic.spawn_failed", [], null, outcome.message);
-    case "exited": {
-      const { code, signal, stderrTail } = outcome;
-      const exit = {
-        kind: "exited" as const,
-        code,
-        signal,
-        startedAtMs: 0,
-        endedAtMs: 0,
-        stopRequested: false,
-      };
-      const meaning = interpretExit(exit, stderrTail);
-      return meaning.kind === "failed" || meaning.kind === "warning" ? meaning.problem : undefined;
-    }
+    case "exited":
+      return problemOf(outcome, outcome.stderrTail);
   }
 }

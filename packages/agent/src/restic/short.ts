@@ -116,7 +116,8 @@ async function watchOver(
   }
 }
 
-async function readTail(path: string, redact: (text: string) => string): Promise<string[]> {
+/** The last lines that a finished command wrote on stderr, redacted. */
+export async function readTail(path: string, redact: (text: string) => string): Promise<string[]> {
   const tail = new StderrTail();
   const file = new FileTail(path, 0, (line) => Promise.resolve(tail.add(redact(line.text))));
   try {
