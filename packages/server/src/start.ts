@@ -59,6 +59,7 @@ import {
   findEverydayAccess,
   type RepositoriesDeps,
 } from "./features/repositories/repositories.ts";
+import { registerDownloadRoutes } from "./features/restore/download.api.ts";
 import { registerScheduleRoutes } from "./features/schedules/schedules.api.ts";
 import { registerSchedulePages } from "./features/schedules/schedules.pages.tsx";
 import {
@@ -252,6 +253,10 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const previews = { db, clock, schedulesUsing: listSchedulesUsing };
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
+  registerDownloadRoutes(app, {
+    ...{ db, clock, downloads: config.downloads },
+    openDump: (hostId, question, gone) => hub.openDump(hostId, question, gone),
+  });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
   connectEvents(ground, hub, log);

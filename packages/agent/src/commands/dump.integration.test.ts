@@ -5,11 +5,11 @@ import { chmod, cp, mkdir, readdir, readFile, symlink, utimes, writeFile } from 
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
-import type { DumpChunk, DumpEnd, DumpStart } from "@restic-manager/protocol";
+import { type DumpChunk, type DumpEnd, type DumpStart, snapshotPathBytes } from "@restic-manager/protocol";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type AgentLab, createAgentLab, JOB, OTHER_JOB, startInProgram } from "../../fixtures/agent/lab.ts";
 import { createLab, createRepository, type Lab, runRestic, until } from "../../fixtures/restic/lab.ts";
-import { outermost, toRawPath } from "./dump.ts";
+import { outermost } from "./dump.ts";
 
 const run = promisify(execFile);
 const badName = Buffer.from("bad\xff.txt", "latin1");
@@ -229,7 +229,7 @@ describe("whoever does not want it any more", () => {
 
 describe("selections", () => {
   it("that others cover are left out", () => {
-    const named = (paths: string[]) => outermost(paths.map(toRawPath)).map(String);
+    const named = (paths: string[]) => outermost(paths.map(snapshotPathBytes)).map(String);
     expect(named(["/a/b", "/a", "/ab", "/a"])).toEqual(["/a", "/ab"]);
     expect(named(["/a", "/"])).toEqual(["/"]);
     expect(named(["base64:L2Ev/w==", "/a"])).toEqual(["/a"]);

@@ -2,7 +2,7 @@
  * Reads files out of a snapshot for a download. No job: nothing is kept, no lock is taken, and it may be killed at any
  * moment. Invariant: what is not the whole ends with an error, never as if it were.
  */
-import type { DumpEnd, DumpStart } from "@restic-manager/protocol";
+import { type DumpEnd, type DumpStart, snapshotPathBytes } from "@restic-manager/protocol";
 import { dumpArgs, listPathArgs } from "../restic/args.ts";
 import { describeProblem, type ResticProblem } from "../restic/exit.ts";
 import { LineCutter } from "../restic/lines.ts";
@@ -33,7 +33,7 @@ export async function* readDump(deps: CommandDeps, request: DumpStart, signal: A
   const access = await openRestic(deps);
   if (isJobError(access)) return failure(access.code, access.message);
   const reader = { deps, access, snapshotId: request.snapshot_id, signal };
-  const paths = outermost(request.paths.map(toRawPath));
+  const paths = outermost(request.paths.map(snapshotPathBytes));
   const [only] = paths;
   if (request.format === "raw" && only !== undefined && paths.length === 1) {
     const node = await findNode(reader, only);
@@ -46,11 +46,6 @@ export async function* readDump(deps: CommandDeps, request: DumpStart, signal: A
   }
   yield ARCHIVE_END;
   return null;
-}
-
-/** The bytes of a path as the protocol writes it. */
-export function toRawPath(path: string): Buffer {
-  return path.startsWith("base64:") ? Buffer.from(path.slice("base64:".length), "base64") : Buffer.from(path);
 }
 
 const SLASH = Buffer.from("/");

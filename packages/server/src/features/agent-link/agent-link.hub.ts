@@ -3,6 +3,7 @@
  * Presence is written for the whole fleet at once, every few seconds.
  */
 
+import type { Readable } from "node:stream";
 import type { WebSocket } from "@fastify/websocket";
 import {
   chooseVersion,
@@ -30,6 +31,7 @@ import {
   touchHosts,
 } from "../hosts/hosts.ts";
 import { agentConnected, agentDisconnected, type LinkHandlers } from "./agent-link.contract.ts";
+import { AgentDumps, type DumpQuestion } from "./agent-link.dumps.ts";
 import {
   differ,
   explainTwin,
@@ -82,6 +84,7 @@ export class AgentHub {
   /** The last greeting of each host while it goes on: of two connections that race, one is greeted after the other. */
   private readonly greetings = new Map<string, Promise<void>>();
   private readonly requests: AgentRequests;
+  private readonly dumps: AgentDumps;
   private readonly stopping = new AbortController();
   private presence: Promise<void> | null = null;
 
@@ -89,6 +92,7 @@ export class AgentHub {
     this.deps = deps;
     this.commits = new GroupCommit(deps.db, deps.clock);
     this.requests = new AgentRequests(deps.clock);
+    this.dumps = new AgentDumps(deps.clock);
   }
 
   start(): void {
@@ -123,6 +127,16 @@ export class AgentHub {
     const id = newId(this.deps.clock.now());
     const send = () => this.send(hostId, { type: "fs.list", request_id: id, ...question });
     return this.requests.ask({ hostId, id, send });
+  }
+
+  /**
+   * Bytes of a snapshot, read by the host's agent as fast as they are taken. Resolves with the first of them; the stream
+   * breaks with an error when they are not the whole. `gone` aborts when nobody wants them any more.
+   * @throws AppError `hosts.offline`, `agent.no_answer`, `downloads.too_many`, `downloads.too_long`, or what the agent says
+   */
+  openDump(hostId: string, question: DumpQuestion, gone: AbortSignal): Promise<Readable> {
+    const id = newId(this.deps.clock.now());
+    return this.dumps.open({ hostId, id, question, gone, send: (message) => this.send(hostId, message) });
   }
 
   /**
@@ -277,8 +291,8 @@ export class AgentHub {
     const ackedSeq = await findAckedSeq(db, host.id, hello.stream_id);
     const onAlive = (hostId: string, at: number) => this.alive.set(hostId, at);
     const peer = { host, machine, streamId: hello.stream_id, ackedSeq };
-    const { commits, requests } = this;
-    return new AgentSession({ commits, clock, log, handlers, requests, onAlive }, socket, peer);
+    const { commits, requests, dumps } = this;
+    return new AgentSession({ commits, clock, log, handlers, requests, dumps, onAlive }, socket, peer);
   }
 
   private forget(session: AgentSession | null): void {
@@ -286,6 +300,7 @@ export class AgentHub {
     const hostId = session.host.id;
     this.sessions.delete(hostId);
     this.requests.abandon(hostId);
+    this.dumps.abandon(hostId);
     this.deps.log.info({ hostId }, "agent disconnected");
     this.deps.bus.emit(agentDisconnected, { hostId });
   }

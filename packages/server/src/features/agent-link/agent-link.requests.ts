@@ -72,5 +72,5 @@ export class AgentRequests {
   }
 }
 
-const away = (): AppError =>
+export const away = (): AppError =>
   new AppError("conflict", "hosts.offline", "The host is offline. Start its agent, then try again.");
