@@ -110,7 +110,7 @@ describe("one file", () => {
           .slice(0, -1)
           .map(({ data }) => data.length),
       ),
-    ).toEqual(new Set([131_072]));
+    ).toEqual(new Set([65_536]));
     expect(await dumping()).toEqual([]);
     await until("nothing to be left", async () => (await workDirs()).length === 0);
   });

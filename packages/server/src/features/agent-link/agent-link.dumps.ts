@@ -20,7 +20,7 @@ export type DumpQuestion = Pick<DumpStart, "snapshot_id" | "paths" | "format">;
 
 /** Each is a restic on the host. */
 const maxOfHost = 2;
-/** Together they hold less than 32 MiB of chunks. */
+/** Together they hold 12 MiB of our agents' chunks, and never more than 64. */
 const maxOfServer = 16;
 /** How long the agent may take for the next chunk. restic opens a loaded repository over a WAN in half a minute. */
 const agentSilentMs = 90_000;
@@ -123,7 +123,9 @@ class Dump {
   }
 
   take({ n, data }: DumpChunk): void {
-    if (this.ended || this.asked === 0 || n !== this.received) {
+    const bytes = Buffer.from(data, "base64");
+    const isWhole = bytes.length === Buffer.byteLength(data, "base64");
+    if (this.ended || this.asked === 0 || n !== this.received || !isWhole) {
       this.stream.destroy(
         broken("agent.dump_broken", "The host's agent sent bytes that nobody had asked for."),
       );
@@ -131,7 +133,7 @@ class Dump {
     }
     this.asked -= 1;
     this.received += 1;
-    this.waiting.push(Buffer.from(data, "base64"));
+    this.waiting.push(bytes);
     this.first.resolve(this.stream);
     this.flow(this.wanted);
   }

@@ -1,5 +1,6 @@
 /** Downloads through the whole server, with an agent that does what a test wants: bytes, credit, ends, refusals. */
 import { get as httpGet, type IncomingMessage } from "node:http";
+import { maxDumpCredit } from "@restic-manager/protocol";
 import {
   ackOf,
   connectTestAgent,
@@ -15,7 +16,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { listAudit } from "../audit/audit.ts";
 
 const snapshotId = "ab".repeat(32);
-const chunkBytes = 96 * 1024;
+const chunkBytes = 48 * 1024;
 let server: TestServer;
 let agent: TestAgent;
 let url: string;
@@ -78,7 +79,7 @@ describe("a download", () => {
     expect(dump.question).toEqual({
       ...{ type: "dump.start", snapshot_id: snapshotId, paths: ["/srv/größe.txt"], format: "raw" },
     });
-    await server.until("credit", () => dump.credit() === 8);
+    await server.until("credit", () => dump.credit() === maxDumpCredit);
     dump.send(Buffer.from("hello "));
     dump.send(Buffer.from("world"));
     dump.end();
