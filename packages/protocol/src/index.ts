@@ -12,3 +12,4 @@ export * from "./repository.ts";
 export * from "./runs.ts";
 export * from "./schedules.ts";
 export * from "./snapshots.ts";
+export * from "./tree.ts";

@@ -19,6 +19,15 @@ import { errorMessage, eventAck, goodbye, heartbeat } from "./link.ts";
 import { repoStats } from "./repository.ts";
 import { scheduleAck, scheduleFire, scheduleFired, scheduleRan, scheduleSet } from "./schedules.ts";
 import { snapshotsAdded, snapshotsReport } from "./snapshots.ts";
+import {
+  treeCancel,
+  treeList,
+  treeMatches,
+  treePage,
+  treeSearch,
+  treeVersionList,
+  treeVersions,
+} from "./tree.ts";
 
 /** The largest frame in bytes; `ws` closes a connection with 1009 beyond it. */
 export const maxFrameBytes = 1024 * 1024;
@@ -43,6 +52,9 @@ export const agentMessage = z.discriminatedUnion("type", [
   scheduleAck,
   scheduleFire,
   fsEntries,
+  treePage,
+  treeMatches,
+  treeVersionList,
   ...durableEvent.options,
   errorMessage,
 ]);
@@ -57,6 +69,10 @@ export const serverMessage = z.discriminatedUnion("type", [
   scheduleSet,
   scheduleFired,
   fsList,
+  treeList,
+  treeSearch,
+  treeVersions,
+  treeCancel,
   eventAck,
   goodbye,
   errorMessage,
