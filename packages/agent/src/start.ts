@@ -26,6 +26,8 @@ import { type BinaryOutcome, findRestic } from "./restic/binary.ts";
 import { KnownRestic } from "./restic/known-restic.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { StoredSchedules } from "./scheduler/stored-schedules.ts";
+import type { IndexLimits } from "./tree/index-store.ts";
+import { Tree } from "./tree/tree.ts";
 import { agentVersion } from "./version.ts";
 
 export type AgentDeps = {
@@ -41,6 +43,7 @@ export type AgentDeps = {
   env: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;
   outboxLimits?: OutboxLimits;
+  indexLimits?: IndexLimits;
 };
 
 export type RunningAgent = {
@@ -104,13 +107,18 @@ async function assemble(
   const schedules = new StoredSchedules(secrets, config.host_id, log);
   const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
   const folders = createFolderLister(deps.platform);
-  const jobs: Jobs = new Jobs({
-    ...deps,
-    ...{ log, journal, outbox, workDir: paths.work, cacheDir: paths.cache, inherited: deps.env },
+  const commands = {
+    ...{ ...deps, log, workDir: paths.work, cacheDir: paths.cache, inherited: deps.env },
     hooksAllowed: config.allow_hooks,
-    redact: (text) => serverConfig.redact(text),
+    redact: (text: string) => serverConfig.redact(text),
     findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),
+  };
+  const tree = new Tree({ ...commands, treeDir: paths.trees });
+  const jobs: Jobs = new Jobs({
+    ...{ ...commands, journal, outbox },
+    onBusy: () => tree.giveWay(),
+    onIdle: () => tree.resume(),
     reportProgress: (message) => link.reportProgress(message),
     forgetProgress: (jobId) => link.forgetProgress(jobId),
   });
@@ -140,14 +148,17 @@ async function assemble(
       },
       scheduleFired: (answer) => scheduler.fired(answer),
       listFolder: folders,
+      readTree: (question) => tree.answer(question),
+      cancelTree: (requestId) => tree.cancel(requestId),
     },
   });
+  await tree.start();
   await scheduler.resume();
   await jobs.start();
   scheduler.start();
   const { ended } = link.start();
   const stop = once(async () => {
-    await Promise.all([link.stop(), jobs.stop(), scheduler.stop()]);
+    await Promise.all([link.stop(), jobs.stop(), scheduler.stop(), tree.stop()]);
     await outbox.close();
     await releaseLock();
   });

@@ -16,6 +16,12 @@ import {
   type ScheduleFired,
   type ScheduleSet,
   type ServerMessage,
+  type TreeList,
+  type TreeMatches,
+  type TreePage,
+  type TreeSearch,
+  type TreeVersionList,
+  type TreeVersions,
   type Welcome,
 } from "@restic-manager/protocol";
 import type { RawData, WebSocket } from "ws";
@@ -42,6 +48,10 @@ export type Receiver = {
   scheduleFired(answer: ScheduleFired): Promise<void>;
   /** Not awaited before the next message is read: a folder on a dead network disk never answers. MUST not reject. */
   listFolder(request: FsList): Promise<FsEntries>;
+  /** Not awaited either: it may take a minute. MUST not reject. */
+  readTree(question: TreeList | TreeSearch | TreeVersions): Promise<TreePage | TreeMatches | TreeVersionList>;
+  /** MUST be idempotent; an unknown question is no error. */
+  cancelTree(requestId: string): void;
 };
 
 export type SessionDeps = {
@@ -225,6 +235,12 @@ export class AgentSession {
         return receiver.scheduleFired(message);
       case "fs.list":
         return this.#supervise(receiver.listFolder(message).then((entries) => this.#send(entries)));
+      case "tree.list":
+      case "tree.search":
+      case "tree.versions":
+        return this.#supervise(receiver.readTree(message).then((answer) => this.#send(answer)));
+      case "tree.cancel":
+        return receiver.cancelTree(message.request_id);
       case "event.ack":
         await outbox.ack(message.seq);
         return this.#pump();

@@ -1,11 +1,12 @@
 /**
  * The only importer of node:child_process, and the only place that sends signals or reads another program's
  * identity. Invariant: output of a child goes to files or nowhere, never to a pipe: a program whose reader
- * goes away dies of SIGPIPE, and restic then leaves its lock behind.
+ * goes away dies of SIGPIPE, and restic then leaves its lock behind. The one exception is `spawnReader`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
+import type { Readable } from "node:stream";
 
 export type Command = { file: string; args: readonly string[] };
 
@@ -61,6 +62,30 @@ export async function spawnOwnSession(options: SpawnOptions): Promise<Child> {
     return await started(child, options.keepsAlive ?? false);
   } finally {
     for (const descriptor of opened) closeSync(descriptor);
+  }
+}
+
+/**
+ * The same with stdout as a pipe: as much of it is read as its reader bears, and none goes to the disk. Only for what
+ * takes no lock and changes nothing: it dies with its reader.
+ */
+export async function spawnReader(
+  options: Omit<SpawnOptions, "stdoutPath">,
+): Promise<Child & { stdout: Readable }> {
+  const errors = options.stderrPath === undefined ? undefined : openSync(options.stderrPath, "a", 0o600);
+  try {
+    const child = spawn(options.command.file, [...options.command.args], {
+      cwd: options.cwd,
+      env: { ...options.env },
+      detached: true,
+      windowsHide: true,
+      stdio: ["ignore", "pipe", errors ?? "ignore"],
+    });
+    const { stdout } = child;
+    if (stdout === null) throw new Error("A pipe was asked for and is not there.");
+    return { ...(await started(child, options.keepsAlive ?? false)), stdout };
+  } finally {
+    if (errors !== undefined) closeSync(errors);
   }
 }
 
