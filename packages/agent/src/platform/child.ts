@@ -1,7 +1,8 @@
 /**
  * The only importer of node:child_process, and the only place that sends signals or reads another program's
  * identity. Invariant: output of a child goes to files or nowhere, never to a pipe: a program whose reader
- * goes away dies of SIGPIPE, and restic then leaves its lock behind. The one exception is `spawnReader`.
+ * goes away dies of SIGPIPE, and restic then leaves its lock behind. The one exception, `spawnPiped`, is for commands
+ * that hold no lock.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -66,26 +67,27 @@ export async function spawnOwnSession(options: SpawnOptions): Promise<Child> {
 }
 
 /**
- * The same with stdout as a pipe: as much of it is read as its reader bears, and none goes to the disk. Only for what
- * takes no lock and changes nothing: it dies with its reader.
+ * As `spawnOwnSession`, with stdout to be read by us. Only for what takes no lock and writes nothing, so that dying of
+ * SIGPIPE harms nobody. Then a pipe is better than a file: whoever reads slowly makes the program wait, and gigabytes
+ * never touch the disk.
  */
-export async function spawnReader(
-  options: Omit<SpawnOptions, "stdoutPath">,
+export async function spawnPiped(
+  options: Omit<SpawnOptions, "stdoutPath" | "keepsAlive"> & { stderrPath: string },
 ): Promise<Child & { stdout: Readable }> {
-  const errors = options.stderrPath === undefined ? undefined : openSync(options.stderrPath, "a", 0o600);
+  const stderr = openSync(options.stderrPath, "a", 0o600);
   try {
     const child = spawn(options.command.file, [...options.command.args], {
       cwd: options.cwd,
       env: { ...options.env },
       detached: true,
       windowsHide: true,
-      stdio: ["ignore", "pipe", errors ?? "ignore"],
+      stdio: ["ignore", "pipe", stderr],
     });
     const { stdout } = child;
-    if (stdout === null) throw new Error("A pipe was asked for and is not there.");
-    return { ...(await started(child, options.keepsAlive ?? false)), stdout };
+    if (stdout === null) throw new Error("a pipe was asked for and none was made");
+    return { ...(await started(child, true)), stdout };
   } finally {
-    if (errors !== undefined) closeSync(errors);
+    closeSync(stderr);
   }
 }
 

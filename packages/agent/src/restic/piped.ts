@@ -3,7 +3,7 @@
  * nothing of stdout on the disk. Only for commands that take no lock: they are killed when nobody reads on.
  */
 import { join } from "node:path";
-import { identifyPid, killTree, spawnReader, withoutCoreDumps } from "../platform/child.ts";
+import { identifyPid, killTree, spawnPiped, withoutCoreDumps } from "../platform/child.ts";
 import { slept } from "../platform/clock.ts";
 import { ensurePrivateDir, removeTree } from "../platform/files.ts";
 import { readStderrTail, type ShortDeps } from "./short.ts";
@@ -40,7 +40,7 @@ async function runIn(dir: string, { clock }: ShortDeps, options: PipedOptions): 
   const [file = "", ...args] = argv;
   const stderrPath = join(dir, "stderr");
   if (signal.aborted) return { kind: "aborted", stderrTail: [] };
-  const started = await spawnReader({
+  const started = await spawnPiped({
     command: withoutCoreDumps({ file, args }),
     env,
     cwd: dir,

@@ -239,12 +239,16 @@ export class AgentSession {
         this.send(await handlers.onScheduleFire(this.host, message));
         return;
       case "fs.entries":
+      case "tree.page":
+      case "tree.matches":
+      case "tree.version_list":
         return requests.answer(this.host.id, message);
       case "error":
         log.warn(
           { hostId: this.host.id, code: message.code, type: message.of_type },
           "an agent refused a message",
         );
+        if (message.code === "protocol.unknown_type") requests.refuse(this.host.id, message.of_type ?? "");
     }
   }
 
