@@ -159,6 +159,8 @@ export function dataPaths(dataDir: string) {
     scheduleState: join(dataDir, "schedules.json"),
     /** restic's own cache. */
     cache: join(dataDir, "cache"),
+    /** Indexes of snapshots that somebody looked into: names of files, no content. */
+    trees: join(dataDir, "trees"),
     /** Short-lived files of commands that answer soon. */
     work: join(dataDir, "work"),
   };

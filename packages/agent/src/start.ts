@@ -28,6 +28,8 @@ import { type BinaryOutcome, findRestic } from "./restic/binary.ts";
 import { KnownRestic } from "./restic/known-restic.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { StoredSchedules } from "./scheduler/stored-schedules.ts";
+import type { IndexLimits } from "./tree/index-store.ts";
+import { Tree } from "./tree/tree.ts";
 import { agentVersion } from "./version.ts";
 
 export type AgentDeps = {
@@ -43,6 +45,7 @@ export type AgentDeps = {
   env: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;
   outboxLimits?: OutboxLimits;
+  indexLimits?: IndexLimits;
 };
 
 export type RunningAgent = {
@@ -106,15 +109,18 @@ async function assemble(
   const schedules = new StoredSchedules(secrets, config.host_id, log);
   const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
   const folders = createFolderLister(deps.platform);
-  const commandDeps: CommandDeps = {
-    ...deps,
-    ...{ workDir: paths.work, cacheDir: paths.cache, inherited: deps.env, hooksAllowed: config.allow_hooks },
-    redact: (text) => serverConfig.redact(text),
+  const commands: CommandDeps & { log: Log } = {
+    ...{ ...deps, log, workDir: paths.work, cacheDir: paths.cache, inherited: deps.env },
+    hooksAllowed: config.allow_hooks,
+    redact: (text: string) => serverConfig.redact(text),
     findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),
   };
+  const tree = new Tree({ ...commands, treeDir: paths.trees });
   const jobs: Jobs = new Jobs({
-    ...{ ...commandDeps, log, journal, outbox },
+    ...{ ...commands, journal, outbox },
+    onBusy: () => tree.giveWay(),
+    onIdle: () => tree.resume(),
     reportProgress: (message) => link.reportProgress(message),
     forgetProgress: (jobId) => link.forgetProgress(jobId),
   });
@@ -144,15 +150,18 @@ async function assemble(
       },
       scheduleFired: (answer) => scheduler.fired(answer),
       listFolder: folders,
-      readDump: (request, signal) => readDump(commandDeps, request, signal),
+      readDump: (request, signal) => readDump(commands, request, signal),
+      readTree: (question) => tree.answer(question),
+      cancelTree: (requestId) => tree.cancel(requestId),
     },
   });
+  await tree.start();
   await scheduler.resume();
   await jobs.start();
   scheduler.start();
   const { ended } = link.start();
   const stop = once(async () => {
-    await Promise.all([link.stop(), jobs.stop(), scheduler.stop()]);
+    await Promise.all([link.stop(), jobs.stop(), scheduler.stop(), tree.stop()]);
     await outbox.close();
     await releaseLock();
   });

@@ -20,6 +20,15 @@ import { errorMessage, eventAck, goodbye, heartbeat } from "./link.ts";
 import { repoStats } from "./repository.ts";
 import { scheduleAck, scheduleFire, scheduleFired, scheduleRan, scheduleSet } from "./schedules.ts";
 import { snapshotsAdded, snapshotsReport } from "./snapshots.ts";
+import {
+  treeCancel,
+  treeList,
+  treeMatches,
+  treePage,
+  treeSearch,
+  treeVersionList,
+  treeVersions,
+} from "./tree.ts";
 
 /** The largest frame in bytes; `ws` closes a connection with 1009 beyond it. */
 export const maxFrameBytes = 1024 * 1024;
@@ -46,6 +55,9 @@ export const agentMessage = z.discriminatedUnion("type", [
   fsEntries,
   dumpChunk,
   dumpEnd,
+  treePage,
+  treeMatches,
+  treeVersionList,
   ...durableEvent.options,
   errorMessage,
 ]);
@@ -63,6 +75,10 @@ export const serverMessage = z.discriminatedUnion("type", [
   dumpStart,
   dumpCredit,
   dumpCancel,
+  treeList,
+  treeSearch,
+  treeVersions,
+  treeCancel,
   eventAck,
   goodbye,
   errorMessage,

@@ -60,6 +60,8 @@ import {
   type RepositoriesDeps,
 } from "./features/repositories/repositories.ts";
 import { registerDownloadRoutes } from "./features/restore/download.api.ts";
+import { TreePages } from "./features/restore/restore.ts";
+import { registerTreeRoutes } from "./features/restore/tree.api.ts";
 import { registerScheduleRoutes } from "./features/schedules/schedules.api.ts";
 import { registerSchedulePages } from "./features/schedules/schedules.pages.tsx";
 import {
@@ -242,6 +244,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerJobStream(app, { ...shared, progress });
   registerJobPages(app, jobs);
   registerSnapshotRoutes(app, { db });
+  const readTree: AgentHub["readTree"] = (hostId, question, gone) => hub.readTree(hostId, question, gone);
+  registerTreeRoutes(app, { db, box, readTree, pages: new TreePages(clock) });
   const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
   const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
   registerSourceRoutes(app, { ...jobs, ...sources, listFolder });

@@ -7,7 +7,7 @@ import { dumpArgs, listPathArgs } from "../restic/args.ts";
 import { describeProblem, type ResticProblem } from "../restic/exit.ts";
 import { LineCutter } from "../restic/lines.ts";
 import { type ListedNode, parseListedNode } from "../restic/output.ts";
-import { type PipedOptions, runPiped } from "../restic/piped.ts";
+import { type PulledOptions, runPulled } from "../restic/pulled.ts";
 import { ARCHIVE_END, fileHead, filling, OpenEnd } from "../restic/tar.ts";
 import { type CommandDeps, type ResticAccess, visible } from "./job-context.ts";
 import { isJobError, openRestic } from "./restic-access.ts";
@@ -122,10 +122,10 @@ async function findNode(reader: Reader, path: Buffer): Promise<ListedNode | Fail
   }
 }
 
-function restic(reader: Reader, args: readonly string[], path: Buffer): ReturnType<typeof runPiped> {
+function restic(reader: Reader, args: readonly string[], path: Buffer): ReturnType<typeof runPulled> {
   const { deps, access, signal } = reader;
-  const options: PipedOptions = { argv: [access.resticPath, ...args], path, ...access, signal };
-  return runPiped(deps, options);
+  const options: PulledOptions = { argv: [access.resticPath, ...args], path, ...access, signal };
+  return runPulled(deps, options);
 }
 
 async function* mapped<R>(

@@ -9,6 +9,8 @@ import type {
   Hello,
   Progress,
   ScheduleSet,
+  TreeIndex,
+  TreePage,
 } from "@restic-manager/protocol";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -63,6 +65,8 @@ const createHello = async (): Promise<Hello> => ({
 });
 
 let answerFolder: (requestId: string) => Promise<FsEntries>;
+const NO_INDEX: TreeIndex = { state: "none", entries: 0, problem: null };
+let answerTree: (requestId: string) => Promise<TreePage>;
 const receiver: Receiver = {
   updateConfig: async (update, opens) => {
     if (opens) openers.push(update.version);
@@ -85,6 +89,8 @@ const receiver: Receiver = {
     yield* [];
     return null;
   },
+  readTree: ({ request_id }) => answerTree(request_id),
+  cancelTree: (requestId) => void calls.push(`cancel ${requestId}`),
 };
 
 /** A link whose back-off is always `fraction` of its limit. */
@@ -131,6 +137,37 @@ describe("the address", () => {
   ])("of %s is %s", (address, expected) => {
     expect(agentSocketUrl(address).href).toBe(expected);
   });
+});
+
+test("a question about a snapshot is answered while another one waits and is cancelled", async () => {
+  answerTree = (request_id) =>
+    request_id === OTHER
+      ? new Promise(() => undefined)
+      : Promise.resolve({
+          type: "tree.page",
+          request_id,
+          entries: [],
+          more: false,
+          index: NO_INDEX,
+          error: null,
+        });
+  createLink().start();
+  await helloCount(1);
+  const ask = (request_id: string) =>
+    server.send({
+      type: "tree.list",
+      request_id,
+      snapshot_id: "0".repeat(64),
+      path: "/",
+      after: null,
+      limit: 1,
+    });
+  ask(OTHER);
+  server.send({ type: "tree.cancel", request_id: OTHER });
+  ask(JOB);
+  await server.until(() => server.all("tree.page").length === 1, "the page");
+  expect(server.all("tree.page")[0]).toMatchObject({ request_id: JOB });
+  expect(calls).toContain(`cancel ${OTHER}`);
 });
 
 describe("a folder that is asked for", () => {

@@ -16,6 +16,12 @@ import {
   type ScheduleFired,
   type ScheduleSet,
   type ServerMessage,
+  type TreeList,
+  type TreeMatches,
+  type TreePage,
+  type TreeSearch,
+  type TreeVersionList,
+  type TreeVersions,
   type Welcome,
 } from "@restic-manager/protocol";
 import type { RawData, WebSocket } from "ws";
@@ -45,6 +51,10 @@ export type Receiver = {
   listFolder(request: FsList): Promise<FsEntries>;
   /** The bytes of a download. */
   readDump: DumpSource;
+  /** Not awaited either: it may take a minute. MUST not reject. */
+  readTree(question: TreeList | TreeSearch | TreeVersions): Promise<TreePage | TreeMatches | TreeVersionList>;
+  /** MUST be idempotent; an unknown question is no error. */
+  cancelTree(requestId: string): void;
 };
 
 export type SessionDeps = {
@@ -238,6 +248,12 @@ export class AgentSession {
         return this.#dumps.grant(message.request_id, message.chunks);
       case "dump.cancel":
         return this.#dumps.cancel(message.request_id);
+      case "tree.list":
+      case "tree.search":
+      case "tree.versions":
+        return this.#supervise(receiver.readTree(message).then((answer) => this.#send(answer)));
+      case "tree.cancel":
+        return receiver.cancelTree(message.request_id);
       case "event.ack":
         await outbox.ack(message.seq);
         return this.#pump();

@@ -1,7 +1,8 @@
 /**
  * The argument lists of restic, one function per command. Invariants: no secret and no path or pattern of the
- * user ever becomes an argument (they go through files and the environment; the exceptions are what restic takes in no
- * other way: names of marker files, and the path that is read out of a snapshot), reads never take a lock, and everything here exists since restic 0.17.
+ * user ever becomes an argument (they go through files and the environment; names of marker files and paths in a
+ * snapshot, which restic takes in no other way, are the exception), reads never take a lock, and everything here exists
+ * since restic 0.17.
  */
 import type { Bandwidth, ReadData, RetentionPolicy } from "@restic-manager/protocol";
 
@@ -188,6 +189,32 @@ export function listPathArgs(snapshot: string): string[] {
 /** The bytes of a file, or of a folder as a tar, on stdout. The path goes behind these. */
 export function dumpArgs(snapshot: string): string[] {
   return ["dump", "--no-lock", "--archive", "tar", "--", snapshot];
+}
+
+/** The document of one folder of a snapshot. `--json` is for the errors only. */
+export function catTreeArgs(snapshotId: string, folder: string): string[] {
+  return ["cat", "tree", "--json", "--no-lock", `${snapshotId}:${folder}`];
+}
+
+/** The same document by the id that its parent's has: for a path that is not UTF-8, which is no argument. */
+export function catBlobArgs(blobId: string): string[] {
+  return ["cat", "blob", "--json", "--no-lock", blobId];
+}
+
+/** Every entry of a snapshot, one JSON document a line, folders before what is in them. */
+export function lsArgs(snapshotId: string): string[] {
+  return ["ls", "--json", "--no-lock", snapshotId];
+}
+
+/** One path in each of these snapshots. Whole paths are looked up, nothing else is read: a second for a hundred. */
+export function findArgs(snapshotIds: readonly string[], path: string, platform: NodeJS.Platform): string[] {
+  const snapshots = snapshotIds.flatMap((id) => ["--snapshot", id]);
+  return ["find", "--json", "--no-lock", ...snapshots, "--", escapePattern(path, platform)];
+}
+
+/** restic takes a pattern for a path: Go's `filepath.Match`, which knows no backslash on Windows. */
+function escapePattern(path: string, platform: NodeJS.Platform): string {
+  return platform === "win32" ? path.replace(/[*?[]/g, "[$&]") : path.replace(/[*?[\\]/g, "\\$&");
 }
 
 /** restic splits `--tag a,b` into two tags and drops empty ones: both would lose the group of a snapshot. */

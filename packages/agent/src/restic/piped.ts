@@ -1,81 +1,77 @@
 /**
- * restic whose output flows: read as fast as the consumer takes it, kept nowhere, and ended with its consumer. Only for
- * commands that take no lock, since they are killed. Everything else goes to files (run.ts, short.ts).
+ * Runs a restic command whose output may be of any size and is read while it comes: with backpressure, a time-out, and
+ * nothing of stdout on the disk. Only for commands that take no lock: they are killed when nobody reads on.
  */
 import { join } from "node:path";
-import {
-  type Child,
-  type Command,
-  identifyPid,
-  killTree,
-  spawnPiped,
-  withoutCoreDumps,
-  withRawArgument,
-} from "../platform/child.ts";
-import { reasonOf } from "../platform/errors.ts";
+import { identifyPid, killTree, spawnPiped, withoutCoreDumps } from "../platform/child.ts";
+import { slept } from "../platform/clock.ts";
 import { ensurePrivateDir, removeTree } from "../platform/files.ts";
-import { describeProblem, problemOf, type ResticProblem } from "./exit.ts";
-import { readTail, type ShortDeps } from "./short.ts";
+import { readStderrTail, type ShortDeps } from "./short.ts";
 
 export type PipedOptions = {
   /** restic's path, then its arguments. */
   argv: readonly string[];
-  /** The last argument, a path in a snapshot: bytes, since a name need not be UTF-8. */
-  path: Buffer;
   env: Readonly<Record<string, string>>;
-  /** For stderr, which is shown. */
   redact: (text: string) => string;
-  /** Aborting kills restic. */
+  timeoutMs: number;
   signal: AbortSignal;
+  /** Each piece of stdout in order. What it throws ends the command and is thrown on. */
+  onChunk: (chunk: Buffer) => Promise<void> | void;
 };
 
-/**
- * restic's stdout, piece by piece. Returns what went wrong, or undefined when restic ended well or was aborted. Whoever
- * stops reading early kills it.
- */
-export async function* runPiped(
-  deps: Pick<ShortDeps, "random" | "workDir">,
-  options: PipedOptions,
-): AsyncGenerator<Buffer, ResticProblem | undefined> {
+export type PipedOutcome =
+  | { kind: "exited"; code: number | null; signal: string | null; stderrTail: string[] }
+  | { kind: "timeout" | "aborted"; stderrTail: string[] }
+  | { kind: "spawn_failed"; message: string };
+
+/** Runs to the end, to the time-out or to the abort. @throws what `onChunk` throws, or an unusable work directory */
+export async function runPiped(deps: ShortDeps, options: PipedOptions): Promise<PipedOutcome> {
   const dir = join(deps.workDir, `piped-${deps.random.hex(8)}`);
   await ensurePrivateDir(dir);
-  const stderrPath = join(dir, "stderr");
-  let child: Awaited<ReturnType<typeof spawnPiped>> | undefined;
   try {
-    child = await spawnPiped({ command: toCommand(options), env: options.env, cwd: dir, stderrPath });
-    const kill = killer(child);
-    options.signal.addEventListener("abort", kill);
-    try {
-      if (options.signal.aborted) kill();
-      yield* child.stdout;
-    } finally {
-      options.signal.removeEventListener("abort", kill);
-    }
-    const end = await child.ended;
-    return options.signal.aborted ? undefined : problemOf(end, await readTail(stderrPath, options.redact));
-  } catch (error) {
-    if (child !== undefined) throw error;
-    return describeProblem("restic.spawn_failed", [], null, reasonOf(error));
+    return await runIn(dir, deps, options);
   } finally {
-    if (child !== undefined) {
-      killer(child)();
-      await child.ended;
-    }
     await removeTree(dir);
   }
 }
 
-/** Ends the child with everything that it started; nothing when it has ended. */
-function killer(child: Child): () => void {
-  const identity = identifyPid(child.pid);
-  return () => {
+async function runIn(dir: string, { clock }: ShortDeps, options: PipedOptions): Promise<PipedOutcome> {
+  const { argv, env, redact, signal, timeoutMs, onChunk } = options;
+  const [file = "", ...args] = argv;
+  const stderrPath = join(dir, "stderr");
+  if (signal.aborted) return { kind: "aborted", stderrTail: [] };
+  const started = await spawnPiped({
+    command: withoutCoreDumps({ file, args }),
+    env,
+    cwd: dir,
+    stderrPath,
+  }).catch((error: unknown) => ({ failed: error instanceof Error ? error.message : String(error) }));
+  if ("failed" in started) return { kind: "spawn_failed", message: started.failed };
+  const identity = identifyPid(started.pid);
+  const over = new AbortController();
+  let timedOut = false;
+  const kill = () => {
     if (identity !== undefined) void killTree(identity);
   };
-}
-
-function toCommand({ argv: [file = "", ...args], path }: PipedOptions): Command {
-  const text = path.toString("utf8");
-  const isText = Buffer.from(text).equals(path);
-  const command = { file, args: isText ? [...args, text] : args };
-  return withoutCoreDumps(isText ? command : withRawArgument(command, path));
+  signal.addEventListener("abort", kill);
+  if (signal.aborted) kill();
+  void slept(clock, timeoutMs, over.signal).then((late) => {
+    timedOut = late;
+    if (late) kill();
+  });
+  try {
+    for await (const chunk of started.stdout) {
+      if (signal.aborted || timedOut) break;
+      await onChunk(chunk as Buffer);
+    }
+  } finally {
+    // It has ended, unless nobody reads on.
+    if (!started.stdout.readableEnded) kill();
+    signal.removeEventListener("abort", kill);
+    over.abort();
+  }
+  const end = await started.ended;
+  const stderrTail = await readStderrTail(stderrPath, redact);
+  if (signal.aborted) return { kind: "aborted", stderrTail };
+  return timedOut ? { kind: "timeout", stderrTail } : { kind: "exited", ...end, stderrTail };
 }

@@ -5,6 +5,7 @@
 import { catConfigArgs, snapshotsArgs } from "./args.ts";
 import { describeProblem, problemOf, type ResticProblem } from "./exit.ts";
 import { parseSnapshots, type Snapshot } from "./output.ts";
+import type { PipedOutcome } from "./piped.ts";
 import { runShort, type ShortDeps, type ShortOutcome } from "./short.ts";
 
 export type ProbeOptions = {
@@ -76,8 +77,8 @@ export async function askRestic(
   return { kind: "ok", stdout: outcome.kind === "exited" ? outcome.stdout : "" };
 }
 
-/** Undefined when the command succeeded. */
-function findProblem(outcome: ShortOutcome): ResticProblem | "aborted" | undefined {
+/** What a reading command's end means. Undefined when it succeeded. */
+export function findProblem(outcome: ShortOutcome | PipedOutcome): ResticProblem | "aborted" | undefined {
   switch (outcome.kind) {
     case "aborted":
       return "aborted";

@@ -68,7 +68,7 @@ async function runIn(dir: string, deps: ShortDeps, options: ShortOptions): Promi
     return { kind: "spawn_failed", message: error instanceof Error ? error.message : String(error) };
   }
   const cutShort = await watchOver(child, [stdoutPath, stderrPath], deps.clock, options);
-  const stderrTail = await readTail(stderrPath, options.redact);
+  const stderrTail = await readStderrTail(stderrPath, options.redact);
   if (cutShort !== undefined) return { kind: cutShort, stderrTail };
   const stdout = await readBounded(stdoutPath, options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES);
   if (stdout.kind === "too_large") return { kind: "output_too_large", stderrTail };
@@ -116,8 +116,8 @@ async function watchOver(
   }
 }
 
-/** The last lines that a finished command wrote on stderr, redacted. */
-export async function readTail(path: string, redact: (text: string) => string): Promise<string[]> {
+/** The last lines of a file of stderr, redacted. */
+export async function readStderrTail(path: string, redact: (text: string) => string): Promise<string[]> {
   const tail = new StderrTail();
   const file = new FileTail(path, 0, (line) => Promise.resolve(tail.add(redact(line.text))));
   try {

@@ -42,7 +42,7 @@ import {
   refuse,
   stoppingGoodbye,
 } from "./agent-link.refusals.ts";
-import { AgentRequests } from "./agent-link.requests.ts";
+import { AgentRequests, type AnswerTo, type Question } from "./agent-link.requests.ts";
 import { AgentSession } from "./agent-link.session.ts";
 import { findAckedSeq } from "./agent-link.store.ts";
 
@@ -64,6 +64,9 @@ export interface AgentHubDeps {
   log: Logger;
   handlers: LinkHandlers;
 }
+
+/** What can be asked about a snapshot. */
+export type TreeQuestion = Exclude<Question, FsList>;
 
 /** One dialled socket, from the upgrade to its end. */
 interface Connection {
@@ -124,9 +127,27 @@ export class AgentHub {
    * @throws AppError `hosts.offline`, `agent.no_answer` or `agent.too_many_requests`
    */
   listFolder(hostId: string, question: Pick<FsList, "path" | "after" | "limit">): Promise<FsEntries> {
-    const id = newId(this.deps.clock.now());
-    const send = () => this.send(hostId, { type: "fs.list", request_id: id, ...question });
-    return this.requests.ask({ hostId, id, send });
+    const request_id = newId(this.deps.clock.now());
+    return this.ask(hostId, { type: "fs.list", request_id, ...question });
+  }
+
+  /**
+   * Looks into a snapshot through the host's agent. What is wrong with the question is in the answer.
+   * @param gone aborts when nobody waits for the answer any more: the agent is told
+   * @throws AppError as listFolder, `agent.too_old` or `agent.left`
+   */
+  readTree<Q extends TreeQuestion>(
+    hostId: string,
+    question: Omit<Q, "request_id">,
+    gone?: AbortSignal,
+  ): Promise<AnswerTo<Q>> {
+    const asked = { ...question, request_id: newId(this.deps.clock.now()) } as Q;
+    return this.ask(hostId, asked, gone);
+  }
+
+  private ask<Q extends Question>(hostId: string, question: Q, gone?: AbortSignal): Promise<AnswerTo<Q>> {
+    const send = (message: ServerMessage) => this.send(hostId, message);
+    return this.requests.ask({ hostId, question, send, gone });
   }
 
   /**

@@ -241,6 +241,9 @@ export class AgentSession {
         this.send(await handlers.onScheduleFire(this.host, message));
         return;
       case "fs.entries":
+      case "tree.page":
+      case "tree.matches":
+      case "tree.version_list":
         return requests.answer(this.host.id, message);
       case "dump.chunk":
       case "dump.end":
@@ -250,6 +253,7 @@ export class AgentSession {
           { hostId: this.host.id, code: message.code, type: message.of_type },
           "an agent refused a message",
         );
+        if (message.code === "protocol.unknown_type") requests.refuse(this.host.id, message.of_type ?? "");
     }
   }
 

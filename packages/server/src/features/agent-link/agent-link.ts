@@ -5,4 +5,5 @@ export {
   agentDisconnected,
   type LinkHandlers,
 } from "./agent-link.contract.ts";
-export { AgentHub } from "./agent-link.hub.ts";
+export { AgentHub, type TreeQuestion } from "./agent-link.hub.ts";
+export type { AnswerTo } from "./agent-link.requests.ts";

@@ -2,6 +2,7 @@
 import { maxDumpPaths, snapshotId, snapshotPath } from "@restic-manager/protocol";
 import { z } from "zod";
 import { attachment } from "../../platform/http/attachment.ts";
+import { abortWhenGone } from "../../platform/http/gone.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
 import { type DownloadDeps, openDownload } from "./download.ts";
@@ -25,11 +26,9 @@ export function registerDownloadRoutes(app: App, deps: DownloadDeps): void {
       querystring: z.object({ path: paths, format: z.enum(["raw", "tar"]).default("raw") }),
     },
     async answer({ params, query, identity, reply }) {
-      const gone = new AbortController();
-      reply.raw.once("close", () => gone.abort());
       const { bytes, name } = await openDownload(deps, {
         ...{ ...params, paths: query.path, format: query.format },
-        ...{ actor: actorOf(requireIdentity(identity)), gone: gone.signal },
+        ...{ actor: actorOf(requireIdentity(identity)), gone: abortWhenGone(reply) },
       });
       void reply.header("content-disposition", attachment(name));
       return reply
