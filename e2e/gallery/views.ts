@@ -22,6 +22,9 @@ import * as data from "./data.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
 import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
 import { RETENTION_FRAGMENTS, RETENTION_VIEWS } from "./retention.ts";
+import { WIZARD_VIEWS } from "./wizard.ts";
+
+export { answerWizard } from "./wizard.ts";
 
 const { NOW } = data;
 const PAGES = { page: 1, pageSize: 50, total: 96 };
@@ -75,6 +78,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   ...REPOSITORY_VIEWS,
   ...EDITING_VIEWS,
   ...RETENTION_VIEWS,
+  ...WIZARD_VIEWS,
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),

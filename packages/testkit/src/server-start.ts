@@ -188,6 +188,7 @@ const assets = {
   "job.js": "job.js",
   "group-form.js": "group-form.js",
   "retention-preview.js": "retention-preview.js",
+  "restore.js": "restore.js",
   "schedule-form.js": "schedule-form.js",
   "favicon.svg": "favicon.svg",
   "inter.woff2": "inter.woff2",

@@ -22,6 +22,7 @@ import {
 export {
   countByTag,
   countSnapshots,
+  findSnapshot,
   listSnapshots,
   listTaggedSnapshots,
   type SnapshotTotals,
