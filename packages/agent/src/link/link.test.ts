@@ -375,10 +375,10 @@ describe("frames that can't be used", () => {
   });
 
   test("an unknown type is answered and the connection goes on", async () => {
-    server.sendRaw('{"type":"tree.list","path":"/secret"}');
+    server.sendRaw('{"type":"tree.paint","path":"/secret"}');
     server.send(CONFIG);
     await server.until(() => server.all("error").length === 1, "the answer");
-    expect(server.all("error")[0]).toMatchObject({ code: "protocol.unknown_type", of_type: "tree.list" });
+    expect(server.all("error")[0]).toMatchObject({ code: "protocol.unknown_type", of_type: "tree.paint" });
     await until(() => calls.includes("config 1"), "the next message");
   });
 
