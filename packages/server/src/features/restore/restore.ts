@@ -1,3 +1,2 @@
 /** THE ONLY public file of restore: getting files back. What is in a snapshot is read in tree.ts. */
-export type { TreeDeps } from "./tree.ts";
 export { TreePages } from "./tree-pages.ts";
