@@ -91,9 +91,17 @@ export function problemOf(outcome: PipedOutcome): ResticProblem | undefined {
   return problem;
 }
 
-/** restic says what was wrong with the path only in words. */
+/** restic says what was wrong with the path only in words; its last ones count. */
 export function explain(problem: ResticProblem, path: string): AgentError {
-  const said = parseBackupLine(problem.stderrTail.at(-1) ?? "");
+  for (const line of problem.stderrTail.toReversed()) {
+    const known = explainLine(line, path);
+    if (known !== undefined) return known;
+  }
+  return new AgentError(problem.code, problem.message.slice(0, 2000));
+}
+
+function explainLine(line: string, path: string): AgentError | undefined {
+  const said = parseBackupLine(line);
   const words = said.kind === "exit_error" ? said.message : said.kind === "text" ? said.text : "";
   if (/no matching ID found|could not find snapshot|failed to load snapshot/.test(words)) {
     const message = "This snapshot is not in the repository any more. Choose another one.";
@@ -104,7 +112,7 @@ export function explain(problem: ResticProblem, path: string): AgentError {
   // A long path is cut off in the middle.
   if (words.endsWith(": not found") || (words.startsWith("path ") && words.length >= 1_000))
     return notFound(path);
-  return new AgentError(problem.code, problem.message.slice(0, 2000));
+  return undefined;
 }
 
 const notFound = (path: string): AgentError =>

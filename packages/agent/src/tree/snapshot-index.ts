@@ -48,8 +48,6 @@ export type Matches = { matches: Match[]; more: boolean };
 export type Walk = { entries: number; skipped: number };
 
 type NodeRow = {
-  id: number;
-  folder: number;
   name: string;
   kind: TreeEntry["kind"];
   size: number | null;
@@ -101,7 +99,7 @@ export class SnapshotIndex {
     if (folder === undefined) return undefined;
     const before = after === null ? undefined : this.#findNode(folder, after);
     const rows = this.#all<NodeRow>(
-      `SELECT * FROM nodes WHERE folder = ?${before === undefined ? "" : " AND (place, search_name, name) > (?, ?, ?)"}
+      `SELECT name, kind, size, mode, uid, gid, modified_at, target FROM nodes WHERE folder = ?${before === undefined ? "" : " AND (place, search_name, name) > (?, ?, ?)"}
        ORDER BY place, search_name, name LIMIT ?`,
       ...[
         folder,
@@ -234,7 +232,7 @@ export class SnapshotIndex {
     type Candidate = NodeRow & { search_name: string; search_path: string; path: string };
     const glob = contains === "" ? "" : "AND nodes.search_name GLOB ?";
     return this.#all<Candidate>(
-      `SELECT nodes.*, folders.path, folders.search_path FROM nodes CROSS JOIN folders ON folders.id = nodes.folder
+      `SELECT name, kind, size, mode, uid, gid, modified_at, target, search_name, path, search_path FROM nodes CROSS JOIN folders ON folders.id = nodes.folder
        WHERE nodes.id > ? AND nodes.id <= ? ${glob} AND folders.path IS NOT NULL ORDER BY nodes.id`,
       ...[from, to, ...(contains === "" ? [] : [`*${contains.replace(/[*?[]/g, "[$&]")}*`])],
     );

@@ -1,6 +1,7 @@
 /** Looking into snapshots with real restic: every odd name, every refusal, and an index that spares restic. */
 
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, cp, link, lstat, mkdir, readdir, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -24,6 +25,7 @@ import {
   untilIndexed,
 } from "../../fixtures/agent/tree-lab.ts";
 import { createLab, createRepository, type Lab, runRestic, until } from "../../fixtures/restic/lab.ts";
+import { type Clock, systemClock } from "../platform/clock.ts";
 
 let template: Lab;
 beforeAll(async () => {
@@ -403,6 +405,46 @@ if [ "$1" = backup ]; then while [ ! -e ${gate} ]; do sleep 0.05; done; fi`;
     await startInProgram(lab);
     await lab.server.until(() => lab.server.hellos.length > 0, "hello");
     expect(await trees()).toEqual([]);
+  });
+});
+
+/** Where somebody would wait for most of a minute, it waits only until `reached` is there. */
+function createImpatientClock(reached: string): Clock {
+  const clock = systemClock();
+  return {
+    ...clock,
+    sleep: async (ms, signal) => {
+      if (ms <= 40_000 || ms > 50_000) return clock.sleep(ms, signal);
+      while (!existsSync(reached)) await clock.sleep(20, signal);
+    },
+  };
+}
+
+describe("a storage that stands still", () => {
+  test("ends the question in time, and its restic", async () => {
+    const snapshot = await makeSnapshot(lab);
+    const reached = join(lab.dir, "reached");
+    const hang = `if [ "$1 $2" = "cat tree" ]; then echo $$ > ${reached}; while true; do sleep 0.05; done; fi`;
+    const restic = await createNotingRestic(lab, hang);
+    await startInProgram(lab, { ...lab.config, restic_path: restic.path }, createImpatientClock(reached));
+    expect((await listTree(lab, snapshot)).error).toMatchObject({ code: "restic.timeout" });
+    expect(isRunning((await readPids(reached))[0])).toBe(false);
+  });
+
+  test("leaves the versions that were found until then, and says that there may be more", async () => {
+    await writeFile(inSource("file"), "x");
+    const ids: string[] = [];
+    for (let day = 10; day < 21; day += 1) ids.unshift(await makeSnapshot(lab, `2026-01-${day} 00:00:00`));
+    const [seen, reached] = [join(lab.dir, "seen"), join(lab.dir, "reached")];
+    const hang = `if [ "$1" = find ]; then
+if [ -e ${seen} ]; then touch ${reached}; while true; do sleep 0.05; done; fi
+touch ${seen}
+fi`;
+    const restic = await createNotingRestic(lab, hang);
+    await startInProgram(lab, { ...lab.config, restic_path: restic.path }, createImpatientClock(reached));
+    const answer = await listVersions(lab, ids, inSource("file"));
+    expect(answer).toMatchObject({ error: null, truncated: true });
+    expect(answer.versions.map(({ snapshot_id }) => snapshot_id)).toEqual(ids.slice(0, 10));
   });
 });
 

@@ -47,10 +47,11 @@ export class Walk {
 
   #takeNode({ node, path }: ListedNode): void {
     const parent = path.slice(0, path.lastIndexOf("/")) || "/";
-    if (parent.includes(UNKNOWN)) return;
-    while (this.#open.length > 1 && this.#open.at(-1)?.path !== parent) this.#open.pop();
-    const folder = this.#open.at(-1);
-    if (folder === undefined || folder.path !== parent) return;
+    const at = this.#open.findLastIndex((folder) => folder.path === parent);
+    const folder = this.#open[at];
+    // Below a folder that has no place in the index.
+    if (folder === undefined || parent.includes(UNKNOWN)) return;
+    this.#open.length = at + 1;
     if (path.length > MAX_PATH_CHARS) {
       this.#left += 1;
     } else if (node.name.includes(UNKNOWN)) {

@@ -66,7 +66,7 @@ export interface AgentHubDeps {
 }
 
 /** What can be asked about a snapshot. */
-export type TreeQuestion = Exclude<Question, FsList>;
+type TreeQuestion = Exclude<Question, FsList>;
 
 /** One dialled socket, from the upgrade to its end. */
 interface Connection {

@@ -5,5 +5,4 @@ export {
   agentDisconnected,
   type LinkHandlers,
 } from "./agent-link.contract.ts";
-export { AgentHub, type TreeQuestion } from "./agent-link.hub.ts";
-export type { AnswerTo } from "./agent-link.requests.ts";
+export { AgentHub } from "./agent-link.hub.ts";
