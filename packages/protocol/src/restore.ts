@@ -3,7 +3,7 @@
  * and never runs twice: its target and its snapshot are in the command. Invariant: a result fits one frame.
  */
 import { z } from "zod";
-import { bandwidth, code, count, hostName, path, snapshotId, text } from "./primitives.ts";
+import { bandwidth, code, count, hostName, id, path, snapshotId, text } from "./primitives.ts";
 
 /** As many selections as one restore takes. */
 export const maxRestorePaths = 1000;
@@ -65,8 +65,8 @@ export const restoreSpec = z.object({
   kind: z.literal("restore"),
   /** Full id. */
   snapshot_id: snapshotId,
-  /** The host that the snapshot is of, when that is another one; for the words of the log. */
-  from_host: hostName.nullish(),
+  /** The host that the snapshot is of, when that is another one. */
+  from: z.object({ host_id: id, host_name: hostName }).nullish(),
   paths: z.array(snapshotPath).min(1).max(maxRestorePaths),
   target: restoreTarget,
   /** Files of a new folder belong to the agent's user otherwise; in place they always keep it. */

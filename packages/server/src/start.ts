@@ -59,6 +59,8 @@ import {
   findEverydayAccess,
   type RepositoriesDeps,
 } from "./features/repositories/repositories.ts";
+import { registerRestoreRoutes } from "./features/restore/restore.api.ts";
+import { completeRestoreOrder } from "./features/restore/restore.ts";
 import { registerScheduleRoutes } from "./features/schedules/schedules.api.ts";
 import { registerSchedulePages } from "./features/schedules/schedules.pages.tsx";
 import {
@@ -207,7 +209,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const progress = new LiveProgress({ db, bus });
   const watch = new ScheduleWatch(shared);
   const hub = createHub(ground, { progress, watch, dispatcher: () => dispatcher });
-  const orderOf = (job: Job) => completeOrder({ db, box }, job);
+  const orderOf = (job: Job) =>
+    job.kind === "restore" ? completeRestoreOrder({ db, box }, job) : completeOrder({ db, box }, job);
   const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeOrder: orderOf });
   registerAgentLink(app, { db, hub });
 
@@ -252,6 +255,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const previews = { db, clock, schedulesUsing: listSchedulesUsing };
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
+  registerRestoreRoutes(app, jobs);
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
   connectEvents(ground, hub, log);

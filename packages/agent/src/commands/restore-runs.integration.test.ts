@@ -269,7 +269,7 @@ describe("the access that comes with a restore", () => {
     const gate = createGate("restore");
     gate.open();
     await startInProgram(lab, { ...lab.config, restic_path: gate.path });
-    const spec = restore([src("b")], { from_host: HOST });
+    const spec = restore([src("b")], { from: { host_id: JOB, host_name: HOST } });
     const ended = await runJob(lab, JOB, spec, accessToLab());
     expect(ended).toMatchObject({ status: "succeeded" });
     expect(logText()).toContain("of web-1");

@@ -56,7 +56,7 @@ async function introduce(job: ActiveJob, spec: RestoreSpec, { root, destinations
   // An agent that crashed in this very moment has told this already.
   if (job.log.position.logLines > 0) return;
   const what = destinations.length === 1 ? "1 selection" : `${destinations.length} selections`;
-  const from = spec.from_host == null ? "" : ` of ${spec.from_host}`;
+  const from = spec.from == null ? "" : ` of ${spec.from.host_name}`;
   const where =
     spec.target.kind === "in_place"
       ? `in place (what is there: ${spec.target.overwrite})`

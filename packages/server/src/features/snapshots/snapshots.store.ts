@@ -201,6 +201,16 @@ export async function listSnapshots(
   }));
 }
 
+/** Whether a host's list has this snapshot, by its full id. */
+export async function hasSnapshot(db: Db, hostId: string, snapshotId: string): Promise<boolean> {
+  const row = await shown(db)
+    .select("snapshots.id")
+    .where("snapshots.host_id", "=", hostId)
+    .where("snapshots.id", "=", snapshotId)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /**
  * Those of a host's own that carry a tag, without a limit: what `forget` looks at. The repository may be shared, so the
  * host's name counts too.

@@ -15,6 +15,7 @@ import { addToShown, countArrival, insertSnapshots, isShown, showReport } from "
 export {
   countByTag,
   countSnapshots,
+  hasSnapshot,
   listSnapshots,
   listTaggedSnapshots,
   type SnapshotTotals,
