@@ -68,8 +68,8 @@ export const RESTORE_VIEWS: Readonly<Record<string, (page: PageContext) => strin
       ended({
         status: "warning",
         failure: {
-          what: "2 items were not restored as the snapshot has them, the rest was: /dev/mapper/data: mknod.",
-          why: "The log names them; restore these again once the reason is gone.",
+          what: "52 items were not restored as the snapshot has them, the rest was.",
+          why: "/dev/mapper/data: mknod: operation not permitted; and 51 more. The log names them; restore these again once the reason is gone.",
           ...{ advice: "", exitCode: 1, stderrTail: [] },
         },
         outcome: {

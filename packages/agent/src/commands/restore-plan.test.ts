@@ -4,7 +4,7 @@ import { type PlanInput, planRestore } from "./restore-plan.ts";
 import type { Selected } from "./restore-selection.ts";
 import { resolveTarget } from "./restore-target.ts";
 
-const folder = (path: string): Selected => ({ path, kind: "folder", sizeBytes: null });
+const dir = (path: string): Selected => ({ path, kind: "folder", sizeBytes: null });
 const file = (path: string): Selected => ({ path, kind: "file", sizeBytes: 1 });
 
 const plan = (
@@ -18,32 +18,32 @@ const plan = (
     isFolder: async (path) => ["/srv", "/srv/a", "C:/Users"].includes(path),
     ...changes,
   });
-const run = (base: string, target: string, names: string[] = [], byPattern = false) => ({
-  ...{ base, target, names, byPattern },
+const run = (folder: string, target: string, names: string[] = [], byPattern = false) => ({
+  ...{ folder, target, names, byPattern },
 });
 
 describe("into a folder", () => {
   const root = "/new";
 
   test("everything goes in one run, by its whole path", async () => {
-    expect(await plan([folder("/srv/a"), file("/etc/hosts")], { root })).toMatchObject({
+    expect(await plan([dir("/srv/a"), file("/etc/hosts")], { root })).toMatchObject({
       runs: [run("/", "/new", ["/srv/a", "/etc/hosts"])],
       destinations: [{ to: "/new/srv/a" }, { to: "/new/etc/hosts" }],
     });
   });
 
   test("what lies in another selection is not restored twice", async () => {
-    const selected = [file("/srv/a/x"), folder("/srv/a"), file("/srv/ab"), folder("/srv/a")];
+    const selected = [file("/srv/a/x"), dir("/srv/a"), file("/srv/ab"), dir("/srv/a")];
     expect(await plan(selected, { root })).toMatchObject({ runs: [run("/", "/new", ["/srv/a", "/srv/ab"])] });
   });
 
   test("the root of the snapshot is all of it", async () => {
-    expect(await plan([folder("/")], { root })).toMatchObject({ runs: [run("/", "/new")] });
+    expect(await plan([dir("/")], { root })).toMatchObject({ runs: [run("/", "/new")] });
   });
 
   test("patterns choose inside each selected folder, and a selected file stays selected", async () => {
     const spec = { excludes: ["*.tmp"] };
-    expect(await plan([folder("/srv/a"), file("/srv/b")], { root }, spec)).toMatchObject({
+    expect(await plan([dir("/srv/a"), file("/srv/b")], { root }, spec)).toMatchObject({
       runs: [run("/srv/a", "/new/srv/a", [], true), run("/", "/new", ["/srv/b"])],
     });
   });
@@ -53,9 +53,7 @@ describe("into a folder", () => {
       { from: "/srv", to: "/data" },
       { from: "/srv/a", to: "/other/b" },
     ];
-    expect(
-      await plan([folder("/srv/a"), folder("/srv/c"), file("/srv/f")], { root }, { path_map }),
-    ).toMatchObject({
+    expect(await plan([dir("/srv/a"), dir("/srv/c"), file("/srv/f")], { root }, { path_map })).toMatchObject({
       runs: [run("/srv/a", "/new/other/b"), run("/srv", "/new/data", ["/c", "/f"])],
       destinations: [{ to: "/new/other/b" }, { to: "/new/data/c" }, { to: "/new/data/f" }],
     });
@@ -90,11 +88,11 @@ describe("in place", () => {
 
   test("on Windows a selection goes to its drive", async () => {
     const platform = "win32" as const;
-    expect(await plan([file("/C/Users/me/x"), folder("/D")], { platform })).toMatchObject({
+    expect(await plan([file("/C/Users/me/x"), dir("/D")], { platform })).toMatchObject({
       runs: [run("/C/Users", "C:/Users", ["/me/x"]), run("/D", "D:/")],
       destinations: [{ to: "C:/Users/me/x" }, { to: "D:/" }],
     });
-    expect(await plan([folder("/")], { platform })).toMatchObject({
+    expect(await plan([dir("/")], { platform })).toMatchObject({
       problem: expect.stringContaining("drive"),
     });
   });
@@ -104,10 +102,10 @@ describe("what restic takes in no way", () => {
   test.each([
     [
       "a map of a folder whose name is not UTF-8",
-      folder("/bad\xff"),
+      dir("/bad\xff"),
       { path_map: [{ from: "base64:L2JhZP8=", to: "/x" }] },
     ],
-    ["patterns in a folder whose name is not UTF-8", folder("/bad\xff"), { excludes: ["x"] }],
+    ["patterns in a folder whose name is not UTF-8", dir("/bad\xff"), { excludes: ["x"] }],
     ["a line break beside bytes that are not UTF-8", file("/a\nb\xff"), {}],
   ])("%s is refused with a sentence", async (_, selected, spec) => {
     expect(await plan([selected], { root: "/new" }, spec)).toMatchObject({

@@ -20,12 +20,12 @@ import type { Selected } from "./restore-selection.ts";
 /** One run of restic. */
 export type RestoreRun = {
   /** A folder of the snapshot. */
-  base: string;
-  /** The folder of this host that the base's content goes to. */
+  folder: string;
+  /** The folder of this host that its content goes to. */
   target: string;
-  /** What is restored of it, from the base on; none means all. */
+  /** What is restored of it, from that folder on; none means all. */
   names: RawPath[];
-  /** The patterns of the user choose below the base. */
+  /** The patterns of the user choose below it. */
   byPattern: boolean;
 };
 
@@ -142,32 +142,32 @@ async function isThere(input: PlanInput, folder: RawPath): Promise<boolean> {
 }
 
 function one(
-  base: RawPath,
+  top: RawPath,
   target: RawPath,
   name: RawPath | null,
   to: RawPath,
   byPattern = false,
 ): Placed | PlanProblem {
-  const [folder, place] = [toText(base), toText(target)];
+  const [folder, place] = [toText(top), toText(target)];
   if (folder === undefined || place === undefined) {
-    const problem = `${shown(base)} has a name that is not UTF-8, which restic takes as part of a pattern only: restore the folder above it, without patterns and without a path map.`;
+    const problem = `${shown(top)} has a name that is not UTF-8, which restic takes as part of a pattern only: restore the folder above it, without patterns and without a path map.`;
     return { problem };
   }
   if (name?.includes("\n") === true && toText(name) === undefined) {
     const problem = `${shown(name)} has a line break and bytes that are not UTF-8 in its name, which restic takes in no way: restore the folder that it lies in.`;
     return { problem };
   }
-  return { run: { base: folder, target: place, names: name === null ? [] : [name], byPattern }, to };
+  return { run: { folder, target: place, names: name === null ? [] : [name], byPattern }, to };
 }
 
 function shown(path: RawPath): string {
   return JSON.stringify(shownRaw(path).slice(0, 200));
 }
 
-/** Selections with the same base and target are one run. */
+/** Selections with the same folder and target are one run. */
 function add(runs: RestoreRun[], run: RestoreRun): void {
   const same = runs.find(
-    ({ base, target, names }) => base === run.base && target === run.target && names.length > 0,
+    ({ folder, target, names }) => folder === run.folder && target === run.target && names.length > 0,
   );
   if (same !== undefined && run.names.length > 0) same.names.push(...run.names);
   else runs.push(run);

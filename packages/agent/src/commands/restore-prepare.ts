@@ -39,7 +39,7 @@ const decided = z.object({
   /** The folder that everything goes to; null in place. */
   root: z.string().nullable(),
   runs: z.array(
-    z.object({ base: z.string(), target: z.string(), names: z.array(z.string()), byPattern: z.boolean() }),
+    z.object({ folder: z.string(), target: z.string(), names: z.array(z.string()), byPattern: z.boolean() }),
   ),
   destinations: z.array(
     z.object({

@@ -95,11 +95,11 @@ function tryMount(): boolean {
 }
 
 function mountDisk(point: string, options: string): void {
-  execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", point], { stdio: "pipe" });
+  execFileSync("/bin/sh", ["-c", 'mount -t tmpfs -o "$1" tmpfs "$0"', point, options], { stdio: "pipe" });
 }
 
 function unmountDisk(point: string): void {
-  execFileSync("umount", [point]);
+  execFileSync("/bin/sh", ["-c", 'umount "$0"', point]);
 }
 
 /** Runs a test on a disk of its own. */

@@ -25,21 +25,21 @@ export class RestoreTally {
   #latest: RestoreProgress | null = null;
 
   /**
-   * @param base the folder of the snapshot that the line's path begins at
+   * @param folder the folder of the snapshot that the line's path begins at
    * @returns what the line says of an item, for the log
    */
-  hear(base: string, text: string): { action: string; path: string; sizeBytes: number } | undefined {
+  hear(folder: string, text: string): { action: string; path: string; sizeBytes: number } | undefined {
     const line = parseRestoreLine(text);
     switch (line.kind) {
       case "status":
         this.#latest = line.progress;
         return undefined;
       case "error":
-        this.fail(under(base, line.item), line.message);
+        this.fail(under(folder, line.item), line.message);
         return undefined;
       case "item":
         this.#count(line.action, line.sizeBytes);
-        this.#current = under(base, line.item);
+        this.#current = under(folder, line.item);
         return { action: line.action, path: this.#current, sizeBytes: line.sizeBytes };
       case "other":
         return undefined;
@@ -115,8 +115,8 @@ export class RestoreTally {
   }
 }
 
-function under(base: string, item: string): string {
-  return base === "/" ? item : `${base}${item}`;
+function under(folder: string, item: string): string {
+  return folder === "/" ? item : `${folder}${item}`;
 }
 
 function whole(figure: number): number {

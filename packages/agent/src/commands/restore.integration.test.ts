@@ -64,7 +64,30 @@ const INVALID = Buffer.from("bad-\xff\xa0", "latin1");
 let template: Lab;
 let snapshotId: string;
 
+/** Whether the file system of temporary files has extended attributes. */
+let hasAttributes = false;
+
 const src = (name: string) => join(template.source, name);
+
+/** Neither Node nor a bare Debian has a way to extended attributes; Perl has the system's own calls. */
+const CALLS = process.arch === "arm64" ? { set: "5", get: "8" } : { set: "188", get: "191" };
+
+function trySetAttribute(path: string): boolean {
+  const code =
+    'my ($n, $v) = ("user.rm", "kept"); exit(syscall($ARGV[0] + 0, $ARGV[1], $n, $v, 4, 0) == 0 ? 0 : 1)';
+  try {
+    execFileSync("perl", ["-e", code, CALLS.set, path]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function readAttribute(path: string): string {
+  const code =
+    'my ($n, $v) = ("user.rm", "-" x 9); print substr($v, 0, syscall($ARGV[0] + 0, $ARGV[1], $n, $v, 9))';
+  return execFileSync("perl", ["-e", code, CALLS.get, path], { encoding: "utf8" });
+}
 
 /** One of everything. */
 function fillTemplate(): void {
@@ -89,6 +112,7 @@ function fillTemplate(): void {
   writeFileSync(src("special/sparse"), "end");
   truncateSync(src("special/sparse"), 20 * 1024 * 1024);
   execFileSync("mkfifo", [src("special/fifo")]);
+  hasAttributes = trySetAttribute(src("special/one"));
   if (isRoot) {
     execFileSync("mknod", [src("special/device"), "c", "1", "3"]);
     chownSync(src("tree/plain"), 12_345, 12_346);
@@ -188,7 +212,7 @@ describe("into a new folder", () => {
     );
   });
 
-  test("come back links, hard links, holes, pipes and devices as what they are", async () => {
+  test("come back links, hard links, holes, attributes, pipes and devices as what they are", async () => {
     const ended = await run(restore([src("special")]));
     expect(ended).toMatchObject({ status: isRoot ? "succeeded" : "warning" });
     const special = (name: string) => inside(target(), `special/${name}`);
@@ -198,6 +222,7 @@ describe("into a new folder", () => {
     expect(statSync(special("sparse")).size).toBe(20 * 1024 * 1024);
     expect(statSync(special("sparse")).blocks).toBeLessThan(4000);
     expect(lstatSync(special("fifo")).isFIFO()).toBe(true);
+    if (hasAttributes) expect(readAttribute(special("two"))).toBe("kept");
     if (isRoot) expect(lstatSync(special("device")).isCharacterDevice()).toBe(true);
   });
 

@@ -146,7 +146,7 @@ async function runOne(deps: CommandDeps, job: ActiveJob, turn: Turn): Promise<Fo
   if (!("args" in prepared)) return prepared;
   const told = { dryLines: 0 };
   return followRun(deps, step, access, prepared.args, async (line) => {
-    const item = tally.hear(run.base, line.text);
+    const item = tally.hear(run.folder, line.text);
     const progress = tally.progress({ index, of });
     if (progress !== undefined) throttle.offer(progress);
     const mark = { stream: line.stream, endOffset: line.endOffset, part: name };
@@ -207,7 +207,7 @@ async function prepareRun(
   if (includes.length > 0) await writeFileAtomic(files.includes, includes, { durable: false });
   if (excludes.length > 0) await writeFileAtomic(files.excludes, excludes, { durable: false });
   const args = restoreArgs({
-    ...{ snapshotId: spec.snapshot_id, base: run.base, target: run.target, limits: spec.limits },
+    ...{ snapshotId: spec.snapshot_id, folder: run.folder, target: run.target, limits: spec.limits },
     ...{ dryRun: spec.dry_run, verify: spec.verify },
     ...(includes.length > 0 ? { includesPath: files.includes } : {}),
     ...(excludes.length > 0 ? { excludesPath: files.excludes } : {}),

@@ -145,10 +145,10 @@ export type RestoreArgs = {
   /** Full id: what is restored must not change while somebody looks at it. */
   snapshotId: string;
   /** The folder of the snapshot whose content goes into the target; `/` is all. */
-  base: string;
+  folder: string;
   /** A folder of this host, absolute. */
   target: string;
-  /** File with one pattern a line; without any everything below the base is restored. */
+  /** File with one pattern a line; without any everything below the folder is restored. */
   includesPath?: string;
   excludesPath?: string;
   /** Patterns that span lines, which no file can hold. */
@@ -166,7 +166,7 @@ export type RestoreArgs = {
  * not absolute.
  */
 export function restoreArgs(options: RestoreArgs): string[] {
-  const { snapshotId, base, target, includesPath, excludesPath } = options;
+  const { snapshotId, folder, target, includesPath, excludesPath } = options;
   if (!isAbsolute(target)) throw new RangeError("A restore needs an absolute target.");
   return [
     ...["restore", "--json", "-vv", "--retry-lock", RETRY_LOCK, "--target", target],
@@ -178,7 +178,7 @@ export function restoreArgs(options: RestoreArgs): string[] {
     // A dry run has written nothing that could be read again; restic refuses the two together.
     ...(options.dryRun === true ? ["--dry-run"] : options.verify === true ? ["--verify"] : []),
     ...limitArgs(options.limits),
-    base === "/" ? snapshotId : `${snapshotId}:${base}`,
+    folder === "/" ? snapshotId : `${snapshotId}:${folder}`,
   ];
 }
 

@@ -144,13 +144,13 @@ test("patterns of a person stay patterns, and those that can't work are named", 
 
 test("the arguments of a restore", () => {
   const target = "/t";
-  expect(restoreArgs({ snapshotId: "ID", base: "/", target })).toEqual([
+  expect(restoreArgs({ snapshotId: "ID", folder: "/", target })).toEqual([
     ...["restore", "--json", "-vv", "--retry-lock", "10m", "--target", "/t", "ID"],
   ]);
   const all = restoreArgs({
     ...{
       snapshotId: "ID",
-      base: "/srv",
+      folder: "/srv",
       target,
       includesPath: "/i",
       excludesPath: "/e",
@@ -162,9 +162,9 @@ test("the arguments of a restore", () => {
     ...["--target", "/t", "--include-file", "/i", "--include=/a\nb", "--exclude-file", "/e"],
     ...["--overwrite", "if-newer", "--sparse", "--verify", "--limit-download", "7", "ID:/srv"],
   ]);
-  expect(restoreArgs({ snapshotId: "ID", base: "/", target, dryRun: true, verify: true })).not.toContain(
+  expect(restoreArgs({ snapshotId: "ID", folder: "/", target, dryRun: true, verify: true })).not.toContain(
     "--verify",
   );
   for (const args of [all]) expect(args).not.toContain("--delete");
-  expect(() => restoreArgs({ snapshotId: "ID", base: "/", target: "t" })).toThrow(RangeError);
+  expect(() => restoreArgs({ snapshotId: "ID", folder: "/", target: "t" })).toThrow(RangeError);
 });

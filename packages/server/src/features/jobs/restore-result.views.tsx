@@ -2,7 +2,6 @@
 import type { JobResult } from "@restic-manager/protocol";
 import type { JSX } from "preact";
 import { formatBytes, formatCount } from "../../platform/html/format.ts";
-import { None } from "../../platform/html/values.tsx";
 
 type RestoreResult = Extract<JobResult, { kind: "restore" }>;
 
@@ -49,7 +48,11 @@ function sentence(result: RestoreResult): string {
     : result.dry_run
       ? "into the folder"
       : "into a folder of their own";
-  const verb = result.dry_run ? "would be restored" : "were restored";
+  const verb = result.dry_run
+    ? "would be restored"
+    : result.restored === 1
+      ? "was restored"
+      : "were restored";
   const replaced = result.replaced ? `, ${formatCount(result.replaced)} of them over what is there` : "";
   const skipped = result.skipped ? ` ${plural(result.skipped, "stays", "stay")} as before.` : "";
   const failed = result.failed > 0 ? ` ${plural(result.failed, "item", "items")} could not be restored.` : "";
@@ -98,23 +101,14 @@ function FailedItems({ result }: { result: RestoreResult }): JSX.Element {
   const more = result.failed - result.failed_items.length;
   return (
     <>
-      <table class="rows failed-items" id="restore-failed">
-        <caption class="sr-only">What could not be restored</caption>
-        <thead>
-          <tr>
-            <th scope="col">Not restored</th>
-            <th scope="col">Why</th>
-          </tr>
-        </thead>
-        <tbody>
-          {result.failed_items.map(({ path, message }) => (
-            <tr key={path}>
-              <td class="mono break">{path}</td>
-              <td>{message === "" ? <None label="not told" /> : message}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <p class="muted">Not restored:</p>
+      <ul class="failed-items" id="restore-failed">
+        {result.failed_items.map(({ path, message }) => (
+          <li key={path}>
+            <span class="mono break">{path}</span> <span class="muted break">{message}</span>
+          </li>
+        ))}
+      </ul>
       {more > 0 ? <p class="faint">and {formatCount(more)} more, in the log</p> : null}
     </>
   );

@@ -39,14 +39,14 @@ export function RestoreWish({ order }: { order: RestoreOrder }): JSX.Element {
   return (
     <div class="restore-wish" id="restore-wish">
       <p class="muted">
-        {order.dryRun ? "Dry run: " : ""}
+        {order.dryRun ? "Dry run. " : ""}
         {order.from === null ? null : (
           <>
-            from{" "}
+            Of{" "}
             <a class="link mono" href={`/hosts/${encodeURIComponent(order.from.id)}`}>
               {order.from.name}
             </a>
-            ,{" "}
+            .{" "}
           </>
         )}
         {whereWords(order)}
@@ -64,12 +64,12 @@ export function RestoreWish({ order }: { order: RestoreOrder }): JSX.Element {
 }
 
 function whereWords({ overwrite, folder }: RestoreOrder): JSX.Element {
-  if (overwrite !== null) return <>in place; {KEPT[overwrite]}</>;
+  if (overwrite !== null) return <>In place: {KEPT[overwrite]}.</>;
   return folder === null ? (
-    <>into a new folder in the home of the agent’s user</>
+    <>Into a new folder in the home of the agent’s user.</>
   ) : (
     <>
-      into <span class="mono break">{folder}</span>
+      Into <span class="mono break">{folder}</span>
     </>
   );
 }

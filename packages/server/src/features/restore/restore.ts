@@ -3,4 +3,3 @@
  * start-restore.ts, and what is added when it is sent is in restore-order.ts.
  */
 export { completeRestoreOrder } from "./restore-order.ts";
-export type { RestoreDeps } from "./start-restore.ts";
