@@ -21,6 +21,7 @@ import type { PageContext } from "../../packages/server/src/platform/html/scope.
 import * as data from "./data.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
 import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
+import { RESTORE_VIEWS } from "./restore.ts";
 import { RETENTION_FRAGMENTS, RETENTION_VIEWS } from "./retention.ts";
 import { WIZARD_VIEWS } from "./wizard.ts";
 
@@ -79,6 +80,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   ...EDITING_VIEWS,
   ...RETENTION_VIEWS,
   ...WIZARD_VIEWS,
+  ...RESTORE_VIEWS,
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),

@@ -5,17 +5,19 @@
  */
 import { z } from "zod";
 import { repositoryAccess } from "./config.ts";
-import { code, count, groupName, hostName, id, instant, path, snapshotId, text } from "./primitives.ts";
-
-/** A TiB a second: far beyond any line, and exact in every program between here and restic. */
-const maxKib = 1_073_741_824;
-
-/** KiB a second for one run of restic; null or absent is unlimited. */
-export const bandwidth = z.object({
-  upload_kib: count.min(1).max(maxKib).nullish(),
-  download_kib: count.min(1).max(maxKib).nullish(),
-});
-export type Bandwidth = z.infer<typeof bandwidth>;
+import {
+  bandwidth,
+  code,
+  count,
+  groupName,
+  hostName,
+  id,
+  instant,
+  path,
+  snapshotId,
+  text,
+} from "./primitives.ts";
+import { restoreResult, restoreSpec } from "./restore.ts";
 
 /** The longest script of a hook, in characters. */
 export const maxHookChars = 65_536;
@@ -100,6 +102,7 @@ export const jobSpec = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("unlock"), remove_all: z.boolean() }),
   /** What `check` asks for when the repository is damaged. */
   z.object({ kind: z.literal("repair"), what: z.enum(["index", "snapshots"]) }),
+  restoreSpec,
 ]);
 export type JobSpec = z.infer<typeof jobSpec>;
 
@@ -228,6 +231,7 @@ export const jobResult = z.discriminatedUnion("kind", [
     suggest_prune: z.boolean(),
   }),
   z.object({ kind: z.literal("unlock"), removed: count, remaining: count }),
+  restoreResult,
 ]);
 export type JobResult = z.infer<typeof jobResult>;
 

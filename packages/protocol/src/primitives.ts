@@ -42,3 +42,13 @@ export const groupName = z
 
 /** A restic snapshot's full id, as printed since restic 0.15. */
 export const snapshotId = z.string().regex(/^[0-9a-f]{8,64}$/);
+
+/** A TiB a second: far beyond any line, and exact in every program between here and restic. */
+const maxKib = 1_073_741_824;
+
+/** KiB a second for one run of restic; null or absent is unlimited. */
+export const bandwidth = z.object({
+  upload_kib: count.min(1).max(maxKib).nullish(),
+  download_kib: count.min(1).max(maxKib).nullish(),
+});
+export type Bandwidth = z.infer<typeof bandwidth>;

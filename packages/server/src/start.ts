@@ -60,8 +60,10 @@ import {
   type RepositoriesDeps,
 } from "./features/repositories/repositories.ts";
 import { registerDownloadRoutes } from "./features/restore/download.api.ts";
-import { TreePages } from "./features/restore/restore.ts";
+import { registerRestoreRoutes } from "./features/restore/restore.api.ts";
+import { completeRestoreOrder, TreePages } from "./features/restore/restore.ts";
 import { registerTreeRoutes } from "./features/restore/tree.api.ts";
+import { registerWizardPages } from "./features/restore/wizard.pages.tsx";
 import { registerScheduleRoutes } from "./features/schedules/schedules.api.ts";
 import { registerSchedulePages } from "./features/schedules/schedules.pages.tsx";
 import {
@@ -210,7 +212,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const progress = new LiveProgress({ db, bus });
   const watch = new ScheduleWatch(shared);
   const hub = createHub(ground, { progress, watch, dispatcher: () => dispatcher });
-  const orderOf = (job: Job) => completeOrder({ db, box }, job);
+  const orderOf = (job: Job) =>
+    job.kind === "restore" ? completeRestoreOrder({ db, box }, job) : completeOrder({ db, box }, job);
   const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeOrder: orderOf });
   registerAgentLink(app, { db, hub });
 
@@ -257,10 +260,13 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const previews = { db, clock, schedulesUsing: listSchedulesUsing };
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
+  const { downloads } = config;
   registerDownloadRoutes(app, {
-    ...{ db, clock, downloads: config.downloads },
+    ...{ db, clock, downloads },
     openDump: (hostId, question, gone) => hub.openDump(hostId, question, gone),
   });
+  registerRestoreRoutes(app, jobs);
+  registerWizardPages(app, { ...jobs, downloads });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
   connectEvents(ground, hub, log);

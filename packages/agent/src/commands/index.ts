@@ -7,6 +7,7 @@ import type { ActiveJob, CommandDeps, CommandOutcome } from "./job-context.ts";
 import { runPrune } from "./prune.ts";
 import { runRepair } from "./repair.ts";
 import { withFigures } from "./repository-figures.ts";
+import { runRestore } from "./restore.ts";
 import { runUnlock } from "./unlock.ts";
 
 /** Runs a job to its outcome, or takes it up where an earlier agent left it. */
@@ -27,5 +28,7 @@ export async function runCommand(deps: CommandDeps, job: ActiveJob): Promise<Com
       return withFigures(deps, job, await runUnlock(deps, job, spec));
     case "repair":
       return withFigures(deps, job, await runRepair(deps, job, spec));
+    case "restore":
+      return runRestore(deps, job, spec);
   }
 }

@@ -1,10 +1,11 @@
 /**
  * The argument lists of restic, one function per command. Invariants: no secret and no path or pattern of the
- * user ever becomes an argument (they go through files and the environment; names of marker files and paths in a
- * snapshot, which restic takes in no other way, are the exception), reads never take a lock, and everything here exists
- * since restic 0.17.
+ * user ever becomes an argument (they go through files and the environment; the exceptions are what restic takes in no
+ * other way: names of marker files, paths in a snapshot, the folder and the target of a restore, and what is restored when
+ * its name spans lines), reads never take a lock, and everything here exists since restic 0.17.
  */
-import type { Bandwidth, ReadData, RetentionPolicy } from "@restic-manager/protocol";
+import { isAbsolute } from "node:path";
+import type { Bandwidth, OverwritePolicy, ReadData, RetentionPolicy } from "@restic-manager/protocol";
 
 /** How long restic waits for another operation's lock before it gives up with exit 11. */
 const RETRY_LOCK = "10m";
@@ -137,6 +138,47 @@ export function forgetArgs({ hostName, sourceGroup, policy, dryRun, limits }: Fo
     ...KEEP_COUNTS.flatMap(([name, flag]) => flagIf(policy[name], (kept) => [flag, String(kept)])),
     ...(policy.keep_within == null ? [] : ["--keep-within", policy.keep_within]),
     ...limitArgs(limits),
+  ];
+}
+
+export type RestoreArgs = {
+  /** Full id: what is restored must not change while somebody looks at it. */
+  snapshotId: string;
+  /** The folder of the snapshot whose content goes into the target; `/` is all. */
+  folder: string;
+  /** A folder of this host, absolute. */
+  target: string;
+  /** File with one pattern a line; without any everything below the folder is restored. */
+  includesPath?: string;
+  excludesPath?: string;
+  /** Patterns that span lines, which no file can hold. */
+  includesOfLines?: readonly string[];
+  overwrite?: OverwritePolicy;
+  /** Leaves out what is zero: only for files that are new, whatever restic makes of an old one's holes. */
+  sparse?: boolean;
+  dryRun?: boolean;
+  verify?: boolean;
+  limits?: Bandwidth | null | undefined;
+};
+
+/**
+ * Writes what a snapshot holds, one line for each item. Never deletes anything. Throws RangeError for a target that is
+ * not absolute.
+ */
+export function restoreArgs(options: RestoreArgs): string[] {
+  const { snapshotId, folder, target, includesPath, excludesPath } = options;
+  if (!isAbsolute(target)) throw new RangeError("A restore needs an absolute target.");
+  return [
+    ...["restore", "--json", "-vv", "--retry-lock", RETRY_LOCK, "--target", target],
+    ...(includesPath === undefined ? [] : ["--include-file", includesPath]),
+    ...(options.includesOfLines ?? []).map((pattern) => `--include=${pattern}`),
+    ...(excludesPath === undefined ? [] : ["--exclude-file", excludesPath]),
+    ...(options.overwrite === undefined ? [] : ["--overwrite", options.overwrite]),
+    ...(options.sparse === true ? ["--sparse"] : []),
+    // A dry run has written nothing that could be read again; restic refuses the two together.
+    ...(options.dryRun === true ? ["--dry-run"] : options.verify === true ? ["--verify"] : []),
+    ...limitArgs(options.limits),
+    folder === "/" ? snapshotId : `${snapshotId}:${folder}`,
   ];
 }
 

@@ -1,7 +1,7 @@
 /**
- * Knows restic's JSON, together with repository-output.ts, tree-output.ts and no other file. Tolerant by design: a line
- * that is not what we expect is text, a number that is absent is zero (restic omits zeros), and no bytes ever make these
- * functions throw.
+ * Knows restic's JSON, together with repository-output.ts, restore-output.ts, tree-output.ts, tree-nodes.ts and no other
+ * file. Tolerant by design: a line that is not what we expect is text, a number that is absent is zero (restic omits
+ * zeros), and no bytes ever make these functions throw.
  */
 import { z } from "zod";
 

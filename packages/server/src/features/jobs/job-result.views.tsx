@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { formatBytes, formatCount } from "../../platform/html/format.ts";
 import { Notice } from "../../platform/html/parts.tsx";
 import { None } from "../../platform/html/values.tsx";
+import { RestoreSummary, restoreFacts } from "./restore-result.views.tsx";
 
 type ForgottenGroup = Extract<JobResult, { kind: "forget" }>["groups"][number];
 
@@ -27,6 +28,8 @@ export function resultFacts(result: JobResult): { term: string; value: string }[
         { term: "Errors", value: formatCount(result.error_count) },
         { term: "Broken packs", value: formatCount(result.broken_packs) },
       ];
+    case "restore":
+      return restoreFacts(result);
     case "unlock":
       return [
         { term: "Locks removed", value: formatCount(result.removed) },
@@ -38,6 +41,7 @@ export function resultFacts(result: JobResult): { term: string; value: string }[
 /** What figures do not say: the groups of a forget, and what a check advises. */
 export function ResultDetails({ result }: { result: JobResult }): JSX.Element | null {
   if (result.kind === "forget") return <ForgottenGroups groups={result.groups} />;
+  if (result.kind === "restore") return <RestoreSummary result={result} />;
   if (result.kind !== "check") return null;
   const advice = [
     ...(result.suggest_repair_index

@@ -114,6 +114,11 @@ function requestOf(spec: JobSpec): RunRequest {
       "This removed every lock, also those in use. Ask for it again on the repository's page, with the host's name typed.";
     throw new AppError("conflict", "jobs.needs_confirmation", message);
   }
+  if (spec.kind === "restore") {
+    const message =
+      "A restore is asked for anew each time, from its snapshot, so that nobody writes over files by a slip of the hand.";
+    throw new AppError("conflict", "jobs.needs_confirmation", message);
+  }
   return { kind: spec.kind };
 }
 

@@ -2,6 +2,8 @@
  * The wizard's form as text: what its fields are called, how they begin, and the wish that they make. What is typed comes
  * back as it was; what it can't be is left to the rules of a restore, so that all problems are said at once.
  */
+import { overwritePolicy } from "@restic-manager/protocol";
+import type { RestoreRequest } from "./restore-request.ts";
 
 /** By name on the wire; paths are apart, since there are many. */
 export const wizardFields = [
@@ -22,24 +24,7 @@ export type WizardField = (typeof wizardFields)[number];
 /** `paths` are those that the tree chose, exactly; `lines` are those that somebody typed. */
 export type WizardValues = Record<WizardField, string> & { paths: string[] };
 
-export const overwritePolicies = ["always", "if-changed", "if-newer", "never"] as const;
-type OverwritePolicy = (typeof overwritePolicies)[number];
-
-/** What `POST /api/hosts/{id}/restore` takes. */
-export interface RestoreWish {
-  snapshot_id: string;
-  paths: string[];
-  target:
-    | { kind: "directory"; path?: string }
-    | { kind: "in_place"; overwrite?: OverwritePolicy; confirm_name: string };
-  keep_ownership?: boolean;
-  includes?: string[];
-  excludes?: string[];
-  dry_run?: boolean;
-  verify?: boolean;
-  to?: { host_id: string; confirm_name: string };
-  path_map?: { from: string; to: string }[];
-}
+export const overwritePolicies = overwritePolicy.options;
 
 export const emptyWizard: WizardValues = {
   snapshot: "",
@@ -77,7 +62,7 @@ function readPathMap(text: string): { from: string; to: string }[] {
 }
 
 /** What was typed as a wish. @param hostId the host whose snapshot it is */
-export function readWizard(values: WizardValues, hostId: string, dryRun: boolean): RestoreWish {
+export function readWizard(values: WizardValues, hostId: string, dryRun: boolean): RestoreRequest {
   const { confirm_name, overwrite, to } = values;
   const [includes, excludes] = [trimmedLines(values.includes), trimmedLines(values.excludes)];
   const pathMap = readPathMap(values.path_map);

@@ -1,20 +1,19 @@
 /** The wizard's page: shown with whatever its address or a refused post says, and turned into a job. */
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
-import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import { type Refusal, tryForm } from "../../platform/http/forms.ts";
-import { type Actor, actorOf } from "../../platform/http/identity.ts";
+import { actorOf } from "../../platform/http/identity.ts";
 import type { PageOf } from "../../platform/http/page-context.ts";
 import { type App, pageRoute, requireIdentity } from "../../platform/http/route.ts";
 import { getHost, type Host, isOnline, listHosts } from "../hosts/hosts.ts";
 import { countSnapshots, findSnapshot, listSnapshots, type Snapshot } from "../snapshots/snapshots.ts";
+import { type RestoreDeps, startRestore } from "./start-restore.ts";
 import { renderWizardPage, type WizardHost } from "./wizard.views.tsx";
 import {
   chosenPaths,
   emptyWizard,
-  type RestoreWish,
   readWizard,
   type WizardField,
   type WizardValues,
@@ -22,14 +21,10 @@ import {
   wizardProblems,
 } from "./wizard-form.ts";
 
-export interface WizardDeps {
-  db: Db;
-  clock: Clock;
+export interface WizardDeps extends RestoreDeps {
   page: PageOf;
   /** The setting RM_DOWNLOADS. */
   downloads: boolean;
-  /** Makes the job. MUST throw AppError when what is wished for can't be. */
-  startRestore(input: { hostId: string; request: RestoreWish; actor: Actor }): Promise<{ id: string }>;
 }
 
 const params = z.object({ hostId: z.string().max(64) });
@@ -68,7 +63,7 @@ export function registerWizardPages(app: App, deps: WizardDeps): void {
       const wish = readWizard(values, hostId, dryRun === "1");
       const start = async () => {
         refuseIncomplete(values);
-        return deps.startRestore({ hostId, request: wish, actor });
+        return startRestore(deps, { hostId, request: wish, actor });
       };
       const outcome = await tryForm(start());
       if (outcome.done) return reply.redirect(`/jobs/${outcome.value.id}`, 303);
