@@ -259,3 +259,22 @@ describe("the danger zone", () => {
     expect(findControl(root, "Delete host").getAttribute("class")).toContain("danger");
   });
 });
+
+describe("the newest restore", () => {
+  const lastRestore = {
+    ...{ jobId: "J5", status: "succeeded" as const, at: PAGE_NOW - 3_600_000, snapshotId: "9f86d081884c" },
+    ...{ from: "db-01", inPlace: true, restored: 1 },
+  };
+
+  it("stands in one line that leads to its job", () => {
+    const root = render(snapshots, "viewer", { lastRestore });
+    expect(textOf(find(root, "#host-restore"))).toBe(
+      "Last restore 1h ago: succeeded, 1 item of snapshot 9f86d081 of db-01 in place",
+    );
+    expect(root.querySelector('#host-restore a[href="/jobs/J5"]')).not.toBeNull();
+  });
+
+  it("is not spoken of when there is none", () => {
+    expect(render(snapshots).querySelector("#host-restore")).toBeNull();
+  });
+});
