@@ -72,11 +72,15 @@ const src = (name: string) => join(template.source, name);
 /** Neither Node nor a bare Debian has a way to extended attributes; Perl has the system's own calls. */
 const CALLS = process.arch === "arm64" ? { set: "5", get: "8" } : { set: "188", get: "191" };
 
+function perl(code: string, ...args: string[]): string {
+  return execFileSync("/bin/sh", ["-c", 'exec perl -e "$0" "$@"', code, ...args], { encoding: "utf8" });
+}
+
 function trySetAttribute(path: string): boolean {
   const code =
     'my ($n, $v) = ("user.rm", "kept"); exit(syscall($ARGV[0] + 0, $ARGV[1], $n, $v, 4, 0) == 0 ? 0 : 1)';
   try {
-    execFileSync("perl", ["-e", code, CALLS.set, path]);
+    perl(code, CALLS.set, path);
     return true;
   } catch {
     return false;
@@ -86,7 +90,7 @@ function trySetAttribute(path: string): boolean {
 function readAttribute(path: string): string {
   const code =
     'my ($n, $v) = ("user.rm", "-" x 9); print substr($v, 0, syscall($ARGV[0] + 0, $ARGV[1], $n, $v, 9))';
-  return execFileSync("perl", ["-e", code, CALLS.get, path], { encoding: "utf8" });
+  return perl(code, CALLS.get, path);
 }
 
 /** One of everything. */

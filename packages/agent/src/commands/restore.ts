@@ -19,6 +19,7 @@ import {
   type CommandDeps,
   type CommandOutcome,
   cancelledResult,
+  failedResult,
   visible,
 } from "./job-context.ts";
 import { isJobError, openForJob, openRestic, toJobError } from "./restic-access.ts";
@@ -44,7 +45,7 @@ export async function runRestore(
   await introduce(job, spec, decided);
   const ended = await runAll(deps, job, spec, decided, tally);
   if (ended === "detached") return "detached";
-  if (!ended.begun) return cancelledResult();
+  if (!ended.begun) return ended.fatal === null ? cancelledResult() : failedResult(ended.fatal);
   const ownership = await settleOwnership(deps, job, spec, decided, tally);
   if (ended.fatal === null && !ended.cancelled && !spec.dry_run) await check(deps, job, spec, decided, tally);
   if (job.detached.aborted) return "detached";
@@ -98,7 +99,7 @@ async function runAll(
         tally,
         throttle,
       });
-      if ("code" in followed) return { ...end, fatal: followed, begun: true };
+      if ("code" in followed) return { ...end, fatal: followed };
       const { outcome } = followed;
       if (outcome.kind === "detached") return "detached";
       end.begun = true;
