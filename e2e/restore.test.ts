@@ -126,7 +126,7 @@ describe("a file that was deleted", () => {
     await gallery.take(page, "restore-target");
     await next("target");
     const words = await page.textContent("[data-restore-words]");
-    expect(words).toContain("1 file (26 B) go back to where they were on files-01");
+    expect(words).toContain("1 file (26 B) goes back to where it was on files-01");
     await page.getByLabel("Name of the host that is written to").fill("files-01");
     await gallery.take(page, "restore-confirm");
     await restore("Restore");
@@ -299,7 +299,7 @@ describe("when something goes away", () => {
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.waitForURL(/\/restore/);
     expect(await page.textContent("[data-restore-words]")).toContain(
-      "1 folder go into /mnt/typed before on files-01",
+      "1 folder goes into /mnt/typed before on files-01",
     );
     await lab.signIn();
     await context.clearCookies();

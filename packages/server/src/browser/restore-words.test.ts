@@ -33,7 +33,7 @@ describe("the summary", () => {
 
   it("of everything has the figures of the snapshot", () => {
     const [first] = restoreSentences({ ...choice, items: [folder("/")], directory: "/mnt/back" });
-    expect(first).toContain("everything (1,204 files, 5.00 GiB) go into /mnt/back on web-01");
+    expect(first).toContain("everything (1,204 files, 5.00 GiB) goes into /mnt/back on web-01");
   });
 
   it("on another host names both, and warns of the owners", () => {

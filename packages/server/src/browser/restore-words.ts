@@ -72,9 +72,11 @@ export function restoreSentences(choice: Choice): string[] {
   if (snapshot === null || items.length === 0) return [];
   const isWhole = items.some(({ ref }) => ref === "/");
   const what = isWhole ? wholeWords(snapshot) : itemWords(items);
+  const isOne = isWhole || items.length === 1;
+  const go = isOne ? "goes" : "go";
   const where = inPlace
-    ? "go back to where they were"
-    : `go into ${choice.directory === "" ? "a new folder in the agent’s home" : choice.directory}`;
+    ? `${go} back to where ${isOne ? "it was" : "they were"}`
+    : `${go} into ${choice.directory === "" ? "a new folder in the agent’s home" : choice.directory}`;
   const from = hostName === sourceName ? "" : ` of ${sourceName}`;
   return [
     `Of the snapshot ${snapshot.words}${from}, ${what} ${where} on ${hostName}.`,

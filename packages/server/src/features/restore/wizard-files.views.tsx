@@ -41,7 +41,7 @@ export function FilesStep(props: WizardProps): JSX.Element {
             </button>
           </div>
         </div>
-        <div data-paths="">
+        <div data-paths="" hidden>
           {values.paths.map((path) => (
             <input type="hidden" name="path" value={path} key={path} />
           ))}
