@@ -307,6 +307,8 @@ describe("the restore wizard", () => {
     await row(page, "file-0999").waitFor();
     await row(page, "many/").locator(".tree-check").click();
     await row(page, "file-0007").locator(".tree-check").click();
+    // Its last page is asked for first.
+    await page.locator('.tree-row[aria-checked="mixed"] .tree-name', { hasText: "many/" }).waitFor();
     expect([await check(page, "file-0007"), await check(page, "many/")]).toEqual(["false", "mixed"]);
     await page.locator('[data-step="files"] [data-step-next]').click();
     await page.getByText("Choose at most 1000 at once: a folder counts as one.").waitFor();
@@ -370,6 +372,30 @@ describe("the restore wizard", () => {
     await page.locator('[data-step="target"] [data-step-next]').click();
     expect(await page.getByRole("button", { name: "Restore", exact: true }).isEnabled()).toBe(true);
     await page.context().close();
+  });
+
+  it("goes on with Enter and never starts a restore with it", async () => {
+    const page = await open("wizard-files");
+    await row(page, "etc/").locator(".tree-check").click();
+    await page.locator('[data-step="files"] [data-step-next]').click();
+    const posted: string[] = [];
+    page.on("request", (request) => request.method() === "POST" && posted.push(request.url()));
+    await page.locator("[name=directory]").fill("/mnt/back");
+    await page.keyboard.press("Enter");
+    await page.locator("[data-restore-words]", { hasText: "goes into /mnt/back" }).waitFor();
+    await page.locator('[data-step="target"] [data-step-change]').click();
+    await page.getByText("In place", { exact: true }).click();
+    await page.locator('[data-step="target"] [data-step-next]').click();
+    await page.locator("[name=confirm_name]").fill("db-primary");
+    await page.keyboard.press("Enter");
+    await page.context().close();
+    const plain = await open("wizard-files", false);
+    plain.on("request", (request) => request.method() === "POST" && posted.push(request.url()));
+    await plain.locator("[name=directory]").fill("/mnt/back");
+    await plain.keyboard.press("Enter");
+    expect(await plain.locator("[name=directory]").inputValue()).toBe("/mnt/back");
+    expect(posted).toEqual([]);
+    await plain.context().close();
   });
 
   it("is one open form without scripts, in which paths are typed", async () => {

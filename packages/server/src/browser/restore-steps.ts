@@ -39,7 +39,7 @@ export class RestoreSteps {
     for (const step of this.steps) {
       step.change.addEventListener("click", () => this.go(step.name), { signal: parts.signal });
       const next = step.body.querySelector("[data-step-next]");
-      next?.addEventListener("click", () => this.next(step), { signal: parts.signal });
+      next?.addEventListener("click", () => this.goOn(step), { signal: parts.signal });
     }
   }
 
@@ -96,7 +96,13 @@ export class RestoreSteps {
     first?.focus({ preventScroll: true });
   }
 
-  private next(step: Step): void {
+  /** From the open step to the one after it. */
+  next(): void {
+    const step = this.steps.find(({ name }) => name === this.open);
+    if (step) this.goOn(step);
+  }
+
+  private goOn(step: Step): void {
     const { problem } = this.stateOf(step.name);
     const word = step.body.querySelector("[data-step-problem]");
     if (word !== null) word.textContent = problem ?? "";

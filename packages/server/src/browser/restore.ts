@@ -79,6 +79,7 @@ class Wizard {
     // What is typed becomes a selection like any other; without scripts it is posted as it is.
     must<HTMLElement>(box, "[data-lines]").hidden = true;
     form.addEventListener("input", () => this.changed(), { signal });
+    form.addEventListener("keydown", (event) => this.pressEnter(event), { signal });
     form.addEventListener("change", (event) => this.changedBy(event.target), { signal });
     must(box, "[data-tree-clear]").addEventListener("click", () => this.clear(), { signal });
     // A restored form of the browser's own comes after the scripts.
@@ -89,7 +90,8 @@ class Wizard {
   }
 
   private hostId = (): string => this.box.dataset.restore ?? "";
-  private hasDownloads = (): boolean => "downloads" in this.box.dataset;
+  /** The host's own agent sends the bytes. */
+  private hasDownloads = (): boolean => "downloads" in this.box.dataset && "hostOnline" in this.box.dataset;
   private sourceName = (): string => this.box.dataset.hostName ?? "";
 
   private place(): Place {
@@ -177,6 +179,14 @@ class Wizard {
     word.replaceChildren("Your session has ended. ", link, ": what you chose is kept.");
   }
 
+  /** In a field it leads to the next step, and never starts a restore. */
+  private pressEnter(event: KeyboardEvent): void {
+    const isField = event.target instanceof HTMLInputElement && event.target.name !== "";
+    if (event.key !== "Enter" || !isField || event.defaultPrevented) return;
+    event.preventDefault();
+    this.steps.next();
+  }
+
   private clear(): void {
     this.selection.clear();
     this.chosen(true);
@@ -248,7 +258,7 @@ class Wizard {
     const link = must<HTMLAnchorElement>(this.box, "[data-tree-download]");
     // A path that the page came with may be a folder: an archive holds either.
     const url = this.hasDownloads() ? downloadUrl(this.place(), this.snapshot()?.value ?? "", items) : null;
-    link.hidden = url === null || !("hostOnline" in this.box.dataset);
+    link.hidden = url === null;
     if (url !== null) link.href = url;
   }
 
@@ -278,7 +288,7 @@ class Wizard {
       ...words,
       ...(target.online ? [] : [offline]),
     );
-    for (const button of this.form.querySelectorAll<HTMLButtonElement>("button[type=submit]"))
+    for (const button of this.form.querySelectorAll<HTMLButtonElement>("[data-restore-now]"))
       button.disabled = !target.online;
     this.steps.refresh();
   }

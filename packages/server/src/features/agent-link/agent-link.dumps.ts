@@ -14,7 +14,7 @@ import {
 } from "@restic-manager/protocol";
 import type { Clock } from "../../platform/clock.ts";
 import { AppError } from "../../platform/errors.ts";
-import { away } from "./agent-link.requests.ts";
+import { away, tooOld } from "./agent-link.requests.ts";
 
 export type DumpQuestion = Pick<DumpStart, "snapshot_id" | "paths" | "format">;
 
@@ -47,7 +47,7 @@ export class AgentDumps {
 
   /**
    * Resolves when the first bytes are there, or the end of a file that has none.
-   * @throws AppError `hosts.offline`, `agent.no_answer`, `downloads.too_many`, `downloads.too_long`, or what the agent says
+   * @throws AppError `hosts.offline`, `agent.no_answer`, `agent.too_old`, `downloads.too_many`, `downloads.too_long`, or what the agent says
    */
   async open(request: DumpRequest): Promise<Readable> {
     const { hostId, id, question } = request;
@@ -68,6 +68,12 @@ export class AgentDumps {
     if (dump?.hostId !== hostId) return;
     if (message.type === "dump.chunk") dump.take(message);
     else dump.end(message.error);
+  }
+
+  /** The host's agent does not know messages of this type. */
+  refuse(hostId: string, type: string): void {
+    if (type !== "dump.start") return;
+    for (const dump of [...this.dumps.values()]) if (dump.hostId === hostId) dump.stream.destroy(tooOld());
   }
 
   /** The host's connection ended. */

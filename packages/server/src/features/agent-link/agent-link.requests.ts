@@ -138,7 +138,7 @@ const silent = (): AppError =>
     "The host's agent did not answer in time. It may be busy or older than this server: try again.",
   );
 
-const tooOld = (): AppError =>
+export const tooOld = (): AppError =>
   new AppError(
     "conflict",
     "agent.too_old",

@@ -253,7 +253,9 @@ export class AgentSession {
           { hostId: this.host.id, code: message.code, type: message.of_type },
           "an agent refused a message",
         );
-        if (message.code === "protocol.unknown_type") requests.refuse(this.host.id, message.of_type ?? "");
+        if (message.code !== "protocol.unknown_type") return;
+        requests.refuse(this.host.id, message.of_type ?? "");
+        dumps.refuse(this.host.id, message.of_type ?? "");
     }
   }
 

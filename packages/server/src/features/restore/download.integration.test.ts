@@ -211,6 +211,13 @@ describe("before the first byte", () => {
     expect(await json(await raw())).toEqual({ status: 409, code: "hosts.offline" });
   });
 
+  it("an agent that is too old is told at once", async () => {
+    const answer = raw();
+    await served();
+    agent.send({ type: "error", code: "protocol.unknown_type", message: "Unknown.", of_type: "dump.start" });
+    expect(await json(await answer)).toEqual({ status: 409, code: "agent.too_old" });
+  });
+
   it("an agent that says nothing is given up and told so", async () => {
     const answer = raw();
     const dump = await served();

@@ -127,6 +127,8 @@ function WizardForm(props: WizardProps): JSX.Element {
         label="Restore files"
         class="wizard"
       >
+        {/* Enter presses a form's first button: no key in a field must start a restore. */}
+        <button type="submit" disabled hidden tabIndex={-1} aria-hidden="true" />
         <FormMessage message={message} />
         <SnapshotStep {...props} />
         <FilesStep {...props} />
@@ -269,7 +271,7 @@ function ConfirmStep({ host, values, errors = {} }: WizardProps): JSX.Element {
           <button type="submit" class="btn primary" data-restore-now="">
             Restore
           </button>
-          <button type="submit" class="btn" name="dry_run" value="1">
+          <button type="submit" class="btn" name="dry_run" value="1" data-restore-now="">
             Try it first
           </button>
           <a class="btn quiet" href={`/hosts/${encodeURIComponent(host.id)}`}>
