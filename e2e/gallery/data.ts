@@ -185,6 +185,10 @@ export const HOST_PAGE: Omit<HostPageProps, "tab"> = {
     newestSnapshotAt: NOW - 26 * MINUTE,
     nextRun: { at: NOW + 22 * HOUR, cron: "0 3 * * *" },
   },
+  lastRestore: {
+    ...{ jobId: "01JDJR", status: "warning", at: NOW - 3 * DAY, snapshotId: "9f86d081884c7d65" },
+    ...{ from: "web-01", inPlace: false, restored: 1204 },
+  },
   activeJob: null,
   drill: {
     proven: {

@@ -249,3 +249,161 @@ describe("the form of a schedule", () => {
     await page.context().close();
   });
 });
+
+describe("the restore wizard", () => {
+  const row = (page: Page, name: string) =>
+    page.locator(".tree-row", { has: page.locator(".tree-name", { hasText: name }) }).first();
+  const check = (page: Page, name: string) => row(page, name).getAttribute("aria-checked");
+  const focused = (page: Page) =>
+    page.evaluate(() => document.activeElement?.querySelector(".tree-name")?.textContent);
+
+  it("opens a step when the one before is complete, and says why not", async () => {
+    const page = await open("wizard");
+    expect(await page.locator('[data-step="files"] [data-step-body]').isVisible()).toBe(false);
+    await page.locator(".snapshot-choice").nth(1).click();
+    await row(page, "etc/").waitFor();
+    expect(await page.locator('[data-step="snapshot"] [data-step-chosen]').textContent()).toContain(
+      "system-configuration",
+    );
+    await page.locator('[data-step="files"] [data-step-next]').click();
+    await page.getByText("Choose at least one file or folder.").waitFor();
+    await row(page, "etc/").locator(".tree-check").click();
+    await page.locator('[data-step="files"] [data-step-next]').click();
+    await page.getByText("A new folder", { exact: true }).waitFor();
+    await page.locator('[data-step="snapshot"] [data-step-change]').click();
+    expect(await page.locator(".snapshot-choice").first().isVisible()).toBe(true);
+    await page.context().close();
+  });
+
+  it("is walked with the keyboard: arrows move and open, Space chooses", async () => {
+    const page = await open("wizard-files");
+    await row(page, "etc/").waitFor();
+    await row(page, "etc/").focus();
+    await page.keyboard.press("ArrowRight");
+    await row(page, "nginx/").waitFor();
+    await page.keyboard.press("ArrowRight");
+    expect(await focused(page)).toBe("nginx/");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    expect(await focused(page)).toBe("hosts");
+    await page.keyboard.press("Space");
+    expect([await check(page, "hosts"), await check(page, "etc/")]).toEqual(["true", "mixed"]);
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("Space");
+    expect([await check(page, "etc/"), await check(page, "nginx/")]).toEqual(["true", "true"]);
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Space");
+    expect([await check(page, "nginx/"), await check(page, "etc/")]).toEqual(["false", "mixed"]);
+    await page.keyboard.press("Home");
+    expect(await focused(page)).toContain("everything");
+    await page.context().close();
+  });
+
+  it("loads a large folder page by page, and takes none out of more than a restore holds", async () => {
+    const page = await open("wizard-files");
+    await row(page, "srv/").locator(".tree-name").click();
+    await row(page, "many/").locator(".tree-name").click();
+    await page.getByRole("button", { name: "Show more" }).click();
+    await row(page, "file-0999").waitFor();
+    await row(page, "many/").locator(".tree-check").click();
+    await row(page, "file-0007").locator(".tree-check").click();
+    // Its last page is asked for first.
+    await page.locator('.tree-row[aria-checked="mixed"] .tree-name', { hasText: "many/" }).waitFor();
+    expect([await check(page, "file-0007"), await check(page, "many/")]).toEqual(["false", "mixed"]);
+    await page.locator('[data-step="files"] [data-step-next]').click();
+    await page.getByText("Choose at most 1000 at once: a folder counts as one.").waitFor();
+    await page.context().close();
+  });
+
+  it("shows names as text, whatever they are made of", async () => {
+    const page = await open("wizard-files");
+    await row(page, "srv/").locator(".tree-name").click();
+    await row(page, "<script>").waitFor();
+    expect(await page.locator(".tree script").count()).toBe(0);
+    expect(await row(page, "a name with").locator(".tree-name").textContent()).toBe(
+      "a name with\\na newline",
+    );
+    await row(page, "bad").locator(".tree-check").click();
+    const values = page.locator("[data-paths] input");
+    expect(await values.first().inputValue()).toBe("base64:L3Nydi9iYWT/LmJpbg==");
+    await page.context().close();
+  });
+
+  it("waits for the index of a search, and says so", async () => {
+    const page = await open("wizard-files");
+    await row(page, "etc/").waitFor();
+    await page.fill("#tree-pattern", "slow");
+    await page.getByText("40,211 entries so far").waitFor();
+    await page.locator(".tree-matches .tree-row").first().waitFor();
+    await page.locator(".tree-matches input").first().check();
+    await page.getByRole("button", { name: "Back to the folders" }).click();
+    expect(await page.locator("[data-tree-chosen]").textContent()).toMatch(/^Chosen: 1 /);
+    await page.context().close();
+  });
+
+  it("says that the session has ended, where to sign in, and keeps what was chosen over a reload", async () => {
+    const page = await open("wizard-files");
+    await row(page, "etc/").locator(".tree-check").click();
+    await page.route("**/tree?*", (route) =>
+      route.fulfill({ status: 401, json: { message: "Sign in first." } }),
+    );
+    await row(page, "var/").locator(".tree-name").click();
+    const link = page.getByRole("link", { name: "Sign in again" });
+    expect(await link.getAttribute("href")).toBe("/login?next=%2Fwizard-files");
+    await page.unroute("**/tree?*");
+    await page.reload();
+    // Everything was complete: it goes on at the last step.
+    await page.locator('[data-step="files"] [data-step-chosen]', { hasText: "1 folder: /etc" }).waitFor();
+    await page.context().close();
+  });
+
+  it("offers another host's eyes while this one is away, and no button that can't work", async () => {
+    const page = await open("wizard-offline");
+    await page.getByText("Choose a host above that looks into its snapshot.").waitFor();
+    const asked = page.waitForRequest((request) => request.url().includes("via=01JDWEB"));
+    await page.locator("[data-tree-via]").selectOption("01JDWEB");
+    await asked;
+    await row(page, "etc/").locator(".tree-check").click();
+    await page.locator('[data-step="files"] [data-step-next]').click();
+    await page.locator('[data-step="target"] [data-step-next]').click();
+    expect(await page.getByRole("button", { name: "Restore", exact: true }).isDisabled()).toBe(true);
+    await page.locator('[data-step="target"] [data-step-change]').click();
+    await page.locator("[name=to]").selectOption("01JDWEB");
+    await page.locator('[data-step="target"] [data-step-next]').click();
+    expect(await page.getByRole("button", { name: "Restore", exact: true }).isEnabled()).toBe(true);
+    await page.context().close();
+  });
+
+  it("goes on with Enter and never starts a restore with it", async () => {
+    const page = await open("wizard-files");
+    await row(page, "etc/").locator(".tree-check").click();
+    await page.locator('[data-step="files"] [data-step-next]').click();
+    const posted: string[] = [];
+    page.on("request", (request) => request.method() === "POST" && posted.push(request.url()));
+    await page.locator("[name=directory]").fill("/mnt/back");
+    await page.keyboard.press("Enter");
+    await page.locator("[data-restore-words]", { hasText: "goes into /mnt/back" }).waitFor();
+    await page.locator('[data-step="target"] [data-step-change]').click();
+    await page.getByText("In place", { exact: true }).click();
+    await page.locator('[data-step="target"] [data-step-next]').click();
+    await page.locator("[name=confirm_name]").fill("db-primary");
+    await page.keyboard.press("Enter");
+    await page.context().close();
+    const plain = await open("wizard-files", false);
+    plain.on("request", (request) => request.method() === "POST" && posted.push(request.url()));
+    await plain.locator("[name=directory]").fill("/mnt/back");
+    await plain.keyboard.press("Enter");
+    expect(await plain.locator("[name=directory]").inputValue()).toBe("/mnt/back");
+    expect(posted).toEqual([]);
+    await plain.context().close();
+  });
+
+  it("is one open form without scripts, in which paths are typed", async () => {
+    const page = await open("wizard-files", false);
+    expect(await page.locator("[name=lines]").isVisible()).toBe(true);
+    expect(await page.locator(".tree-frame").isVisible()).toBe(false);
+    expect(await page.getByRole("button", { name: "Restore", exact: true }).isVisible()).toBe(true);
+    expect(await page.getByRole("button", { name: "Continue" }).first().isVisible()).toBe(false);
+    await page.context().close();
+  });
+});

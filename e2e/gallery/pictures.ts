@@ -69,7 +69,7 @@ async function takeSet(browser: Browser, set: PictureSet): Promise<string[]> {
     page.on("pageerror", (error) => findings.push(`${label}: error: ${error.message}`));
     await page.goto(`${set.origin}/${name}?theme=${set.theme}`, { waitUntil: "load" });
     await page.evaluate(() => document.fonts.ready.then(() => true));
-    if (name.startsWith("job-")) await page.waitForTimeout(250);
+    if (/^(job|wizard)-/.test(name)) await page.waitForTimeout(250);
     await page.screenshot({ path: join(set.folder, `${name}-${set.size.name}-${set.theme}.png`) });
     findings.push(...(await examine(page, label, name === "dashboard-1000" ? "" : set.axe)));
     await page.close();

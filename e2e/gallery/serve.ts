@@ -17,6 +17,8 @@ const POLICY =
 interface Views {
   VIEWS: Readonly<Record<string, (page: PageContext) => string>>;
   FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSearchParams) => string>>;
+  /** JSON that a page asks for. */
+  answerWizard(url: URL): object | undefined;
 }
 
 /** Node runs TypeScript but not JSX: the views are bundled first. */
@@ -63,6 +65,11 @@ async function answer(
       "content-security-policy": POLICY,
     });
     response.end(view(contextOf(assets, url), url.searchParams));
+    return;
+  }
+  const json = views.answerWizard(url);
+  if (json !== undefined) {
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json));
     return;
   }
   const file = url.pathname.startsWith("/assets/") ? url.pathname.slice("/assets/".length) : "";

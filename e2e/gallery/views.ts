@@ -23,8 +23,12 @@ import * as data from "./data.ts";
 import { DRILL_FRAGMENTS, DRILL_VIEWS } from "./drills.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
 import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
+import { RESTORE_VIEWS } from "./restore.ts";
 import { RETENTION_FRAGMENTS, RETENTION_VIEWS } from "./retention.ts";
 import { ROTATION_VIEWS } from "./rotation.ts";
+import { WIZARD_VIEWS } from "./wizard.ts";
+
+export { answerWizard } from "./wizard.ts";
 
 const { NOW } = data;
 const PAGES = { page: 1, pageSize: 50, total: 96 };
@@ -81,6 +85,8 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   ...RETENTION_VIEWS,
   ...ROTATION_VIEWS,
   ...DRILL_VIEWS,
+  ...WIZARD_VIEWS,
+  ...RESTORE_VIEWS,
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),

@@ -22,6 +22,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
   "job.js": join(root, "src/browser/job.ts"),
   "group-form.js": join(root, "src/browser/group-form.ts"),
   "retention-preview.js": join(root, "src/browser/retention-preview.ts"),
+  "restore.js": join(root, "src/browser/restore.ts"),
   "schedule-form.js": join(root, "src/browser/schedule-form.ts"),
   "styles.css": join(root, "src/platform/html/styles/styles.css"),
 };

@@ -161,6 +161,8 @@ export function dataPaths(dataDir: string) {
     access: join(dataDir, "access"),
     /** restic's own cache. */
     cache: join(dataDir, "cache"),
+    /** Indexes of snapshots that somebody looked into: names of files, no content. */
+    trees: join(dataDir, "trees"),
     /** Short-lived files of commands that answer soon. */
     work: join(dataDir, "work"),
     /** What restore drills bring back, until it was compared. */

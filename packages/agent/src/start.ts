@@ -4,6 +4,7 @@
  */
 import { dirname, join } from "node:path";
 import { backendKinds, type Hello, protocolRange } from "@restic-manager/protocol";
+import { readDump } from "./commands/dump.ts";
 import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
 import { createFolderLister } from "./commands/list-folder.ts";
@@ -29,6 +30,8 @@ import { type BinaryOutcome, findRestic } from "./restic/binary.ts";
 import { KnownRestic } from "./restic/known-restic.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { StoredSchedules } from "./scheduler/stored-schedules.ts";
+import type { IndexLimits } from "./tree/index-store.ts";
+import { Tree } from "./tree/tree.ts";
 import { agentVersion } from "./version.ts";
 
 export type AgentDeps = {
@@ -44,6 +47,7 @@ export type AgentDeps = {
   env: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;
   outboxLimits?: OutboxLimits;
+  indexLimits?: IndexLimits;
 };
 
 export type RunningAgent = {
@@ -110,8 +114,11 @@ async function assemble(
   const folders = createFolderLister(deps.platform);
   const stopping = new AbortController();
   const commands = createCommandDeps(config, deps, { log, restic, serverConfig });
+  const tree = new Tree({ ...commands, treeDir: paths.trees });
   const jobs: Jobs = new Jobs({
     ...{ ...commands, journal, outbox },
+    onBusy: () => tree.giveWay(),
+    onIdle: () => tree.resume(),
     reportProgress: (message) => link.reportProgress(message),
     forgetProgress: (jobId) => link.forgetProgress(jobId),
   });
@@ -145,15 +152,19 @@ async function assemble(
       scheduleFired: (answer) => scheduler.fired(answer),
       listFolder: folders,
       testRepository: createRepositoryTester(commands, paths.access, stopping.signal),
+      readDump: (request, signal) => readDump(commands, request, signal),
+      readTree: (question) => tree.answer(question),
+      cancelTree: (requestId) => tree.cancel(requestId),
     },
   });
+  await tree.start();
   await scheduler.resume();
   await jobs.start();
   scheduler.start();
   const { ended } = link.start();
   const stop = once(async () => {
     stopping.abort();
-    await Promise.all([link.stop(), jobs.stop(), scheduler.stop()]);
+    await Promise.all([link.stop(), jobs.stop(), scheduler.stop(), tree.stop()]);
     await outbox.close();
     await releaseLock();
   });

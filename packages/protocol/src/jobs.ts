@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { repositoryAccess } from "./config.ts";
 import {
+  bandwidth,
   code,
   count,
   groupName,
@@ -17,16 +18,7 @@ import {
   snapshotId,
   text,
 } from "./primitives.ts";
-
-/** A TiB a second: far beyond any line, and exact in every program between here and restic. */
-const maxKib = 1_073_741_824;
-
-/** KiB a second for one run of restic; null or absent is unlimited. */
-export const bandwidth = z.object({
-  upload_kib: count.min(1).max(maxKib).nullish(),
-  download_kib: count.min(1).max(maxKib).nullish(),
-});
-export type Bandwidth = z.infer<typeof bandwidth>;
+import { restoreResult, restoreSpec } from "./restore.ts";
 
 /** The longest script of a hook, in characters. */
 export const maxHookChars = 65_536;
@@ -156,6 +148,7 @@ export const jobSpec = z.discriminatedUnion("kind", [
   keySpec,
   diffSpec,
   verifySpec,
+  restoreSpec,
 ]);
 export type JobSpec = z.infer<typeof jobSpec>;
 
@@ -349,6 +342,7 @@ export const jobResult = z.discriminatedUnion("kind", [
   }),
   diffResult,
   verifyResult,
+  restoreResult,
 ]);
 export type JobResult = z.infer<typeof jobResult>;
 

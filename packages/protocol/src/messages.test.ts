@@ -69,10 +69,10 @@ describe("frames that can't be used", () => {
   );
 
   test("an unknown type is named back together with its sequence number", () => {
-    expect(parseServerFrame('{"type":"tree.list","seq":7}')).toMatchObject({
+    expect(parseServerFrame('{"type":"tree.paint","seq":7}')).toMatchObject({
       ok: false,
       code: "protocol.unknown_type",
-      type: "tree.list",
+      type: "tree.paint",
       seq: 7,
     });
   });

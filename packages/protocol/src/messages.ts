@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { configUpdate } from "./config.ts";
+import { dumpCancel, dumpChunk, dumpCredit, dumpEnd, dumpStart } from "./dump.ts";
 import { fsEntries, fsList } from "./files.ts";
 import { hello, reject, welcome } from "./handshake.ts";
 import {
@@ -20,6 +21,15 @@ import { repoStats } from "./repository.ts";
 import { repositoryTest, repositoryTested } from "./repository-test.ts";
 import { scheduleAck, scheduleFire, scheduleFired, scheduleRan, scheduleSet } from "./schedules.ts";
 import { snapshotsAdded, snapshotsReport } from "./snapshots.ts";
+import {
+  treeCancel,
+  treeList,
+  treeMatches,
+  treePage,
+  treeSearch,
+  treeVersionList,
+  treeVersions,
+} from "./tree.ts";
 
 /** The largest frame in bytes; `ws` closes a connection with 1009 beyond it. */
 export const maxFrameBytes = 1024 * 1024;
@@ -45,6 +55,11 @@ export const agentMessage = z.discriminatedUnion("type", [
   scheduleFire,
   fsEntries,
   repositoryTested,
+  dumpChunk,
+  dumpEnd,
+  treePage,
+  treeMatches,
+  treeVersionList,
   ...durableEvent.options,
   errorMessage,
 ]);
@@ -60,6 +75,13 @@ export const serverMessage = z.discriminatedUnion("type", [
   scheduleFired,
   fsList,
   repositoryTest,
+  dumpStart,
+  dumpCredit,
+  dumpCancel,
+  treeList,
+  treeSearch,
+  treeVersions,
+  treeCancel,
   eventAck,
   goodbye,
   errorMessage,

@@ -45,3 +45,13 @@ export const snapshotId = z.string().regex(/^[0-9a-f]{8,64}$/);
 
 /** The full id of one of a repository's keys: restic lists them in full since 0.17. */
 export const keyId = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** A TiB a second: far beyond any line, and exact in every program between here and restic. */
+const maxKib = 1_073_741_824;
+
+/** KiB a second for one run of restic; null or absent is unlimited. */
+export const bandwidth = z.object({
+  upload_kib: count.min(1).max(maxKib).nullish(),
+  download_kib: count.min(1).max(maxKib).nullish(),
+});
+export type Bandwidth = z.infer<typeof bandwidth>;

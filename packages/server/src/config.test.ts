@@ -16,6 +16,7 @@ describe("the configuration", () => {
       cookieSecure: true,
       secretKeyFile: resolve("data", "secret.key"),
       jobLogDays: 90,
+      downloads: true,
       logLevel: "info",
     });
   });
@@ -29,6 +30,7 @@ describe("the configuration", () => {
       RM_TRUSTED_PROXY: " 10.0.0.0/8, fd00::/8 ,",
       RM_COOKIE_SECURE: "false",
       RM_SECRET_KEY_FILE: "/etc/rm/secret.key",
+      RM_DOWNLOADS: "false",
       RM_LOG_LEVEL: "debug",
       PATH: "/usr/bin",
     });
@@ -42,6 +44,7 @@ describe("the configuration", () => {
       cookieSecure: false,
       jobLogDays: 90,
       secretKeyFile: "/etc/rm/secret.key",
+      downloads: false,
       logLevel: "debug",
     });
   });

@@ -110,6 +110,15 @@ const declared = [
       "How long the log lines of a finished job are kept; 0 keeps them for ever. The job itself stays.",
   },
   {
+    name: "RM_DOWNLOADS",
+    schema: flag,
+    type: "true or false",
+    default: "true",
+    secret: false,
+    sentence:
+      "Whether operators may download files out of snapshots in the browser; their bytes then pass through the server.",
+  },
+  {
     name: "RM_LOG_LEVEL",
     schema: logLevel,
     type: "pino level",
@@ -133,6 +142,8 @@ export interface Config {
   secretKeyFile: string;
   /** Days; 0 keeps job logs for ever. */
   jobLogDays: number;
+  /** Operators may download files out of snapshots. */
+  downloads: boolean;
   logLevel: string;
 }
 
@@ -216,6 +227,7 @@ export function parseConfig(environment: Record<string, string | undefined>, fil
     cookieSecure: read("RM_COOKIE_SECURE"),
     secretKeyFile: keyFile ? (isAbsolute(keyFile) ? keyFile : resolve(keyFile)) : join(dataDir, "secret.key"),
     jobLogDays: read("RM_JOB_LOG_DAYS"),
+    downloads: read("RM_DOWNLOADS"),
     logLevel: read("RM_LOG_LEVEL"),
   };
 }

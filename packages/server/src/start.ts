@@ -34,6 +34,7 @@ import {
   createJobEventHandlers,
   type Job,
   JobDispatcher,
+  type JobOrder,
   LiveProgress,
   LogRetention,
   queueFirstInit,
@@ -60,6 +61,11 @@ import {
   type RepositoriesDeps,
   type TestDeps,
 } from "./features/repositories/repositories.ts";
+import { registerDownloadRoutes } from "./features/restore/download.api.ts";
+import { registerRestoreRoutes } from "./features/restore/restore.api.ts";
+import { completeRestoreOrder, TreePages } from "./features/restore/restore.ts";
+import { registerTreeRoutes } from "./features/restore/tree.api.ts";
+import { registerWizardPages } from "./features/restore/wizard.pages.tsx";
 import { registerRotationRoutes } from "./features/rotation/rotation.api.ts";
 import { registerRotationPages } from "./features/rotation/rotation.pages.tsx";
 import {
@@ -218,8 +224,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const progress = new LiveProgress({ db, bus });
   const watch = new ScheduleWatch(shared);
   const hub = createHub(ground, { progress, watch, dispatcher: () => dispatcher });
-  const orderOf = (job: Job) =>
-    job.kind === "key" ? completeKeyOrder({ db, box }, job) : completeOrder({ db, box }, job);
+  const orderOf = (job: Job) => orderOfKind({ db, box }, job);
   const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeOrder: orderOf });
   registerAgentLink(app, { db, hub });
 
@@ -261,6 +266,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerSnapshotRoutes(app, { db });
   registerDiffRoutes(app, jobs);
   registerDiffPages(app, jobs);
+  const readTree: AgentHub["readTree"] = (hostId, question, gone) => hub.readTree(hostId, question, gone);
+  registerTreeRoutes(app, { db, box, readTree, pages: new TreePages(clock) });
   const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
   const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
   registerSourceRoutes(app, { ...jobs, ...sources, listFolder });
@@ -274,6 +281,13 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const previews = { db, clock, schedulesUsing: listSchedulesUsing };
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
+  const { downloads } = config;
+  registerDownloadRoutes(app, {
+    ...{ db, clock, downloads },
+    openDump: (hostId, question, gone) => hub.openDump(hostId, question, gone),
+  });
+  registerRestoreRoutes(app, jobs);
+  registerWizardPages(app, { ...jobs, downloads });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
   const deliver = connectEvents(ground, hub, log);
@@ -281,6 +295,12 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
   return [dispatcher, hub, watch, new MaintenanceWatch(shared), rotation, retention];
+}
+
+/** What a job is sent with: by the slice that makes jobs of its kind. */
+function orderOfKind(deps: Pick<RepositoriesDeps, "db" | "box">, job: Job): Promise<JobOrder> {
+  if (job.kind === "key") return completeKeyOrder(deps, job);
+  return job.kind === "restore" ? completeRestoreOrder(deps, job) : completeOrder(deps, job);
 }
 
 /** Schedules are above source groups: what those show of them is handed down. */

@@ -25,6 +25,8 @@ export interface TestServerOptions {
   clock?: FakeClock;
   /** PostgreSQL needs the vitest project `stores`. */
   engine?: Engine;
+  /** Default true. */
+  downloads?: boolean;
 }
 
 /** One line of the server's log. */
@@ -40,6 +42,7 @@ const untilMs = 15_000;
 export class TestServer {
   readonly clock: FakeClock;
   readonly engine: Engine;
+  private readonly downloads: boolean;
   readonly dataDir: string;
   /** Everything that the server logged, over all its restarts. */
   readonly log: LogEntry[] = [];
@@ -51,6 +54,7 @@ export class TestServer {
   constructor(options: TestServerOptions) {
     this.clock = options.clock ?? new FakeClock();
     this.engine = options.engine ?? "sqlite";
+    this.downloads = options.downloads ?? true;
     this.dataDir = mkdtempSync(join(tmpdir(), "rm-server-"));
   }
 
@@ -157,6 +161,7 @@ export class TestServer {
       cookieSecure: false,
       secretKeyFile: join(this.dataDir, "secret.key"),
       jobLogDays: 0,
+      downloads: this.downloads,
       logLevel: "info",
     };
   }
@@ -184,6 +189,7 @@ const assets = {
   "group-form.js": "group-form.js",
   "retention-preview.js": "retention-preview.js",
   "access-test.js": "access-test.js",
+  "restore.js": "restore.js",
   "schedule-form.js": "schedule-form.js",
   "favicon.svg": "favicon.svg",
   "inter.woff2": "inter.woff2",

@@ -9,6 +9,7 @@ import { runKey } from "./key.ts";
 import { runPrune } from "./prune.ts";
 import { runRepair } from "./repair.ts";
 import { withFigures } from "./repository-figures.ts";
+import { runRestore } from "./restore.ts";
 import { runUnlock } from "./unlock.ts";
 import { runVerify } from "./verify.ts";
 
@@ -36,5 +37,7 @@ export async function runCommand(deps: CommandDeps, job: ActiveJob): Promise<Com
       return runDiff(deps, job, spec);
     case "verify":
       return runVerify(deps, job, spec);
+    case "restore":
+      return runRestore(deps, job, spec);
   }
 }

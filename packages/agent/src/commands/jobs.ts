@@ -29,6 +29,10 @@ export type JobsDeps = CommandDeps & {
   outbox: Outbox;
   reportProgress: (message: JobProgress) => void;
   forgetProgress: (jobId: string) => void;
+  /** A job begins; what is done beside jobs gives way. */
+  onBusy: () => void;
+  /** No job runs any more. */
+  onIdle: () => void;
 };
 
 type Running = { done: Promise<void>; cancel: AbortController };
@@ -163,6 +167,7 @@ export class Jobs {
     // A command that was written down this moment may have been found there by `startHeld`.
     if (this.#running.has(entry.job_id)) return;
     this.#lister.giveWay();
+    this.#deps.onBusy();
     const cancel = new AbortController();
     if (entry.cancel_requested) cancel.abort();
     const before = this.#lane;
@@ -179,7 +184,9 @@ export class Jobs {
         this.#running.delete(entry.job_id);
         this.#brought.delete(entry.job_id);
         this.#deps.forgetProgress(entry.job_id);
-        if (this.#running.size === 0) this.#lister.resume();
+        if (this.#running.size > 0) return;
+        this.#lister.resume();
+        this.#deps.onIdle();
       });
     this.#running.set(entry.job_id, { done, cancel });
     this.#lane = Promise.all([before, done]).then(() => undefined);

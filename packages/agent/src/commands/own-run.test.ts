@@ -78,6 +78,7 @@ async function createAgent(): Promise<Agent> {
     },
     ...{ findRepository: () => repository, findRestic: () => findRestic() },
     ...{ reportProgress: () => undefined, forgetProgress: () => undefined },
+    ...{ onBusy: () => undefined, onIdle: () => undefined },
   };
   const jobs = new Jobs(deps);
   let stopped = false;

@@ -85,6 +85,12 @@ const receiver: Receiver = {
     calls.push("test");
     return { type: "repository.tested", request_id, outcome: "ok", error: null, duration_ms: 1 };
   },
+  readDump: async function* readNothing() {
+    yield* [];
+    return null;
+  },
+  readTree: () => new Promise(() => undefined),
+  cancelTree: (requestId) => void calls.push(`cancel ${requestId}`),
 };
 
 /** A link whose back-off is always `fraction` of its limit. */
@@ -342,10 +348,10 @@ describe("frames that can't be used", () => {
   });
 
   test("an unknown type is answered and the connection goes on", async () => {
-    server.sendRaw('{"type":"tree.list","path":"/secret"}');
+    server.sendRaw('{"type":"tree.paint","path":"/secret"}');
     server.send(CONFIG);
     await server.until(() => server.all("error").length === 1, "the answer");
-    expect(server.all("error")[0]).toMatchObject({ code: "protocol.unknown_type", of_type: "tree.list" });
+    expect(server.all("error")[0]).toMatchObject({ code: "protocol.unknown_type", of_type: "tree.paint" });
     await until(() => calls.includes("config 1"), "the next message");
   });
 

@@ -18,12 +18,19 @@ import {
   type ScheduleFired,
   type ScheduleSet,
   type ServerMessage,
+  type TreeList,
+  type TreeMatches,
+  type TreePage,
+  type TreeSearch,
+  type TreeVersionList,
+  type TreeVersions,
   type Welcome,
 } from "@restic-manager/protocol";
 import type { RawData, WebSocket } from "ws";
 import { type Clock, slept } from "../platform/clock.ts";
 import { reasonOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
+import { DumpLines, type DumpSource } from "./dump-lines.ts";
 import type { Outbox } from "./outbox.ts";
 
 export type CommandRun = Extract<ServerMessage, { type: "command.run" }>;
@@ -46,6 +53,12 @@ export type Receiver = {
   listFolder(request: FsList): Promise<FsEntries>;
   /** Not awaited either: a storage may take its time. MUST not reject. */
   testRepository(request: RepositoryTest): Promise<RepositoryTested>;
+  /** The bytes of a download. */
+  readDump: DumpSource;
+  /** Not awaited either: it may take a minute. MUST not reject. */
+  readTree(question: TreeList | TreeSearch | TreeVersions): Promise<TreePage | TreeMatches | TreeVersionList>;
+  /** MUST be idempotent; an unknown question is no error. */
+  cancelTree(requestId: string): void;
 };
 
 export type SessionDeps = {
@@ -84,6 +97,7 @@ export class AgentSession {
   readonly #socket: WebSocket;
   readonly #ended = Promise.withResolvers<SessionEnd>();
   readonly #over = new AbortController();
+  readonly #dumps: DumpLines;
   #inbox: Promise<void> = Promise.resolve();
   #queued = 0;
   #welcomed = false;
@@ -101,6 +115,8 @@ export class AgentSession {
     this.#deps = deps;
     this.#socket = socket;
     this.#lastHeardMs = deps.clock.monotonicMs();
+    const send = (message: AgentMessage) => this.#sendOut(message);
+    this.#dumps = new DumpLines({ read: deps.receiver.readDump, log: deps.log, send });
   }
 
   /** Runs until the connection ends or `signal` aborts. Never rejects. */
@@ -115,6 +131,7 @@ export class AgentSession {
     this.#deps.outbox.onAppended = () => undefined;
     this.#over.abort();
     await this.#inbox;
+    await this.#dumps.stop();
     return end;
   }
 
@@ -231,6 +248,18 @@ export class AgentSession {
         return this.#supervise(receiver.listFolder(message).then((entries) => this.#send(entries)));
       case "repository.test":
         return this.#supervise(receiver.testRepository(message).then((tested) => this.#send(tested)));
+      case "dump.start":
+        return this.#dumps.start(message);
+      case "dump.credit":
+        return this.#dumps.grant(message.request_id, message.chunks);
+      case "dump.cancel":
+        return this.#dumps.cancel(message.request_id);
+      case "tree.list":
+      case "tree.search":
+      case "tree.versions":
+        return this.#supervise(receiver.readTree(message).then((answer) => this.#send(answer)));
+      case "tree.cancel":
+        return receiver.cancelTree(message.request_id);
       case "event.ack":
         await outbox.ack(message.seq);
         return this.#pump();
@@ -303,6 +332,14 @@ export class AgentSession {
   #send(message: AgentMessage): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#socket.send(encodeMessage(message), () => undefined);
+  }
+
+  /** Resolves when the message has left for the network, or never will. */
+  #sendOut(message: AgentMessage): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#socket.readyState !== this.#socket.OPEN) resolve();
+      else this.#socket.send(encodeMessage(message), () => resolve());
+    });
   }
 
   /** Work that nobody awaits: its failure ends the connection, and the next one starts afresh. */

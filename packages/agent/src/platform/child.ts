@@ -1,11 +1,13 @@
 /**
  * The only importer of node:child_process, and the only place that sends signals or reads another program's
  * identity. Invariant: output of a child goes to files or nowhere, never to a pipe: a program whose reader
- * goes away dies of SIGPIPE, and restic then leaves its lock behind.
+ * goes away dies of SIGPIPE, and restic then leaves its lock behind. The one exception, `spawnPiped`, is for commands
+ * that hold no lock.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
+import type { Readable } from "node:stream";
 
 export type Command = { file: string; args: readonly string[] };
 
@@ -64,6 +66,31 @@ export async function spawnOwnSession(options: SpawnOptions): Promise<Child> {
   }
 }
 
+/**
+ * As `spawnOwnSession`, with stdout to be read by us. Only for what takes no lock and writes nothing, so that dying of
+ * SIGPIPE harms nobody. Then a pipe is better than a file: whoever reads slowly makes the program wait, and gigabytes
+ * never touch the disk.
+ */
+export async function spawnPiped(
+  options: Omit<SpawnOptions, "stdoutPath" | "keepsAlive"> & { stderrPath: string },
+): Promise<Child & { stdout: Readable }> {
+  const stderr = openSync(options.stderrPath, "a", 0o600);
+  try {
+    const child = spawn(options.command.file, [...options.command.args], {
+      cwd: options.cwd,
+      env: { ...options.env },
+      detached: true,
+      windowsHide: true,
+      stdio: ["ignore", "pipe", stderr],
+    });
+    const { stdout } = child;
+    if (stdout === null) throw new Error("a pipe was asked for and none was made");
+    return { ...(await started(child, true)), stdout };
+  } finally {
+    closeSync(stderr);
+  }
+}
+
 function started(child: ChildProcess, keepsAlive: boolean): Promise<Child> {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
@@ -84,6 +111,20 @@ function started(child: ChildProcess, keepsAlive: boolean): Promise<Child> {
 export function withoutCoreDumps(command: Command): Command {
   if (process.platform === "win32") return command;
   return { file: "/bin/sh", args: ["-c", 'ulimit -c 0; exec "$0" "$@"', command.file, ...command.args] };
+}
+
+/** Every byte in octal is what all shells' printf know, and the letter keeps newlines at the end from being dropped. */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the braces are the shell's
+const RAW_ARGUMENT = 'raw=$(printf "%b" "$0"; printf x); exec "$@" "${raw%x}"';
+
+/**
+ * The same command with one argument more, of bytes that need not be UTF-8: Node's own arguments are text.
+ * @throws RangeError on Windows, where arguments are text
+ */
+export function withRawArgument(command: Command, argument: Uint8Array): Command {
+  if (process.platform === "win32") throw new RangeError("Windows has no arguments of raw bytes");
+  const octal = [...argument].map((byte) => `\\0${byte.toString(8).padStart(3, "0")}`).join("");
+  return { file: "/bin/sh", args: ["-c", RAW_ARGUMENT, octal, command.file, ...command.args] };
 }
 
 /** The identity of a living pid, or undefined when nothing (or only a zombie) has that number. */

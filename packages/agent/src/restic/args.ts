@@ -1,9 +1,11 @@
 /**
  * The argument lists of restic, one function per command. Invariants: no secret and no path or pattern of the
- * user ever becomes an argument (they go through files and the environment; names of marker files, which restic
- * takes in no other way, are the exception), reads never take a lock, and everything here exists since restic 0.17.
+ * user ever becomes an argument (they go through files and the environment; the exceptions are what restic takes in no
+ * other way: names of marker files, paths in a snapshot, the folder and the target of a restore, and what is restored when
+ * its name spans lines), reads never take a lock, and everything here exists since restic 0.17.
  */
-import type { Bandwidth, ReadData, RetentionPolicy } from "@restic-manager/protocol";
+import { isAbsolute } from "node:path";
+import type { Bandwidth, OverwritePolicy, ReadData, RetentionPolicy } from "@restic-manager/protocol";
 
 /** How long restic waits for another operation's lock before it gives up with exit 11. */
 const RETRY_LOCK = "10m";
@@ -139,6 +141,47 @@ export function forgetArgs({ hostName, sourceGroup, policy, dryRun, limits }: Fo
   ];
 }
 
+export type RestoreArgs = {
+  /** Full id: what is restored must not change while somebody looks at it. */
+  snapshotId: string;
+  /** The folder of the snapshot whose content goes into the target; `/` is all. */
+  folder: string;
+  /** A folder of this host, absolute. */
+  target: string;
+  /** File with one pattern a line; without any everything below the folder is restored. */
+  includesPath?: string;
+  excludesPath?: string;
+  /** Patterns that span lines, which no file can hold. */
+  includesOfLines?: readonly string[];
+  overwrite?: OverwritePolicy;
+  /** Leaves out what is zero: only for files that are new, whatever restic makes of an old one's holes. */
+  sparse?: boolean;
+  dryRun?: boolean;
+  verify?: boolean;
+  limits?: Bandwidth | null | undefined;
+};
+
+/**
+ * Writes what a snapshot holds, one line for each item. Never deletes anything. Throws RangeError for a target that is
+ * not absolute.
+ */
+export function restoreArgs(options: RestoreArgs): string[] {
+  const { snapshotId, folder, target, includesPath, excludesPath } = options;
+  if (!isAbsolute(target)) throw new RangeError("A restore needs an absolute target.");
+  return [
+    ...["restore", "--json", "-vv", "--retry-lock", RETRY_LOCK, "--target", target],
+    ...(includesPath === undefined ? [] : ["--include-file", includesPath]),
+    ...(options.includesOfLines ?? []).map((pattern) => `--include=${pattern}`),
+    ...(excludesPath === undefined ? [] : ["--exclude-file", excludesPath]),
+    ...(options.overwrite === undefined ? [] : ["--overwrite", options.overwrite]),
+    ...(options.sparse === true ? ["--sparse"] : []),
+    // A dry run has written nothing that could be read again; restic refuses the two together.
+    ...(options.dryRun === true ? ["--dry-run"] : options.verify === true ? ["--verify"] : []),
+    ...limitArgs(options.limits),
+    folder === "/" ? snapshotId : `${snapshotId}:${folder}`,
+  ];
+}
+
 /** Frees the space of what was forgotten. Text, since its JSON is of later versions. Takes the exclusive lock. */
 export function pruneArgs(limits?: Bandwidth | null): string[] {
   return ["prune", "--retry-lock", RETRY_LOCK_EXCLUSIVE, ...limitArgs(limits)];
@@ -223,6 +266,45 @@ export function sampleRestoreArgs({ snapshotId, target, includesPath, limits }: 
     ...limitArgs(limits),
     snapshotId,
   ];
+}
+
+/**
+ * What lies at a path of a snapshot, as JSON lines: the snapshot, the entry itself, then a folder's own entries. The
+ * path goes behind these.
+ */
+export function listPathArgs(snapshot: string): string[] {
+  return ["ls", "--json", "--no-lock", "--", snapshot];
+}
+
+/** The bytes of a file, or of a folder as a tar, on stdout. The path goes behind these. */
+export function dumpArgs(snapshot: string): string[] {
+  return ["dump", "--no-lock", "--archive", "tar", "--", snapshot];
+}
+
+/** The document of one folder of a snapshot. `--json` is for the errors only. */
+export function catTreeArgs(snapshotId: string, folder: string): string[] {
+  return ["cat", "tree", "--json", "--no-lock", `${snapshotId}:${folder}`];
+}
+
+/** The same document by the id that its parent's has: for a path that is not UTF-8, which is no argument. */
+export function catBlobArgs(blobId: string): string[] {
+  return ["cat", "blob", "--json", "--no-lock", blobId];
+}
+
+/** Every entry of a snapshot, one JSON document a line, folders before what is in them. */
+export function lsArgs(snapshotId: string): string[] {
+  return ["ls", "--json", "--no-lock", snapshotId];
+}
+
+/** One path in each of these snapshots. Whole paths are looked up, nothing else is read: a second for a hundred. */
+export function findArgs(snapshotIds: readonly string[], path: string, platform: NodeJS.Platform): string[] {
+  const snapshots = snapshotIds.flatMap((id) => ["--snapshot", id]);
+  return ["find", "--json", "--no-lock", ...snapshots, "--", escapePattern(path, platform)];
+}
+
+/** restic takes a pattern for a path: Go's `filepath.Match`, which knows no backslash on Windows. */
+function escapePattern(path: string, platform: NodeJS.Platform): string {
+  return platform === "win32" ? path.replace(/[*?[]/g, "[$&]") : path.replace(/[*?[\\]/g, "\\$&");
 }
 
 /** restic splits `--tag a,b` into two tags and drops empty ones: both would lose the group of a snapshot. */

@@ -174,6 +174,15 @@ export function interpretExit(exit: RunExit, stderrTail: readonly string[]): Res
   }
 }
 
+/** What is wrong with a command that ended by itself; undefined when nothing is. */
+export function problemOf(
+  end: { code: number | null; signal: string | null },
+  stderrTail: readonly string[],
+): ResticProblem | undefined {
+  const meaning = interpretCode(end.code, end.signal, false, stderrTail);
+  return meaning.kind === "failed" || meaning.kind === "warning" ? meaning.problem : undefined;
+}
+
 function interpretCode(
   code: number | null,
   signal: string | null,

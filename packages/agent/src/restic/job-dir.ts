@@ -23,6 +23,8 @@ export type JobFiles = {
   sources: string;
   /** Exclude patterns, one a line, for --exclude-file. */
   excludes: string;
+  /** Include patterns, one a line, for --include-file. */
+  includes: string;
 };
 
 /** The paths of one job's files. */
@@ -37,6 +39,7 @@ export function jobFiles(jobDir: string): JobFiles {
     runnerLog: join(jobDir, "runner.log"),
     sources: join(jobDir, "sources.raw"),
     excludes: join(jobDir, "excludes.txt"),
+    includes: join(jobDir, "includes.txt"),
   };
 }
 

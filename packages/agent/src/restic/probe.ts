@@ -3,8 +3,9 @@
  * bounded in time and output. Answers are values; nothing here throws for what a repository does.
  */
 import { catConfigArgs, snapshotsArgs } from "./args.ts";
-import { describeProblem, interpretExit, type ResticProblem, recognise } from "./exit.ts";
+import { describeProblem, problemOf, type ResticProblem, recognise } from "./exit.ts";
 import { parseSnapshots, type Snapshot } from "./output.ts";
+import type { PipedOutcome } from "./piped.ts";
 import { runShort, type ShortDeps, type ShortOutcome } from "./short.ts";
 
 export type ProbeOptions = {
@@ -84,8 +85,8 @@ function ask(deps: ShortDeps, options: ProbeOptions, args: readonly string[]): P
   return runShort(deps, { ...options, argv: [options.resticPath, ...args, ...options.optionArgs] });
 }
 
-/** Undefined when the command succeeded. */
-function findProblem(outcome: ShortOutcome): ResticProblem | "aborted" | undefined {
+/** What a reading command's end means. Undefined when it succeeded. */
+export function findProblem(outcome: ShortOutcome | PipedOutcome): ResticProblem | "aborted" | undefined {
   switch (outcome.kind) {
     case "aborted":
       return "aborted";
@@ -96,18 +97,7 @@ function findProblem(outcome: ShortOutcome): ResticProblem | "aborted" | undefin
       return describeProblem("restic.output_too_large", outcome.stderrTail);
     case "spawn_failed":
       return describeProblem("restic.spawn_failed", [], null, outcome.message);
-    case "exited": {
-      const { code, signal, stderrTail } = outcome;
-      const exit = {
-        kind: "exited" as const,
-        code,
-        signal,
-        startedAtMs: 0,
-        endedAtMs: 0,
-        stopRequested: false,
-      };
-      const meaning = interpretExit(exit, stderrTail);
-      return meaning.kind === "failed" || meaning.kind === "warning" ? meaning.problem : undefined;
-    }
+    case "exited":
+      return problemOf(outcome, outcome.stderrTail);
   }
 }

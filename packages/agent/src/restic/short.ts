@@ -70,7 +70,7 @@ async function runIn(dir: string, deps: ShortDeps, options: ShortOptions): Promi
     return { kind: "spawn_failed", message: error instanceof Error ? error.message : String(error) };
   }
   const cutShort = await watchOver(child, { stdoutPath, stderrPath }, deps.clock, options);
-  const stderrTail = await readTail(stderrPath, options.redact);
+  const stderrTail = await readStderrTail(stderrPath, options.redact);
   if (cutShort !== undefined) return { kind: cutShort, stderrTail };
   const stdout = await readBounded(stdoutPath, options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES);
   if (stdout.kind === "too_large") return { kind: "output_too_large", stderrTail };
@@ -94,7 +94,7 @@ async function watchOver(
     const sizes = await Promise.all([stdoutPath, stderrPath].map(fileSizeBytes));
     if (sizes.some((bytes) => bytes > maxBytes)) return "output_too_large";
     if (options.isHopeless === undefined) return undefined;
-    return options.isHopeless(await readTail(stderrPath, options.redact)) ? "given_up" : undefined;
+    return options.isHopeless(await readStderrTail(stderrPath, options.redact)) ? "given_up" : undefined;
   };
   const over = new AbortController();
   const onAbort = () => over.abort();
@@ -120,7 +120,8 @@ async function watchOver(
   }
 }
 
-async function readTail(path: string, redact: (text: string) => string): Promise<string[]> {
+/** The last lines of a file of stderr, redacted. */
+export async function readStderrTail(path: string, redact: (text: string) => string): Promise<string[]> {
   const tail = new StderrTail();
   const file = new FileTail(path, 0, (line) => Promise.resolve(tail.add(redact(line.text))));
   try {

@@ -39,7 +39,7 @@ export async function writeSourceFiles(
  * A pattern as a line of an exclude file. restic puts variables of its environment in place of `$name`: left as it
  * is, `/srv/$cache` would exclude /srv and the backup would look good. It also trims blanks and skips comments.
  */
-function asLine(pattern: string): string {
+export function asLine(pattern: string): string {
   return pattern
     .replaceAll("$", "$$$$")
     .replace(/^#/, "[#]")

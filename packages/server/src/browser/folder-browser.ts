@@ -3,6 +3,7 @@
  * the list or takes it out. The list stays the truth; names come from the host and are only ever written as text.
  */
 import { formatBytes } from "../platform/html/format.ts";
+import { element, textButton } from "./elements.ts";
 import { addLine, dropLine, hasLine, isLine, pathOf, wayTo } from "./folder-paths.ts";
 
 interface Entry {
@@ -168,20 +169,4 @@ async function askFolder(
   } catch {
     return "The server does not answer. Try again in a moment.";
   }
-}
-
-function element(tag: string, className: string, text = ""): HTMLElement {
-  const made = document.createElement(tag);
-  if (className !== "") made.className = className;
-  if (text !== "") made.textContent = text;
-  return made;
-}
-
-function textButton(className: string, text: string, press: () => void): HTMLButtonElement {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = className;
-  button.textContent = text;
-  button.addEventListener("click", press);
-  return button;
 }

@@ -3,6 +3,7 @@
  * Presence is written for the whole fleet at once, every few seconds.
  */
 
+import type { Readable } from "node:stream";
 import type { WebSocket } from "@fastify/websocket";
 import {
   backendKindOf,
@@ -33,6 +34,7 @@ import {
   touchHosts,
 } from "../hosts/hosts.ts";
 import { agentConnected, agentDisconnected, type LinkHandlers } from "./agent-link.contract.ts";
+import { AgentDumps, type DumpQuestion } from "./agent-link.dumps.ts";
 import {
   differ,
   explainTwin,
@@ -44,7 +46,7 @@ import {
   stoppingGoodbye,
   tooOldToTest,
 } from "./agent-link.refusals.ts";
-import { AgentRequests } from "./agent-link.requests.ts";
+import { AgentRequests, type AnswerTo, type Question, testSeconds } from "./agent-link.requests.ts";
 import { AgentSession } from "./agent-link.session.ts";
 import { findAckedSeq } from "./agent-link.store.ts";
 
@@ -56,10 +58,6 @@ const helloTimeoutMs = 10_000;
 const over = "over";
 /** How long the connected machine may take to show that it lives, when another one wants its place. */
 const twinPingMs = 5000;
-/** How long restic may take to open a repository that is tried; a person waits for it. */
-const testSeconds = 15;
-/** Until the agent has started restic, stopped it and said so. */
-const testGraceSeconds = 10;
 /** How often the times of the last heartbeats are written; little beside the 90 s after which a host is offline. */
 const presenceIntervalMs = 5000;
 
@@ -75,6 +73,9 @@ export interface AgentHubDeps {
   log: Logger;
   handlers: LinkHandlers;
 }
+
+/** What can be asked about a snapshot. */
+type TreeQuestion = Exclude<Question, FsList>;
 
 /** One dialled socket, from the upgrade to its end. */
 interface Connection {
@@ -95,6 +96,7 @@ export class AgentHub {
   /** The last greeting of each host while it goes on: of two connections that race, one is greeted after the other. */
   private readonly greetings = new Map<string, Promise<void>>();
   private readonly requests: AgentRequests;
+  private readonly dumps: AgentDumps;
   private readonly stopping = new AbortController();
   private presence: Promise<void> | null = null;
 
@@ -102,6 +104,7 @@ export class AgentHub {
     this.deps = deps;
     this.commits = new GroupCommit(deps.db, deps.clock);
     this.requests = new AgentRequests(deps.clock);
+    this.dumps = new AgentDumps(deps.clock);
   }
 
   start(): void {
@@ -133,9 +136,37 @@ export class AgentHub {
    * @throws AppError `hosts.offline`, `agent.no_answer` or `agent.too_many_requests`
    */
   listFolder(hostId: string, question: Pick<FsList, "path" | "after" | "limit">): Promise<FsEntries> {
+    const request_id = newId(this.deps.clock.now());
+    return this.ask(hostId, { type: "fs.list", request_id, ...question });
+  }
+
+  /**
+   * Looks into a snapshot through the host's agent. What is wrong with the question is in the answer.
+   * @param gone aborts when nobody waits for the answer any more: the agent is told
+   * @throws AppError as listFolder, `agent.too_old` or `agent.left`
+   */
+  readTree<Q extends TreeQuestion>(
+    hostId: string,
+    question: Omit<Q, "request_id">,
+    gone?: AbortSignal,
+  ): Promise<AnswerTo<Q>> {
+    const asked = { ...question, request_id: newId(this.deps.clock.now()) } as Q;
+    return this.ask(hostId, asked, gone);
+  }
+
+  private ask<Q extends Question>(hostId: string, question: Q, gone?: AbortSignal): Promise<AnswerTo<Q>> {
+    const send = (message: ServerMessage) => this.send(hostId, message);
+    return this.requests.ask({ hostId, question, send, gone });
+  }
+
+  /**
+   * Bytes of a snapshot, read by the host's agent as fast as they are taken. Resolves with the first of them; the stream
+   * breaks with an error when they are not the whole. `gone` aborts when nobody wants them any more.
+   * @throws AppError `hosts.offline`, `agent.no_answer`, `downloads.too_many`, `downloads.too_long`, or what the agent says
+   */
+  openDump(hostId: string, question: DumpQuestion, gone: AbortSignal): Promise<Readable> {
     const id = newId(this.deps.clock.now());
-    const send = () => this.send(hostId, { type: "fs.list", request_id: id, ...question });
-    return this.requests.ask({ hostId, id, send, expects: "fs.entries" });
+    return this.dumps.open({ hostId, id, question, gone, send: (message) => this.send(hostId, message) });
   }
 
   /**
@@ -144,16 +175,8 @@ export class AgentHub {
    */
   async testRepository(host: Host, access: RepositoryAccess): Promise<RepositoryTested> {
     if (this.isConnected(host.id) && !knowsKind(host, access)) throw tooOldToTest();
-    const id = newId(this.deps.clock.now());
-    const question = {
-      type: "repository.test",
-      request_id: id,
-      access,
-      timeout_seconds: testSeconds,
-    } as const;
-    const send = () => this.send(host.id, question);
-    const withinMs = (testSeconds + testGraceSeconds) * 1000;
-    return this.requests.ask({ hostId: host.id, id, send, expects: "repository.tested", withinMs });
+    const request_id = newId(this.deps.clock.now());
+    return this.ask(host.id, { type: "repository.test", request_id, access, timeout_seconds: testSeconds });
   }
 
   /**
@@ -308,8 +331,8 @@ export class AgentHub {
     const ackedSeq = await findAckedSeq(db, host.id, hello.stream_id);
     const onAlive = (hostId: string, at: number) => this.alive.set(hostId, at);
     const peer = { host, machine, streamId: hello.stream_id, ackedSeq };
-    const { commits, requests } = this;
-    return new AgentSession({ commits, clock, log, handlers, requests, onAlive }, socket, peer);
+    const { commits, requests, dumps } = this;
+    return new AgentSession({ commits, clock, log, handlers, requests, dumps, onAlive }, socket, peer);
   }
 
   private forget(session: AgentSession | null): void {
@@ -317,6 +340,7 @@ export class AgentHub {
     const hostId = session.host.id;
     this.sessions.delete(hostId);
     this.requests.abandon(hostId);
+    this.dumps.abandon(hostId);
     this.deps.log.info({ hostId }, "agent disconnected");
     this.deps.bus.emit(agentDisconnected, { hostId });
   }

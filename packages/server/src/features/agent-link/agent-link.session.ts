@@ -21,6 +21,7 @@ import type { GroupCommit } from "../../platform/db/group-commit.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { Host } from "../hosts/hosts.ts";
 import type { AfterCommit, EventHandler, LinkHandlers } from "./agent-link.contract.ts";
+import type { AgentDumps } from "./agent-link.dumps.ts";
 import type { AgentRequests } from "./agent-link.requests.ts";
 import { saveAckedSeq } from "./agent-link.store.ts";
 
@@ -59,6 +60,7 @@ export interface SessionDeps {
   log: Logger;
   handlers: LinkHandlers;
   requests: AgentRequests;
+  dumps: AgentDumps;
   /** Called for every usable frame: the host lives. */
   onAlive(hostId: string, atMs: number): void;
 }
@@ -227,7 +229,7 @@ export class AgentSession {
   }
 
   private async workVolatile(message: AgentMessage): Promise<void> {
-    const { handlers, log, requests } = this.deps;
+    const { handlers, log, requests, dumps } = this.deps;
     switch (message.type) {
       case "command.ack":
         return handlers.onCommandAck(this.host, message);
@@ -240,12 +242,21 @@ export class AgentSession {
         return;
       case "fs.entries":
       case "repository.tested":
+      case "tree.page":
+      case "tree.matches":
+      case "tree.version_list":
         return requests.answer(this.host.id, message);
+      case "dump.chunk":
+      case "dump.end":
+        return dumps.receive(this.host.id, message);
       case "error":
         log.warn(
           { hostId: this.host.id, code: message.code, type: message.of_type },
           "an agent refused a message",
         );
+        if (message.code !== "protocol.unknown_type") return;
+        requests.refuse(this.host.id, message.of_type ?? "");
+        dumps.refuse(this.host.id, message.of_type ?? "");
     }
   }
 

@@ -5,6 +5,7 @@ import { fromInstant } from "../../platform/clock.ts";
 import { formatBytes, formatCount, formatNoun, visible } from "../../platform/html/format.ts";
 import { Notice } from "../../platform/html/parts.tsx";
 import { None, Time } from "../../platform/html/values.tsx";
+import { RestoreSummary, restoreFacts } from "./restore-result.views.tsx";
 
 type ForgottenGroup = Extract<JobResult, { kind: "forget" }>["groups"][number];
 
@@ -50,6 +51,8 @@ export function resultFacts(result: JobResult): { term: string; value: string }[
         { term: "Compared with source", value: formatNoun(result.source_files, "file") },
         { term: "Seed", value: String(result.seed) },
       ];
+    case "restore":
+      return restoreFacts(result);
     case "unlock":
       return [
         { term: "Locks removed", value: formatCount(result.removed) },
@@ -73,6 +76,7 @@ export function ResultDetails({ jobId, result }: { jobId: string; result: JobRes
       </p>
     );
   }
+  if (result.kind === "restore") return <RestoreSummary result={result} />;
   if (result.kind !== "check") return null;
   const advice = [
     ...(result.suggest_repair_index

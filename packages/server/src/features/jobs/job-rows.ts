@@ -5,6 +5,7 @@ import type { Job } from "./job.ts";
 import type { JobRow } from "./job-table.views.tsx";
 import type { LiveProgress } from "./jobs.progress.ts";
 import type { JobPageProps } from "./jobs.views.tsx";
+import type { RestoreOrder } from "./restore-wish.views.tsx";
 
 /** Progress as pages show it. restic's totals are still growing until its scan is done: 0 means not known yet. */
 export function toViewProgress(progress: WireProgress | null): Progress | null {
@@ -29,9 +30,31 @@ export const viewActor = (job: Job): JobPageProps["actor"] => ({
   name: job.actor.name,
 });
 
-/** What of its host a job is about: the source group of a backup, the step of a rotation. */
-export const subjectOf = ({ sourceGroup, spec }: Job): string | null =>
-  spec.kind === "key" ? spec.step : sourceGroup;
+/** What a job is about: a backup's source group, a restore's snapshot, the step of a rotation. */
+export function subjectOf({ sourceGroup, spec }: Job): string | null {
+  if (spec.kind === "restore") return spec.snapshot_id.slice(0, 8);
+  return spec.kind === "key" ? spec.step : sourceGroup;
+}
+
+/** What a restore was asked to do, the first selections of it. */
+export function orderOf({ spec }: Job): RestoreOrder | null {
+  if (spec.kind !== "restore") return null;
+  return {
+    paths: spec.paths.slice(0, shownPaths).map(readablePath),
+    pathCount: spec.paths.length,
+    from: spec.from ? { id: spec.from.host_id, name: spec.from.host_name } : null,
+    folder: spec.target.kind === "directory" ? (spec.target.path ?? null) : null,
+    overwrite: spec.target.kind === "in_place" ? spec.target.overwrite : null,
+    dryRun: spec.dry_run,
+  };
+}
+
+/** More are in the audit trail. */
+const shownPaths = 8;
+
+/** A name that is not UTF-8 is spelled in base64; people see what can be read of it. */
+const readablePath = (path: string): string =>
+  path.startsWith("base64:") ? Buffer.from(path.slice("base64:".length), "base64").toString("utf8") : path;
 
 /** A job as a row. @param host null when it was removed */
 export function rowOf(

@@ -123,6 +123,8 @@ export interface NewJob {
   spec: JobSpec;
   actor: Actor;
   sourceGroupId?: string | null;
+  /** The one that the job reads or writes when that is not the host's own. */
+  repositoryId?: string | null;
   /** A new one by default. Jobs that must run in an order have ids in that order. */
   jobId?: string;
   /** A run of a schedule. Its id follows from its key (`scheduledJobId`), so it exists once. */
@@ -158,11 +160,12 @@ export async function insertNewJob(tx: Db, host: Host, input: NewJob, at: number
   return job;
 }
 
-function makeJob({ spec, actor, sourceGroupId, jobId, scheduled }: NewJob, host: Host, at: number): Job {
+function makeJob(input: NewJob, host: Host, at: number): Job {
+  const { spec, actor, sourceGroupId, jobId, scheduled } = input;
   return {
     id: scheduled?.jobId ?? jobId ?? newId(at),
     hostId: host.id,
-    repositoryId: host.repositoryId,
+    repositoryId: input.repositoryId ?? host.repositoryId,
     kind: spec.kind,
     status: "queued",
     attempt: 0,

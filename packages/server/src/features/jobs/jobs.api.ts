@@ -6,9 +6,10 @@ import { actorOf } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
 import { getHost } from "../hosts/hosts.ts";
 import { cancelJob, getJob, type Job, jobStatuses } from "./job.ts";
+import { describeWait, findWait } from "./jobs.lanes.ts";
 import { streamLog } from "./jobs.log.ts";
 import { countJobs, listJobs } from "./jobs.store.ts";
-import { toWireJob, wireJob } from "./jobs.wire.ts";
+import { toWireJob, type WireJob, wireJob } from "./jobs.wire.ts";
 import { type RunDeps, runNow, runRequest } from "./run-now.ts";
 
 const jobParams = z.object({ jobId: z.string().max(64) });
@@ -51,10 +52,20 @@ export function registerJobRoutes(app: App, deps: RunDeps): void {
     policy: "viewer",
     summary: "One job.",
     schema: { params: jobParams, response: { 200: wireJob } },
-    answer: async ({ params }) => wire(await getJob(deps.db, params.jobId)),
+    async answer({ params }) {
+      const job = await getJob(deps.db, params.jobId);
+      return toWireJob(job, deps.progress.find(job.id), await waitOf(deps, job));
+    },
   });
   registerJobVerbs(app, deps);
   registerLogDownloads(app, deps);
+}
+
+async function waitOf(deps: RunDeps, job: Job): Promise<WireJob["waits_for"]> {
+  const wait = job.status === "queued" ? await findWait(deps.db, job, deps.isConnected) : null;
+  if (!wait) return null;
+  const message = `Waiting for ${await describeWait(deps.db, wait)}.`;
+  return { reason: wait.for, message, job_id: wait.for === "agent" ? null : wait.job.id };
 }
 
 function registerJobVerbs(app: App, deps: RunDeps): void {

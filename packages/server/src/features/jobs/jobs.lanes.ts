@@ -50,6 +50,8 @@ async function findRepositoryWait(
   const others = (await store.listUnfinished(db, repositoryId)).filter((other) => other.id !== job.id);
   const live = others.find((other) => other.status !== "queued" && (isExclusive(job) || isExclusive(other)));
   if (live) return { for: "repository", job: live };
+  // Somebody waits for their files: whoever wants the repository alone can wait a little longer.
+  if (job.kind === "restore") return null;
   const before = others.find(
     (other) =>
       other.status === "queued" && isExclusive(other) && other.id < job.id && isConnected(other.hostId),

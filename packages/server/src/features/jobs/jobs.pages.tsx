@@ -9,12 +9,13 @@ import { findHost, listHosts } from "../hosts/hosts.ts";
 import { cancelJob, getJob, isFinal, type Job, type JobStatus } from "./job.ts";
 import { type JobListProps, renderJobListFragment, renderJobListPage } from "./job-list.views.tsx";
 import type { RemovedLogProps } from "./job-log.views.tsx";
-import { rowOf, subjectOf, toViewProgress, viewActor } from "./job-rows.ts";
+import { orderOf, rowOf, subjectOf, toViewProgress, viewActor } from "./job-rows.ts";
 import { explainError } from "./jobs.explain.ts";
-import { describeWait, findWait } from "./jobs.lanes.ts";
+import { describeWait, findWait, type Wait } from "./jobs.lanes.ts";
 import { countLogLines, readLog } from "./jobs.log.ts";
 import { countJobs, type JobFilter, listJobs } from "./jobs.store.ts";
 import { type JobPageProps, renderJobFragment, renderJobPage } from "./jobs.views.tsx";
+import type { Blocker } from "./restore-wish.views.tsx";
 import { type RunDeps, runAgain } from "./run-now.ts";
 
 const pageSize = 50;
@@ -25,11 +26,14 @@ async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
   const job = await getJob(deps.db, jobId);
   const host = await findHost(deps.db, job.hostId);
   const { summary } = job;
+  const wait = job.status === "queued" ? await findWait(deps.db, job, deps.isConnected) : null;
   return {
     id: job.id,
     kind: job.kind,
     status: job.status,
-    waitsFor: job.status === "queued" ? await waitsFor(deps, job) : null,
+    waitsFor: wait && (await describeWait(deps.db, wait)),
+    blocker: job.kind === "restore" ? blockerOf(wait) : null,
+    order: orderOf(job),
     host: host ? { id: host.id, name: host.name } : null,
     subject: subjectOf(job),
     actor: viewActor(job),
@@ -48,15 +52,17 @@ async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
     },
     outcome: job.result,
     failure: job.error && explainError(job.error, job.exitCode),
-    // A step of a rotation is of no use without it; it tries again by itself.
-    repeatable: isFinal(job.status) && job.kind !== "key",
+    // A step of a rotation is of no use without it, and a restore is asked for anew each time.
+    repeatable: isFinal(job.status) && job.kind !== "key" && job.kind !== "restore",
     log: { ...(await logPreview(deps, job.id)), removed: logRemoval(job) },
   };
 }
 
-async function waitsFor(deps: RunDeps, job: Job): Promise<string | null> {
-  const wait = await findWait(deps.db, job, deps.isConnected);
-  return wait && describeWait(deps.db, wait);
+/** What runs before a restore and may be cancelled for it. */
+function blockerOf(wait: Wait | null): Blocker | null {
+  if (wait === null || wait.for === "agent") return null;
+  const { id, kind, cancelRequestedAt } = wait.job;
+  return { id, kind, cancelling: cancelRequestedAt !== null };
 }
 
 function logRemoval({ logPrunedAt, finishedAt }: Job): RemovedLogProps | null {
@@ -83,16 +89,8 @@ async function logPreview(deps: RunDeps, jobId: string): Promise<Preview> {
 
 /** What can be filtered by, the most frequent first. */
 const kinds = [
-  "backup",
-  "forget",
-  "prune",
-  "check",
-  "verify",
-  "diff",
-  "unlock",
-  "repair",
-  "key",
-  "init",
+  ...["backup", "restore", "forget", "prune", "check", "verify", "diff"],
+  ...["unlock", "repair", "key", "init"],
 ] as const;
 
 const listQuery = z.object({
@@ -126,6 +124,14 @@ async function listProps(deps: RunDeps, query: z.output<typeof listQuery>): Prom
 }
 
 const jobParams = z.object({ jobId: z.string().max(64) });
+/** The job that waits for the cancelled one: its page is the one to go on with. */
+const cancelQuery = z.object({
+  for: z
+    .string()
+    .regex(/^[0-9A-Z]{26}$/)
+    .optional()
+    .catch(undefined),
+});
 
 export function registerJobPages(app: App, deps: RunDeps & { page: PageOf }): void {
   livePageRoutes(app, {
@@ -156,10 +162,10 @@ function registerJobForms(app: App, deps: RunDeps & { page: PageOf }): void {
     method: "POST",
     url: "/jobs/:jobId/cancel",
     policy: "operator",
-    schema: { params: jobParams },
-    async answer({ params, identity, reply }) {
+    schema: { params: jobParams, querystring: cancelQuery },
+    async answer({ params, query, identity, reply }) {
       await cancelJob(deps, { jobId: params.jobId, actor: actorOf(requireIdentity(identity)) });
-      return reply.redirect(`/jobs/${params.jobId}`, 303);
+      return reply.redirect(`/jobs/${query.for ?? params.jobId}`, 303);
     },
   });
   pageRoute(app, {

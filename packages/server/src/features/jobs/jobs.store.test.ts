@@ -9,6 +9,7 @@ import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { createHost } from "../hosts/hosts.ts";
 import { appendLog, countLogLines, readLog, streamLog } from "./jobs.log.ts";
+import { findNextQueued } from "./jobs.store.ts";
 import {
   countJobs,
   createJobs,
@@ -63,6 +64,16 @@ describe.each(engines)("jobs on %s", (engine) => {
     await sql`UPDATE jobs SET status = ${status}, attempt = 1 WHERE id = ${job.id}`.execute(db);
     return getJob(db, job.id);
   }
+
+  it("come after a restore, however long they wait and whoever asked", async () => {
+    await addJob(backup("default"));
+    const restore = await addJob({
+      ...{ kind: "restore", snapshot_id: "9f86d081", paths: ["/etc"], target: { kind: "directory" } },
+      ...{ keep_ownership: false, includes: [], excludes: [], dry_run: false, verify: false, path_map: [] },
+    });
+    await addJob(backup("default"));
+    expect((await findNextQueued(db, hostId))?.id).toBe(restore.id);
+  });
 
   it("move along the table and nowhere else", async () => {
     for (const from of jobStatuses)

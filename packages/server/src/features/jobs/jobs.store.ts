@@ -224,16 +224,18 @@ export async function listHostsWithQueued(db: Db, repositoryId?: string): Promis
   return (await query.where("status", "=", "queued").execute()).map((row) => row.host_id);
 }
 
-/** The next in a host's lane: users before schedules before the system, then the oldest. */
+/** The next in a host's lane: restores, then users before schedules before the system, then the oldest. */
 export async function findNextQueued(db: Db, hostId: string): Promise<Job | null> {
   const rank = (e: ExpressionBuilder<Tables, "jobs">) =>
     e
       .case()
-      .when("actor_kind", "=", "user")
+      .when("kind", "=", "restore")
       .then(0)
-      .when("actor_kind", "=", "schedule")
+      .when("actor_kind", "=", "user")
       .then(1)
-      .else(2)
+      .when("actor_kind", "=", "schedule")
+      .then(2)
+      .else(3)
       .end();
   const row = await db
     .withTables<Tables>()

@@ -10,6 +10,7 @@ export {
   isFinal,
   type Job,
   type JobStatus,
+  type JobsDeps,
   jobChanged,
   jobStatuses,
   moveJob,

@@ -207,3 +207,72 @@ describe("what a job of maintenance did", () => {
     );
   });
 });
+
+describe("a restore", () => {
+  const order = {
+    ...{ paths: ["/etc/<b>x"], pathCount: 12, from: { id: "H2", name: "db-01" }, folder: null },
+    ...{ overwrite: "if-newer" as const, dryRun: false },
+  };
+  const outcome = {
+    ...{ kind: "restore" as const, dry_run: false, complete: false, in_place: true, target: null },
+    ...{ restored: 1, restored_bytes: null, replaced: 1, skipped: 2, skipped_bytes: 4, failed: 60 },
+    ...{ failed_items: [{ path: "/etc/<i>y", message: "permission denied" }], written: [] },
+    ...{ ownership: "not_kept" as const, verified: false },
+  };
+  const restore = (overrides: Partial<JobPageProps>) =>
+    render({ kind: "restore", subject: "9f86d081", order, ...overrides });
+
+  it("says what was asked for", () => {
+    const wish = textOf(find(restore({}), "#restore-wish"));
+    expect(wish).toContain("Of db-01. In place: files that are older are replaced.");
+    expect(wish).toContain("/etc/<b>x");
+    expect(wish).toContain("and 11 more");
+  });
+
+  it("says in words what was written, what stayed, what failed and what to look at", () => {
+    const summary = textOf(find(restore({ status: "warning", outcome }), "#restore-summary"));
+    expect(summary).toContain(
+      "1 file or folder was restored in place, 1 of them over what is there. 2 stay as before.",
+    );
+    expect(summary).toContain("60 items could not be restored.");
+    expect(summary).toContain("It is not complete: a file may have its full size and holes in it.");
+    expect(summary).toContain("Owners could not be kept");
+    expect(summary).toContain("/etc/<i>y permission denied");
+    expect(summary).toContain("and 59 more, in the log");
+  });
+
+  it("of a dry run says that nothing was written", () => {
+    const dry = {
+      ...outcome,
+      dry_run: true,
+      in_place: false,
+      target: "/root/x",
+      failed: 0,
+      failed_items: [],
+    };
+    const summary = textOf(find(restore({ status: "succeeded", outcome: dry }), "#restore-summary"));
+    expect(summary).toContain("would be restored into the folder");
+    expect(summary).toContain("Nothing was written.");
+  });
+
+  it("that waits offers an operator, and nobody else, to cancel what is before it", () => {
+    const blocker = { id: "J2", kind: "backup", cancelling: false };
+    const waiting = {
+      status: "queued" as const,
+      startedAt: null,
+      progress: null,
+      waitsFor: "a backup",
+      blocker,
+    };
+    const form = 'form[action="/jobs/J2/cancel?for=J1"]';
+    expect(textOf(find(restore(waiting), `${form} button`))).toBe("Cancel that backup");
+    const viewer = render({ kind: "restore", ...waiting }, "viewer");
+    expect(viewer.querySelector(form)).toBeNull();
+    expect(viewer.querySelector('a[href="/jobs/J2"]')).not.toBeNull();
+    expect(
+      find(restore({ ...waiting, blocker: { ...blocker, cancelling: true } }), `${form} button`).hasAttribute(
+        "disabled",
+      ),
+    ).toBe(true);
+  });
+});

@@ -16,6 +16,7 @@ import { isLive, type JobStatus, Pill, type Tone, toneOf, wordOf } from "../../p
 import { Elapsed, Time } from "../../platform/html/values.tsx";
 import { LogPanel, type LogPanelProps } from "./job-log.views.tsx";
 import { ResultDetails, resultFacts } from "./job-result.views.tsx";
+import { type Blocker, CancelBlocker, type RestoreOrder, RestoreWish } from "./restore-wish.views.tsx";
 
 /** The kinds of jobs. */
 export type JobKind =
@@ -61,8 +62,12 @@ export interface JobPageProps {
   status: JobStatus;
   /** What it waits for while it is queued, e.g. `another job on this host`. */
   waitsFor: string | null;
+  /** The job that it waits for, where it is offered to cancel that one. */
+  blocker?: Blocker | null;
   host: { id: string; name: string } | null;
-  /** The source group of a backup. */
+  /** What a restore was asked to do. */
+  order?: RestoreOrder | null;
+  /** The source group of a backup, or the snapshot of a restore. */
   subject: string | null;
   actor: { kind: "user" | "schedule" | "system"; name: string };
   createdAt: number;
@@ -139,6 +144,7 @@ function JobHead(props: JobPageProps): JSX.Element {
       {props.failure === null ? null : <Failure failure={props.failure} status={props.status} />}
       <section class="panel" aria-label="Progress" id="job-progress">
         <JobFacts {...props} />
+        {props.order ? <RestoreWish order={props.order} /> : null}
         <JobProgressBlock {...props} />
         {props.outcome ? <ResultDetails jobId={props.id} result={props.outcome} /> : null}
       </section>
@@ -262,6 +268,7 @@ function JobProgressBlock(props: JobPageProps): JSX.Element | null {
         <p class="progress-line">
           <span class="muted">{waitSentence(props)}</span>
         </p>
+        {props.blocker ? <CancelBlocker jobId={props.id} blocker={props.blocker} /> : null}
       </div>
     );
   }

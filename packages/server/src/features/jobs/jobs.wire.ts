@@ -28,13 +28,24 @@ export const wireJob = z.object({
   exit_code: z.number().nullable(),
   log_lines: z.number().nullable(),
   log_pruned_at: when,
+  /** What a queued job waits for; null in lists, and when it is its turn. */
+  waits_for: z
+    .object({
+      reason: z.enum(["agent", "host", "repository", "turn"]),
+      message: z.string(),
+      job_id: z.string().nullable(),
+    })
+    .nullable(),
 });
 export type WireJob = z.infer<typeof wireJob>;
 
 const orNull = (at: number | null): string | null => (at === null ? null : toInstant(at));
 
-/** @param live how far it is now, when it runs */
-export function toWireJob(job: Job, live: Job["progress"]): WireJob {
+/**
+ * @param live how far it is now, when it runs
+ * @param waitsFor asked for one job at a time only
+ */
+export function toWireJob(job: Job, live: Job["progress"], waitsFor: WireJob["waits_for"] = null): WireJob {
   return {
     id: job.id,
     host_id: job.hostId,
@@ -57,5 +68,6 @@ export function toWireJob(job: Job, live: Job["progress"]): WireJob {
     exit_code: job.exitCode,
     log_lines: job.logLines,
     log_pruned_at: orNull(job.logPrunedAt),
+    waits_for: waitsFor,
   };
 }

@@ -129,6 +129,11 @@ function requestOf(spec: JobSpec): RunRequest {
     throw new AppError("conflict", "jobs.not_repeatable", message);
   }
   if (spec.kind === "diff") return { kind: "diff", from: spec.from, to: spec.to };
+  if (spec.kind === "restore") {
+    const message =
+      "A restore is asked for anew each time, from its snapshot, so that nobody writes over files by a slip of the hand.";
+    throw new AppError("conflict", "jobs.needs_confirmation", message);
+  }
   return { kind: spec.kind };
 }
 

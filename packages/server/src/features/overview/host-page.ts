@@ -7,7 +7,7 @@ import { rotationPhaseOf } from "../rotation/rotation.ts";
 import { listSchedules, scheduleStates } from "../schedules/schedules.ts";
 import { countByTag, countSnapshots, listSnapshots } from "../snapshots/snapshots.ts";
 import { hookValues, listSourceGroups, openHooks } from "../sources/sources.ts";
-import type { HostPageProps, HostTab } from "./host.views.tsx";
+import type { HostPageProps, HostTab, LastRestore } from "./host.views.tsx";
 import { getHostDrill } from "./host-drill.ts";
 import { type HostPlan, nextRunOf, scheduleRows, sourceRows, syncOf } from "./host-plan.ts";
 import {
@@ -51,6 +51,7 @@ export async function getHostPage(
   return {
     host: headerOf(overview, plan, deps.clock.now()),
     vitals: vitalsOf(overview, plan),
+    lastRestore: await lastRestoreOf(deps, host.id),
     activeJob: active && view ? { ...view, kind: active.kind, subject: active.sourceGroup } : null,
     drill: overview.totals.count > 0 ? await getHostDrill(deps.db, host, deps.clock.now()) : null,
     sourceGroups: groups.map(({ id, name }) => ({ id, name })),
@@ -114,6 +115,23 @@ function vitalsOf(overview: HostOverview, plan: HostPlan): HostPageProps["vitals
     newestSnapshotAt: totals.newestAt || null,
     nextRun: nextRunOf(plan.schedules),
   };
+}
+
+/** Dry runs in between are looked through, this many of them. */
+const restoresLookedAt = 20;
+
+async function lastRestoreOf(deps: HostPageDeps, hostId: string): Promise<LastRestore | null> {
+  const newest = await listJobs(deps.db, { hostId, kind: "restore" }, { limit: restoresLookedAt, offset: 0 });
+  for (const { id, status, spec, result, finishedAt, createdAt } of newest) {
+    if (spec.kind !== "restore" || spec.dry_run) continue;
+    return {
+      ...{ jobId: id, status, at: finishedAt ?? createdAt, snapshotId: spec.snapshot_id },
+      from: spec.from?.host_name ?? null,
+      inPlace: spec.target.kind === "in_place",
+      restored: result?.kind === "restore" ? result.restored : null,
+    };
+  }
+  return null;
 }
 
 async function tabOf(

@@ -103,7 +103,18 @@ describe("a host's page", () => {
       "2.00 KiB",
       "1,204",
       "1.00 KiB",
+      "Restore",
     ]);
+  });
+
+  it("leads an operator, and nobody else, from the host and from each snapshot to getting files back", () => {
+    const links = (role: "admin" | "viewer") =>
+      render(snapshots, role)
+        .querySelectorAll('a[href^="/hosts/H1/restore"]')
+        .map((link) => link.getAttribute("href"))
+        .sort();
+    expect(links("admin")).toEqual(["/hosts/H1/restore", "/hosts/H1/restore?snapshot=3c1f88e0aabbccdd"]);
+    expect(links("viewer")).toEqual([]);
   });
 
   it("says what to do when there is no snapshot", () => {
@@ -310,5 +321,24 @@ describe("the last proven restore", () => {
 
   it("is not asked of a host without a snapshot", () => {
     expect(panel(null)).toBeNull();
+  });
+});
+
+describe("the newest restore", () => {
+  const lastRestore = {
+    ...{ jobId: "J5", status: "succeeded" as const, at: PAGE_NOW - 3_600_000, snapshotId: "9f86d081884c" },
+    ...{ from: "db-01", inPlace: true, restored: 1 },
+  };
+
+  it("stands in one line that leads to its job", () => {
+    const root = render(snapshots, "viewer", { lastRestore });
+    expect(textOf(find(root, "#host-restore"))).toBe(
+      "Last restore 1h ago: succeeded, 1 item of snapshot 9f86d081 of db-01 in place",
+    );
+    expect(root.querySelector('#host-restore a[href="/jobs/J5"]')).not.toBeNull();
+  });
+
+  it("is not spoken of when there is none", () => {
+    expect(render(snapshots).querySelector("#host-restore")).toBeNull();
   });
 });

@@ -62,6 +62,20 @@ export interface HostVitals {
   nextRun: { at: number; cron: string } | null;
 }
 
+/** The newest restore to this host that was not a dry run. */
+export interface LastRestore {
+  jobId: string;
+  status: JobStatus;
+  /** When it ended, or was asked for while it has not. */
+  at: number;
+  snapshotId: string;
+  /** The host whose snapshot it is, when that is another one. */
+  from: string | null;
+  inPlace: boolean;
+  /** How many files, folders and links came back; null while nobody knows. */
+  restored: number | null;
+}
+
 /** The open tab with its data. */
 export type HostTab =
   | ({ name: "snapshots" } & SnapshotsTabProps)
@@ -75,6 +89,8 @@ export type HostTab =
 export interface HostPageProps {
   host: HostHeader;
   vitals: HostVitals;
+  /** Null or absent when nothing was ever restored. */
+  lastRestore?: LastRestore | null;
   activeJob: {
     id: string;
     kind: string;
@@ -152,6 +168,7 @@ function HostContent(props: HostPageProps): JSX.Element {
         </Notice>
       ))}
       <Vitals vitals={props.vitals} />
+      {props.lastRestore ? <RestoreLine restore={props.lastRestore} /> : null}
       <nav class="tabs" aria-label="Sections of this host">
         {TABS.map(({ name, label }) => (
           <a
@@ -188,6 +205,22 @@ function TabContent({ host, tab }: { host: HostHeader; tab: HostTab }): JSX.Elem
     case "settings":
       return <SettingsTab hostId={host.id} hostName={host.name} {...tab} />;
   }
+}
+
+/** The moment the product exists for, in one line. */
+function RestoreLine({ restore }: { restore: LastRestore }): JSX.Element {
+  const { restored, from } = restore;
+  return (
+    <p class="host-line muted" id="host-restore">
+      Last restore <Time at={restore.at} />:{" "}
+      <a class={`word ${toneOf(restore.status)}`} href={`/jobs/${encodeURIComponent(restore.jobId)}`}>
+        {wordOf(restore.status)}
+      </a>
+      , {restored === null ? "" : `${formatCount(restored)} ${restored === 1 ? "item" : "items"} of `}snapshot{" "}
+      <span class="mono">{restore.snapshotId.slice(0, 8)}</span>
+      {from === null ? "" : ` of ${from}`} {restore.inPlace ? "in place" : "into a folder"}
+    </p>
+  );
 }
 
 function Vital(props: {

@@ -17,6 +17,7 @@ import { createHost, type Host } from "../hosts/hosts.ts";
 import {
   countByTag,
   countSnapshots,
+  findSnapshot,
   listSnapshots,
   listTaggedSnapshots,
   onSnapshotsAdded,
@@ -76,6 +77,15 @@ describe.each(engines)("snapshots on %s", (engine) => {
   const shown = async () => (await listSnapshots(db, host.id, allOfThem)).map((snapshot) => snapshot.id);
   const parts = (report_id: string, ...ids: string[]) =>
     ids.map((id, i) => reportOf(i + 1, [snapshotOf(id)], { report_id, part: i + 1, parts: ids.length }));
+
+  it("are known by their full id, to their own host", async () => {
+    await receive(reportOf(1, [snapshotOf("aaaaaaaa01")]));
+    expect(await findSnapshot(db, host.id, "aaaaaaaa01")).not.toBeNull();
+    expect(await findSnapshot(db, host.id, "aaaaaaaa")).toBeNull();
+    expect(await findSnapshot(db, (await addHost("other")).id, "aaaaaaaa01")).toBeNull();
+    await receive(reportOf(2, []));
+    expect(await findSnapshot(db, host.id, "aaaaaaaa01")).toBeNull();
+  });
 
   it("of a report that is still arriving are not shown; the last part swaps the whole list", async () => {
     await receive(reportOf(1, [snapshotOf("aaaaaaaa")]));

@@ -174,20 +174,6 @@ export async function countByTag(db: Db, hostId: string): Promise<TagCount[]> {
   return [...byTag.values()].sort((a, b) => b.count - a.count || ((a.tag ?? "") < (b.tag ?? "") ? -1 : 1));
 }
 
-/** One of those that are shown, by its full id. */
-export async function findSnapshot(
-  db: Db,
-  hostId: string,
-  snapshotId: string,
-): Promise<Pick<Snapshot, "id" | "time" | "tags"> | null> {
-  const row = await shown(db)
-    .select(["snapshots.id", "snapshots.time", "snapshots.tags"])
-    .where("snapshots.host_id", "=", hostId)
-    .where("snapshots.id", "=", snapshotId)
-    .executeTakeFirst();
-  return row ? { id: row.id, time: row.time, tags: JSON.parse(row.tags) as string[] } : null;
-}
-
 /** Newest first. */
 export async function listSnapshots(
   db: Db,
@@ -202,18 +188,30 @@ export async function listSnapshots(
     .limit(page.limit)
     .offset(page.offset)
     .execute();
-  return rows.map((row) => ({
-    id: row.id,
-    time: row.time,
-    hostname: row.hostname,
-    username: row.username,
-    paths: JSON.parse(row.paths) as string[],
-    tags: JSON.parse(row.tags) as string[],
-    sizeBytes: row.size_bytes,
-    fileCount: row.file_count,
-    addedBytes: row.added_bytes,
-  }));
+  return rows.map(toSnapshot);
 }
+
+/** Null when the list that is shown has no such snapshot. */
+export async function findSnapshot(db: Db, hostId: string, snapshotId: string): Promise<Snapshot | null> {
+  const row = await shown(db)
+    .selectAll("snapshots")
+    .where("snapshots.host_id", "=", hostId)
+    .where("snapshots.id", "=", snapshotId)
+    .executeTakeFirst();
+  return row ? toSnapshot(row) : null;
+}
+
+const toSnapshot = (row: Tables["snapshots"]): Snapshot => ({
+  id: row.id,
+  time: row.time,
+  hostname: row.hostname,
+  username: row.username,
+  paths: JSON.parse(row.paths) as string[],
+  tags: JSON.parse(row.tags) as string[],
+  sizeBytes: row.size_bytes,
+  fileCount: row.file_count,
+  addedBytes: row.added_bytes,
+});
 
 /**
  * Those of a host's own that carry a tag, without a limit: what `forget` looks at. The repository may be shared, so the

@@ -10,12 +10,20 @@ import { type EventBus, topic } from "../../platform/events.ts";
 import { newId } from "../../platform/random.ts";
 import type { AfterCommit } from "../agent-link/agent-link.ts";
 import type { Host } from "../hosts/hosts.ts";
-import { addToShown, countArrival, insertSnapshots, isShown, showReport } from "./snapshots.store.ts";
+import {
+  addToShown,
+  countArrival,
+  findSnapshot,
+  insertSnapshots,
+  isShown,
+  showReport,
+} from "./snapshots.store.ts";
 
 export { plannedDiff } from "./diff.ts";
 export {
   countByTag,
   countSnapshots,
+  findSnapshot,
   listSnapshots,
   listTaggedSnapshots,
   type SnapshotTotals,
@@ -34,6 +42,17 @@ export interface Snapshot {
   sizeBytes: number | null;
   fileCount: number | null;
   addedBytes: number | null;
+}
+
+/**
+ * A snapshot of the list that is shown, by its full id.
+ * @throws AppError `snapshots.not_found`
+ */
+export async function getSnapshot(db: Db, hostId: string, snapshotId: string): Promise<Snapshot> {
+  const snapshot = await findSnapshot(db, hostId, snapshotId);
+  if (snapshot) return snapshot;
+  const message = "This host has no such snapshot. It may have been forgotten meanwhile: choose another one.";
+  throw new AppError("not_found", "snapshots.not_found", message);
 }
 
 /** A host's list of snapshots was replaced. */

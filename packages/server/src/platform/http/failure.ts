@@ -58,9 +58,17 @@ export function createErrorAnswer(errorPage: ErrorPage) {
   };
 }
 
-/** A refused write can't be repeated by the redirect after signing in, so only pages are returned to. */
-const signInPath = (request: FastifyRequest): string =>
-  request.method === "GET" ? `/login?next=${encodeURIComponent(request.url)}` : "/login";
+/** A refused write can't be repeated by the redirect after signing in: one returns to the page of its form. */
+function signInPath(request: FastifyRequest): string {
+  const page = request.method === "GET" ? request.url : formPage(request);
+  return page === null ? "/login" : `/login?next=${encodeURIComponent(page)}`;
+}
+
+/** The browser tells it to our own origin only; what is no path of ours is dropped when signing in. */
+function formPage(request: FastifyRequest): string | null {
+  const url = URL.parse(request.headers.referer ?? "");
+  return url?.host === request.host ? `${url.pathname}${url.search}` : null;
+}
 
 /** Pages, and unknown addresses opened by a browser. */
 function wantsPage(request: FastifyRequest): boolean {

@@ -53,6 +53,8 @@ export interface Route<S extends Schemas> {
   schema?: S;
   /** Requests a minute from one address; the app-wide limit when absent. */
   perMinute?: number;
+  /** False: HEAD is not answered, because it would cost as much as GET. */
+  answersHead?: boolean;
   answer(call: Call<S>): Promise<unknown> | unknown;
 }
 
@@ -61,6 +63,7 @@ function add<S extends Schemas>(app: App, route: Route<S>, page: boolean): void 
   app.withTypeProvider<ZodTypeProvider>().route({
     method: route.method,
     url: route.url,
+    exposeHeadRoute: route.method === "GET" && route.answersHead !== false,
     schema: { ...schema, ...(summary ? { summary } : {}), hide: page },
     config: {
       policy: route.policy,

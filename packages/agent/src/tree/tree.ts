@@ -1,0 +1,301 @@
+/**
+ * Answers the server's questions about what is in a snapshot: from the index where it knows, else from restic. Invariants:
+ * every question is answered once, also one that is cancelled; at most two resting on restic at a time; nothing takes a
+ * lock; an answer fits into a frame.
+ */
+import {
+  maxFrameBytes,
+  type RepositoryAccess,
+  type TreeIndex,
+  type TreeList,
+  type TreeMatches,
+  type TreePage,
+  type TreeSearch,
+  type TreeVersionList,
+  type TreeVersions,
+} from "@restic-manager/protocol";
+import type { CommandDeps, ResticAccess } from "../commands/job-context.ts";
+import { isJobError, openRestic } from "../commands/restic-access.ts";
+import { slept } from "../platform/clock.ts";
+import { AgentError, reasonOf } from "../platform/errors.ts";
+import type { Log } from "../platform/log.ts";
+import { findVersions } from "./find-versions.ts";
+import { IndexBuilder } from "./index-builder.ts";
+import { type IndexKey, type IndexLimits, IndexStore, isSqliteError } from "./index-store.ts";
+import { compilePattern } from "./pattern.ts";
+import { readFolder } from "./read-folder.ts";
+import { SnapshotIndex } from "./snapshot-index.ts";
+import { Turns } from "./turns.ts";
+
+export type TreeDeps = CommandDeps & {
+  log: Log /** For the indexes. */;
+  treeDir: string;
+  indexLimits?: IndexLimits;
+};
+
+export type TreeQuestion = TreeList | TreeSearch | TreeVersions;
+export type TreeAnswer = TreePage | TreeMatches | TreeVersionList;
+
+const AT_ONCE = 2;
+const WAITING = 16;
+/** Without an index on the disk a folder is kept in memory while it is answered: some 50 MB. */
+const MAX_IN_MEMORY = 200_000;
+/** Beside the entries a frame has little. */
+const MAX_ENTRIES_BYTES = maxFrameBytes - 64 * 1024;
+const LOOK_AFTER_MS = 5 * 60_000;
+/** A search holds up nothing else for longer. */
+const SEARCH_STEP_MS = 20;
+
+const NO_INDEX: TreeIndex = { state: "none", entries: 0, problem: null };
+
+export class Tree {
+  readonly #deps: TreeDeps;
+  readonly #store: IndexStore;
+  readonly #builder: IndexBuilder;
+  readonly #turns = new Turns(AT_ONCE, WAITING);
+  readonly #stopping = new AbortController();
+  readonly #asked = new Map<string, AbortController>();
+  readonly #answering = new Set<Promise<unknown>>();
+
+  constructor(deps: TreeDeps) {
+    this.#deps = deps;
+    const limits = deps.indexLimits === undefined ? {} : { limits: deps.indexLimits };
+    this.#store = new IndexStore({ dir: deps.treeDir, clock: deps.clock, log: deps.log, ...limits });
+    this.#builder = new IndexBuilder({ ...deps, store: this.#store });
+  }
+
+  /** Never rejects. */
+  async start(): Promise<void> {
+    await this.#store.start();
+    this.#answering.add(this.#lookAfter());
+  }
+
+  /** Ends every restic of this. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const asked of this.#asked.values()) asked.abort();
+    await this.#builder.stop();
+    await Promise.all(this.#answering);
+    this.#store.stop();
+  }
+
+  /** A job begins. */
+  giveWay(): void {
+    this.#builder.giveWay();
+  }
+
+  /** No job runs any more. */
+  resume(): void {
+    this.#builder.resume();
+  }
+
+  /** Nobody waits for this answer any more. Idempotent. */
+  cancel(requestId: string): void {
+    this.#asked.get(requestId)?.abort();
+  }
+
+  /** Never rejects. */
+  async answer(question: TreeQuestion): Promise<TreeAnswer> {
+    const cancelled = new AbortController();
+    if (this.#stopping.signal.aborted) cancelled.abort();
+    this.#asked.set(question.request_id, cancelled);
+    const answer = this.#answer(question, cancelled.signal);
+    this.#answering.add(answer);
+    try {
+      return await answer;
+    } finally {
+      this.#answering.delete(answer);
+      this.#asked.delete(question.request_id);
+    }
+  }
+
+  #answer(question: TreeQuestion, signal: AbortSignal): Promise<TreeAnswer> {
+    switch (question.type) {
+      case "tree.list":
+        return this.#list(question, signal);
+      case "tree.search":
+        return this.#search(question, signal);
+      case "tree.versions":
+        return this.#versions(question, signal);
+    }
+  }
+
+  async #list(question: TreeList, signal: AbortSignal): Promise<TreePage> {
+    const { request_id } = question;
+    const key = keyOf(question);
+    try {
+      const access = await this.#open(question.access);
+      const page = await this.#withIndex(key, (index, maxEntries) =>
+        this.#page(question, { index, maxEntries, access, signal }),
+      );
+      this.#wish(key, access);
+      const fitting = cut(page.entries);
+      const more = page.more || fitting.length < page.entries.length;
+      return {
+        type: "tree.page",
+        request_id,
+        entries: fitting,
+        more,
+        index: await this.#indexOf(key),
+        error: null,
+      };
+    } catch (error) {
+      const refused = { entries: [], more: false, index: NO_INDEX, error: toProblem(error) };
+      return { type: "tree.page", request_id, ...refused };
+    }
+  }
+
+  async #page(
+    { snapshot_id, path, after, limit }: TreeList,
+    from: { index: SnapshotIndex; maxEntries: number; access: ResticAccess; signal: AbortSignal },
+  ) {
+    const known = from.index.page(path, after, limit);
+    if (known !== undefined) return known;
+    await this.#inTurn(() => readFolder(this.#deps, { ...from, snapshotId: snapshot_id }, path));
+    const page = from.index.page(path, after, limit);
+    if (page === undefined)
+      throw new AgentError("tree.failed", "The folder was read and can't be found again.");
+    return page;
+  }
+
+  async #search(question: TreeSearch, signal: AbortSignal): Promise<TreeMatches> {
+    const { request_id, pattern, after, limit } = question;
+    const key = keyOf(question);
+    try {
+      if (!(await this.#store.has(key))) this.#wish(key, await this.#open(question.access));
+      const index = await this.#indexOf(key);
+      const answer = { type: "tree.matches" as const, request_id, index, error: null };
+      if (index.state !== "ready") return { ...answer, matches: [], more: false };
+      const rest = this.#resting(signal);
+      const found = await this.#store.use(key, (whole) =>
+        whole.search(compilePattern(pattern), after, limit, rest),
+      );
+      const matches = cut(found.matches);
+      return { ...answer, matches, more: found.more || matches.length < found.matches.length };
+    } catch (error) {
+      return {
+        type: "tree.matches",
+        request_id,
+        matches: [],
+        more: false,
+        index: NO_INDEX,
+        error: toProblem(error),
+      };
+    }
+  }
+
+  async #versions(question: TreeVersions, signal: AbortSignal): Promise<TreeVersionList> {
+    const { request_id, snapshot_ids: snapshotIds, path } = question;
+    try {
+      const access = await this.#open(question.access);
+      const { platform } = this.#deps;
+      const asked = { access, snapshotIds, path, platform, signal };
+      const found = await this.#inTurn(() => findVersions(this.#deps, asked));
+      return { type: "tree.version_list", request_id, ...found, error: null };
+    } catch (error) {
+      return {
+        type: "tree.version_list",
+        request_id,
+        versions: [],
+        truncated: false,
+        error: toProblem(error),
+      };
+    }
+  }
+
+  /** On the disk; in memory, for this question only, where the disk has no room. */
+  async #withIndex<T>(
+    key: IndexKey,
+    work: (index: SnapshotIndex, maxEntries: number) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await this.#store.use(key, (index) => work(index, Number.POSITIVE_INFINITY));
+    } catch (error) {
+      if (!isNoIndex(error)) throw error;
+      if (error instanceof AgentError) this.#builder.noteProblem(key, error);
+    }
+    const index = new SnapshotIndex(":memory:");
+    try {
+      return await work(index, MAX_IN_MEMORY);
+    } finally {
+      index.close();
+    }
+  }
+
+  async #indexOf(key: IndexKey): Promise<TreeIndex> {
+    const problem = this.#builder.problemOf(key);
+    if (problem !== null) return { state: "none", entries: 0, problem };
+    return this.#store.use(key, async ({ walk, entries }) => {
+      if (walk === undefined) return { state: this.#builder.stateOf(key), entries, problem: null };
+      return {
+        state: "ready",
+        entries: walk.entries,
+        problem: walk.skipped === 0 ? null : leftOut(walk.skipped),
+      };
+    });
+  }
+
+  #wish(key: IndexKey, access: ResticAccess): void {
+    this.#builder.wish({ key, access });
+  }
+
+  async #open(access: RepositoryAccess | null | undefined): Promise<ResticAccess> {
+    const opened = await openRestic(this.#deps, access ?? this.#deps.findRepository());
+    if (isJobError(opened)) throw new AgentError(opened.code, opened.message);
+    return opened;
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = await this.#turns.take(async () => ({ result: await work() }));
+    if (done !== undefined) return done.result;
+    throw new AgentError("tree.busy", "This host is looking into other folders. Try again in a moment.");
+  }
+
+  #resting(signal: AbortSignal): () => Promise<void> {
+    const { clock } = this.#deps;
+    let since = clock.monotonicMs();
+    return async () => {
+      if (signal.aborted) throw new AgentError("tree.cancelled", "Nobody waits for this any more.");
+      if (clock.monotonicMs() - since < SEARCH_STEP_MS) return;
+      await slept(clock, 0, signal);
+      since = clock.monotonicMs();
+    };
+  }
+
+  async #lookAfter(): Promise<void> {
+    while (await slept(this.#deps.clock, LOOK_AFTER_MS, this.#stopping.signal))
+      await this.#store.dropIdleForeign().catch(() => undefined);
+  }
+}
+
+function keyOf({ snapshot_id, access }: TreeList | TreeSearch): IndexKey {
+  return { snapshotId: snapshot_id, foreign: access != null };
+}
+
+/** As many as fit into a frame; names and paths may be long. */
+function cut<T>(entries: T[]): T[] {
+  let bytes = 0;
+  const end = entries.findIndex((entry) => {
+    bytes += Buffer.byteLength(JSON.stringify(entry)) + 1;
+    return bytes > MAX_ENTRIES_BYTES;
+  });
+  return end < 0 ? entries : entries.slice(0, Math.max(1, end));
+}
+
+function isNoIndex(error: unknown): boolean {
+  const codes = ["tree.no_room", "tree.index_unusable", "tree.index_too_large"];
+  return isSqliteError(error) || (error instanceof AgentError && codes.includes(error.code));
+}
+
+function leftOut(folders: number) {
+  const message = `${folders} folders with names that are not UTF-8 are not searched. They can be opened.`;
+  return { code: "tree.names_left_out", message };
+}
+
+function toProblem(error: unknown): { code: string; message: string } {
+  if (error instanceof AgentError) return { code: error.code, message: error.message.slice(0, 2000) };
+  return {
+    code: "tree.failed",
+    message: `The snapshot can't be looked into: ${reasonOf(error)}.`.slice(0, 2000),
+  };
+}

@@ -1,0 +1,353 @@
+/** Entry of the module on the restore wizard's page: the steps, the tree, what was chosen, and its words. */
+import { element, textButton } from "./elements.ts";
+import { downloadUrl, type Place, type Refused } from "./restore-api.ts";
+import { dropDraft, fillForm, findDraft, saveDraft } from "./restore-draft.ts";
+import { RestoreSearch } from "./restore-search.ts";
+import { type Item, Selection } from "./restore-selection.ts";
+import { RestoreSteps, type StepName, type StepState } from "./restore-steps.ts";
+import { RestoreTree } from "./restore-tree.ts";
+import { downloadLink, RestoreVersions } from "./restore-versions.ts";
+import { type Choice, itemWords, namesOf, restoreSentences } from "./restore-words.ts";
+
+/** As many selections as one restore takes. */
+const maxItems = 1000;
+
+/** @throws Error when the page is not the one that this module is for */
+function must<E extends Element>(root: ParentNode, selector: string): E {
+  const found = root.querySelector<E>(selector);
+  if (found === null) throw new Error(`The page has no ${selector}.`);
+  return found;
+}
+
+class Wizard {
+  private readonly box: HTMLElement;
+  private readonly form: HTMLFormElement;
+  private readonly signal: AbortSignal;
+  private readonly selection = new Selection();
+  private readonly tree: RestoreTree;
+  private readonly search: RestoreSearch;
+  private readonly versions: RestoreVersions;
+  private readonly steps: RestoreSteps;
+  /** Snapshot and reader of the tree that is drawn. */
+  private drawn = "";
+
+  constructor(box: HTMLElement, signal: AbortSignal) {
+    this.box = box;
+    this.signal = signal;
+    this.form = must<HTMLFormElement>(box, "#restore-form");
+    const tree = must<HTMLElement>(box, "[data-tree]");
+    const shared = {
+      selection: this.selection,
+      place: () => this.place(),
+      snapshotId: () => this.snapshot()?.value ?? "",
+      say: (refused: Refused | null) => this.say(refused),
+      verbs: (item: Item) => this.verbsOf(item),
+      signal,
+    };
+    this.tree = new RestoreTree({ ...shared, box: tree, onChange: () => this.chosen(true) });
+    this.search = new RestoreSearch({
+      ...shared,
+      tree,
+      input: must<HTMLInputElement>(box, "#tree-pattern"),
+      end: must<HTMLButtonElement>(box, "[data-tree-search-end]"),
+      word: must<HTMLElement>(box, "[data-tree-word]"),
+      onChange: () => this.chosen(true),
+    });
+    this.versions = new RestoreVersions({
+      dialog: must<HTMLDialogElement>(box, "[data-versions]"),
+      place: () => this.place(),
+      downloads: this.hasDownloads(),
+      choose: (snapshotId, item) => this.chooseVersion(snapshotId, item),
+      signal,
+    });
+    this.steps = new RestoreSteps({
+      form: this.form,
+      stateOf: (name) => this.stateOf(name),
+      onOpen: (name) => this.opened(name),
+      signal,
+    });
+  }
+
+  start(): void {
+    const { form, box, signal } = this;
+    const draft = findDraft(this.hostId());
+    if (draft) {
+      fillForm(form, draft);
+      for (const item of draft.items) this.selection.add(item);
+    } else dropDraft(this.hostId());
+    this.takePaths();
+    // What is typed becomes a selection like any other; without scripts it is posted as it is.
+    must<HTMLElement>(box, "[data-lines]").hidden = true;
+    form.addEventListener("input", () => this.changed(), { signal });
+    form.addEventListener("keydown", (event) => this.pressEnter(event), { signal });
+    form.addEventListener("change", (event) => this.changedBy(event.target), { signal });
+    must(box, "[data-tree-clear]").addEventListener("click", () => this.clear(), { signal });
+    // A restored form of the browser's own comes after the scripts.
+    window.addEventListener("pageshow", () => this.changed(), { signal });
+    if ("openAll" in box.dataset) this.steps.openAll();
+    else this.steps.start(draft ? "confirm" : "files");
+    this.chosen(false);
+  }
+
+  private hostId = (): string => this.box.dataset.restore ?? "";
+  /** The host's own agent sends the bytes. */
+  private hasDownloads = (): boolean => "downloads" in this.box.dataset && "hostOnline" in this.box.dataset;
+  private sourceName = (): string => this.box.dataset.hostName ?? "";
+
+  private place(): Place {
+    const via = this.box.querySelector<HTMLSelectElement>("[data-tree-via]");
+    return { hostId: this.hostId(), via: via?.value ?? "" };
+  }
+
+  private canRead(): boolean {
+    return "hostOnline" in this.box.dataset || this.place().via !== "";
+  }
+
+  private whyUnread(): string {
+    const isOffered = this.box.querySelector("[data-tree-via]") !== null;
+    if (isOffered)
+      return `${this.sourceName()} is offline. Choose a host above that looks into its snapshot.`;
+    return `${this.sourceName()} is offline, so nobody can look into its snapshot now.`;
+  }
+
+  private snapshot(): HTMLInputElement | null {
+    return this.form.querySelector<HTMLInputElement>("input[name=snapshot]:checked");
+  }
+
+  private valueOf(name: string): string {
+    const field = this.form.querySelector<HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>(
+      `[name="${name}"]`,
+    );
+    return field?.value ?? "";
+  }
+
+  private isChecked(name: string, value: string): boolean {
+    return this.form.querySelector<HTMLInputElement>(`[name="${name}"][value="${value}"]`)?.checked ?? false;
+  }
+
+  private targetHost(): { id: string; name: string; online: boolean } {
+    const select = this.form.querySelector<HTMLSelectElement>("select[name=to]");
+    const option = select?.selectedOptions[0];
+    if (!option) return { id: "", name: this.sourceName(), online: "hostOnline" in this.box.dataset };
+    return { id: option.value, name: option.dataset.name ?? "", online: "online" in option.dataset };
+  }
+
+  /** The selections that the page came with, and the lines that somebody had typed without scripts. */
+  private takePaths(): void {
+    const box = must<HTMLElement>(this.box, "[data-paths]");
+    const lines = must<HTMLTextAreaElement>(this.form, "[name=lines]");
+    const refs = [
+      ...[...box.querySelectorAll("input")].map(({ value }) => value),
+      ...lines.value.split(/\r?\n/).filter((line) => line.startsWith("/")),
+    ];
+    lines.value = "";
+    for (const ref of refs) {
+      const item: Item = { ref, path: ref, kind: "path", sizeBytes: null };
+      try {
+        this.selection.add(item);
+      } catch {
+        // Not the base64 of anything: the server says so, the tree has no place for it.
+      }
+    }
+  }
+
+  private verbsOf(item: Item): HTMLElement[] {
+    if (item.kind !== "file") return [];
+    const label = `Versions of ${item.path}`;
+    const versions = textButton("btn small", "Versions", () => void this.versions.show(item));
+    versions.setAttribute("aria-label", label);
+    const verbs: HTMLElement[] = [versions];
+    const url = this.hasDownloads() ? downloadUrl(this.place(), this.snapshot()?.value ?? "", [item]) : null;
+    if (url !== null) verbs.push(downloadLink(url, `Download ${item.path}`));
+    for (const verb of verbs) verb.tabIndex = -1;
+    return verbs;
+  }
+
+  private say(refused: Refused | null): void {
+    const word = must<HTMLElement>(this.box, "[data-tree-word]");
+    word.classList.toggle("fail", refused !== null);
+    if (refused === null) {
+      if (word.dataset.refused !== undefined) word.textContent = "";
+      delete word.dataset.refused;
+      return;
+    }
+    word.dataset.refused = "";
+    word.textContent = refused.words;
+    if (!refused.signedOut) return;
+    const link = element("a", "link", "Sign in again") as HTMLAnchorElement;
+    link.href = `/login?next=${encodeURIComponent(`${location.pathname}${location.search}`)}`;
+    word.replaceChildren("Your session has ended. ", link, ": what you chose is kept.");
+  }
+
+  /** In a field it leads to the next step, and never starts a restore. */
+  private pressEnter(event: KeyboardEvent): void {
+    const isField = event.target instanceof HTMLInputElement && event.target.name !== "";
+    if (event.key !== "Enter" || !isField || event.defaultPrevented) return;
+    event.preventDefault();
+    this.steps.next();
+  }
+
+  private clear(): void {
+    this.selection.clear();
+    this.chosen(true);
+  }
+
+  private chooseVersion(snapshotId: string, item: Item): void {
+    const radio = this.form.querySelector<HTMLInputElement>(`input[name=snapshot][value="${snapshotId}"]`);
+    if (radio === null) {
+      location.assign(
+        `${location.pathname}?${new URLSearchParams({ snapshot: snapshotId, path: item.ref })}`,
+      );
+      return;
+    }
+    radio.checked = true;
+    this.selection.clear();
+    this.selection.add(item);
+    this.search.end();
+    this.drawTree();
+    this.chosen(true);
+  }
+
+  private changedBy(target: EventTarget | null): void {
+    const isReader = target instanceof HTMLElement && "treeVia" in target.dataset;
+    const isSnapshot = target instanceof HTMLInputElement && target.name === "snapshot";
+    if (isReader) this.drawTree();
+    this.changed();
+    // One click is the whole step.
+    if (isSnapshot && this.steps.current === "snapshot" && !("openAll" in this.box.dataset))
+      this.steps.go("files");
+    else if (isSnapshot) this.drawTree();
+  }
+
+  private opened(name: StepName): void {
+    if (name === "files") this.drawTree();
+  }
+
+  private drawTree(): void {
+    const { via } = this.place();
+    const wanted = `${this.snapshot()?.value ?? ""} ${via}`;
+    if (!this.canRead()) this.say({ words: this.whyUnread(), signedOut: false });
+    if (this.snapshot() === null || !this.canRead() || wanted === this.drawn) return;
+    this.drawn = wanted;
+    this.search.end();
+    void this.tree.show();
+  }
+
+  /** The selection has changed. */
+  private chosen(isMove: boolean): void {
+    const { items } = this.selection;
+    const inputs = items.map(({ ref }) => {
+      const input = document.createElement("input");
+      input.type = "hidden";
+      input.name = "path";
+      input.value = ref;
+      return input;
+    });
+    must<HTMLElement>(this.box, "[data-paths]").replaceChildren(...inputs);
+    this.tree.markAll();
+    this.search.markAll();
+    const words = items.length === 0 ? "Nothing is chosen yet." : `Chosen: ${itemWords(items)}`;
+    must<HTMLElement>(this.box, "[data-tree-chosen]").textContent = words;
+    must<HTMLElement>(this.box, "[data-tree-clear]").hidden = items.length === 0;
+    this.offerDownload(items);
+    if (isMove) this.changed();
+    else this.refresh();
+  }
+
+  private offerDownload(items: readonly Item[]): void {
+    const link = must<HTMLAnchorElement>(this.box, "[data-tree-download]");
+    // A path that the page came with may be a folder: an archive holds either.
+    const url = this.hasDownloads() ? downloadUrl(this.place(), this.snapshot()?.value ?? "", items) : null;
+    link.hidden = url === null;
+    if (url !== null) link.href = url;
+  }
+
+  private changed(): void {
+    saveDraft(this.hostId(), this.form, this.selection.items);
+    this.refresh();
+  }
+
+  /** Everything that follows from what is chosen. */
+  private refresh(): void {
+    const inPlace = this.isChecked("target", "in_place");
+    for (const part of this.form.querySelectorAll<HTMLElement>("[data-target]"))
+      part.hidden = (part.dataset.target === "in_place") !== inPlace;
+    const target = this.targetHost();
+    const warning = this.form.querySelector<HTMLElement>("[data-to-warning]");
+    if (warning !== null) warning.hidden = target.id === "";
+    const needsName = inPlace || target.id !== "";
+    must<HTMLElement>(this.form, "[data-confirm-name]").hidden = !needsName;
+    must<HTMLElement>(this.form, "[data-written-host]").textContent = target.name;
+    must<HTMLElement>(this.form, "[data-confirm-why]").textContent = inPlace
+      ? "because files there may be replaced"
+      : "because another host’s files go there";
+    const sentences = restoreSentences(this.choice(inPlace, target.name));
+    const words = sentences.map((sentence) => element("p", "", sentence));
+    const offline = element("p", "warn", `${target.name} is offline: nothing can be restored onto it now.`);
+    must<HTMLElement>(this.form, "[data-restore-words]").replaceChildren(
+      ...words,
+      ...(target.online ? [] : [offline]),
+    );
+    for (const button of this.form.querySelectorAll<HTMLButtonElement>("[data-restore-now]"))
+      button.disabled = !target.online;
+    this.steps.refresh();
+  }
+
+  private choice(inPlace: boolean, hostName: string): Choice {
+    const snapshot = this.snapshot();
+    const figure = (text: string | undefined) => (text === undefined ? null : Number(text));
+    const lines = (name: string) =>
+      this.valueOf(name)
+        .split("\n")
+        .filter((line) => line.trim() !== "").length;
+    return {
+      snapshot: snapshot && {
+        words: snapshot.dataset.words ?? "",
+        files: figure(snapshot.dataset.files),
+        bytes: figure(snapshot.dataset.bytes),
+      },
+      items: this.selection.items,
+      ...{ hostName, sourceName: this.sourceName(), inPlace, overwrite: this.valueOf("overwrite") },
+      directory: this.valueOf("directory").trim(),
+      keepOwners: this.isChecked("keep_ownership", "on"),
+      ...{ includes: lines("includes"), excludes: lines("excludes"), moved: lines("path_map") },
+      verify: this.isChecked("verify", "on"),
+    };
+  }
+
+  private stateOf(name: StepName): StepState {
+    const { items } = this.selection;
+    switch (name) {
+      case "snapshot": {
+        const words = this.snapshot()?.dataset.words ?? "";
+        return { words, problem: words === "" ? "Choose a snapshot." : null };
+      }
+      case "files":
+        return {
+          words: items.length === 0 ? "" : `${itemWords(items)}: ${namesOf(items)}`,
+          problem: filesProblem(items),
+        };
+      case "target":
+        return { words: this.targetWords(), problem: null };
+      case "confirm":
+        return { words: "", problem: null };
+    }
+  }
+
+  private targetWords(): string {
+    const { name } = this.targetHost();
+    if (this.isChecked("target", "in_place")) return `in place on ${name}`;
+    const directory = this.valueOf("directory").trim();
+    return `${directory === "" ? "a new folder" : directory} on ${name}`;
+  }
+}
+
+function filesProblem(items: readonly Item[]): string | null {
+  if (items.length === 0) return "Choose at least one file or folder.";
+  if (items.length > maxItems) return `Choose at most ${maxItems} at once: a folder counts as one.`;
+  return null;
+}
+
+const page = new AbortController();
+const box = document.querySelector<HTMLElement>("[data-restore]");
+if (box !== null) new Wizard(box, page.signal).start();
