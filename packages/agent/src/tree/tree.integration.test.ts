@@ -387,6 +387,31 @@ if [ "$1" = backup ]; then while [ ! -e ${gate} ]; do sleep 0.05; done; fi`;
     expect((await untilIndexed(lab, snapshot)).index.state).toBe("ready");
   });
 
+  test("is not built on while somebody waits for a folder", async () => {
+    for (let n = 0; n < 3000; n += 1)
+      await writeFile(inSource(`file ${n} of the many that make some pages`), "");
+    const snapshot = await makeTree();
+    const [walking, held, gate] = ["walking", "held", "gate"].map((name) => join(lab.dir, name));
+    // The walk begins only when a folder is being read, which waits for the gate.
+    const slow = `if [ "$1" = ls ]; then touch ${walking}; while [ ! -e ${held} ]; do sleep 0.02; done; fi
+if [ "$1 $2" = "cat tree" ] && [ -e ${walking} ]; then touch ${held}; while [ ! -e ${gate} ]; do sleep 0.02; done; fi`;
+    const restic = await createNotingRestic(lab, slow);
+    await startInProgram(lab, { ...lab.config, restic_path: restic.path });
+    await listTree(lab, snapshot, { path: inSource("sub") });
+    await until("the walk has begun", () => existsSync(walking ?? ""));
+    const requestId = await beginList(lab, snapshot);
+    await until("the folder is being read", () => existsSync(held ?? ""));
+    for (let looks = 0; looks < 60; looks += 1) {
+      const { index } = await searchTree(lab, snapshot, "file");
+      expect(index.state).toBe("building");
+      // One piece of the pipe at most.
+      expect(index.entries).toBeLessThan(1000);
+    }
+    await writeFile(gate ?? "", "");
+    expect((await answerTo(lab, "tree.page", requestId)).entries).toHaveLength(500);
+    expect((await untilIndexed(lab, snapshot)).index.entries).toBeGreaterThan(3000);
+  });
+
   test("of another host's snapshot is read with its access and does not outlive the agent", async () => {
     const snapshot = await makeTree();
     const { repository } = lab;
