@@ -49,7 +49,7 @@ const access = (location: string, settings: Partial<RepositoryAccess> = {}): Rep
 /** Starts the agent with what the server tells it. */
 async function startWith(repository: RepositoryAccess | null, env?: Record<string, string>): Promise<void> {
   lab.server.config = { type: "config.update", version: 1, repository };
-  await startInProgram(lab, lab.config, systemClock(), env);
+  await startInProgram(lab, lab.config, systemClock(), { env });
   await lab.server.until(() => lab.server.hellos.length > 0, "the agent");
 }
 

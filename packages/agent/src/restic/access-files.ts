@@ -42,6 +42,10 @@ export async function placeAccessFiles(
   };
 }
 
+/** Whether restic needs files for this access. */
+export const needsFiles = (access: RepositoryAccess): boolean =>
+  access.ca_certificate != null || access.environment?.[GOOGLE_KEY] !== undefined;
+
 async function namesIn(dir: string): Promise<string[]> {
   try {
     return await readdir(dir);

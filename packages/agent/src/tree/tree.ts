@@ -3,6 +3,7 @@
  * every question is answered once, also one that is cancelled; at most two resting on restic at a time; nothing takes a
  * lock; an answer fits into a frame.
  */
+import { dirname, join } from "node:path";
 import {
   maxFrameBytes,
   type RepositoryAccess,
@@ -18,7 +19,9 @@ import type { CommandDeps, ResticAccess } from "../commands/job-context.ts";
 import { isJobError, openRestic } from "../commands/restic-access.ts";
 import { slept } from "../platform/clock.ts";
 import { AgentError, reasonOf } from "../platform/errors.ts";
+import { removeTree } from "../platform/files.ts";
 import type { Log } from "../platform/log.ts";
+import { needsFiles } from "../restic/access-files.ts";
 import { findVersions } from "./find-versions.ts";
 import { IndexBuilder } from "./index-builder.ts";
 import { type IndexKey, type IndexLimits, IndexStore, isSqliteError } from "./index-store.ts";
@@ -34,6 +37,8 @@ export type TreeDeps = CommandDeps & {
 };
 
 export type TreeQuestion = TreeList | TreeSearch | TreeVersions;
+/** The access of another host whose snapshot it is; absent for this host's own. */
+type GivenByQuestion = RepositoryAccess | null | undefined;
 export type TreeAnswer = TreePage | TreeMatches | TreeVersionList;
 
 const AT_ONCE = 2;
@@ -56,12 +61,16 @@ export class Tree {
   readonly #stopping = new AbortController();
   readonly #asked = new Map<string, AbortController>();
   readonly #answering = new Set<Promise<unknown>>();
+  /** Questions that rest on restic now; `quiet` resolves when there are none any more. */
+  #reading = 0;
+  #quiet: PromiseWithResolvers<void> | undefined;
 
   constructor(deps: TreeDeps) {
     this.#deps = deps;
     const limits = deps.indexLimits === undefined ? {} : { limits: deps.indexLimits };
     this.#store = new IndexStore({ dir: deps.treeDir, clock: deps.clock, log: deps.log, ...limits });
-    this.#builder = new IndexBuilder({ ...deps, store: this.#store });
+    const untilQuiet = async () => this.#quiet?.promise;
+    this.#builder = new IndexBuilder({ ...deps, store: this.#store, untilQuiet });
   }
 
   /** Never rejects. */
@@ -124,11 +133,13 @@ export class Tree {
     const { request_id } = question;
     const key = keyOf(question);
     try {
-      const access = await this.#open(question.access);
-      const page = await this.#withIndex(key, (index, maxEntries) =>
-        this.#page(question, { index, maxEntries, access, signal }),
-      );
-      this.#wish(key, access);
+      const page = await this.#opened(question.access, async (access) => {
+        const read = await this.#withIndex(key, (index, maxEntries) =>
+          this.#page(question, { index, maxEntries, access, signal }),
+        );
+        this.#wish(key, access, question.access);
+        return read;
+      });
       const fitting = cut(page.entries);
       const more = page.more || fitting.length < page.entries.length;
       return {
@@ -162,7 +173,8 @@ export class Tree {
     const { request_id, pattern, after, limit } = question;
     const key = keyOf(question);
     try {
-      if (!(await this.#store.has(key))) this.#wish(key, await this.#open(question.access));
+      if (!(await this.#store.has(key)))
+        await this.#opened(question.access, async (access) => this.#wish(key, access, question.access));
       const index = await this.#indexOf(key);
       const answer = { type: "tree.matches" as const, request_id, index, error: null };
       if (index.state !== "ready") return { ...answer, matches: [], more: false };
@@ -187,10 +199,10 @@ export class Tree {
   async #versions(question: TreeVersions, signal: AbortSignal): Promise<TreeVersionList> {
     const { request_id, snapshot_ids: snapshotIds, path } = question;
     try {
-      const access = await this.#open(question.access);
       const { platform } = this.#deps;
-      const asked = { access, snapshotIds, path, platform, signal };
-      const found = await this.#inTurn(() => findVersions(this.#deps, asked));
+      const found = await this.#opened(question.access, (access) =>
+        this.#inTurn(() => findVersions(this.#deps, { access, snapshotIds, path, platform, signal })),
+      );
       return { type: "tree.version_list", request_id, ...found, error: null };
     } catch (error) {
       return {
@@ -235,20 +247,38 @@ export class Tree {
     });
   }
 
-  #wish(key: IndexKey, access: ResticAccess): void {
-    this.#builder.wish({ key, access });
+  /** What another host's access needs in files goes with the question that brought it, so no index is built with them. */
+  #wish(key: IndexKey, access: ResticAccess, given: GivenByQuestion): void {
+    if (!given || !needsFiles(given)) this.#builder.wish({ key, access });
   }
 
-  async #open(access: RepositoryAccess | null | undefined): Promise<ResticAccess> {
-    const opened = await openRestic(this.#deps, access ?? this.#deps.findRepository());
-    if (isJobError(opened)) throw new AgentError(opened.code, opened.message);
-    return opened;
+  /** Works with the access that a question brought, or else the everyday one. */
+  async #opened<T>(given: GivenByQuestion, work: (access: ResticAccess) => Promise<T>): Promise<T> {
+    const { accessDir, random } = this.#deps;
+    const filesDir = join(dirname(accessDir), `tree-${random.hex(8)}`);
+    try {
+      const opened = await openRestic(this.#deps, given ? { repository: given, filesDir } : undefined);
+      if (isJobError(opened)) throw new AgentError(opened.code, opened.message);
+      return await work(opened);
+    } finally {
+      if (given) await removeTree(filesDir);
+    }
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = await this.#turns.take(async () => ({ result: await work() }));
-    if (done !== undefined) return done.result;
-    throw new AgentError("tree.busy", "This host is looking into other folders. Try again in a moment.");
+    this.#reading += 1;
+    this.#quiet ??= Promise.withResolvers();
+    try {
+      const done = await this.#turns.take(async () => ({ result: await work() }));
+      if (done !== undefined) return done.result;
+      throw new AgentError("tree.busy", "This host is looking into other folders. Try again in a moment.");
+    } finally {
+      this.#reading -= 1;
+      if (this.#reading === 0) {
+        this.#quiet.resolve();
+        this.#quiet = undefined;
+      }
+    }
   }
 
   #resting(signal: AbortSignal): () => Promise<void> {
