@@ -4,7 +4,6 @@ import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { until } from "../tools/demo/children.ts";
 import { compareTrees } from "./lab/bytes.ts";
 import { type JobJson, LabHost } from "./lab/host.ts";
 import { Lab, writeRandomFiles } from "./lab/lab.ts";
@@ -67,15 +66,4 @@ test("one host's files come to another host, whose agent is given their reposito
     "/api/audit?action=host.restore",
   );
   expect(entries.map(({ target }) => target.name).sort()).toEqual(["db-01", "web-01", "web-01"]);
-});
-
-test("a host that is away is said at once, and nothing is queued", async () => {
-  await web.killAgent();
-  await until("web-01 to be away", 120_000, async () => {
-    const host = await lab.api.get<{ online: boolean }>(`/api/hosts/${web.id}`);
-    return !host.online;
-  });
-  await expect(restore(web, { paths: [source], target: { kind: "directory" } })).rejects.toMatchObject({
-    ...{ status: 409, code: "hosts.offline" },
-  });
 });

@@ -129,7 +129,8 @@ function closingLines(ending: Ending): LineDraft[] {
   const bytes = tally.restoredBytes === null ? "" : ` (${formatBytes(tally.restoredBytes)})`;
   const replaced = tally.replaced > 0 ? `, ${tally.replaced} of them in place of what is there` : "";
   const skipped = tally.skipped > 0 ? `; ${tally.skipped} stay as they are` : "";
-  const figures = `${tally.restored} files and folders${bytes}`;
+  const one = tally.restored === 1;
+  const figures = `${tally.restored} ${one ? "file or folder" : "files and folders"}${bytes}`;
   const where = root === null ? "in place" : `to ${visible(root)}`;
   if (spec.dry_run && !cancelled)
     return [
@@ -138,7 +139,7 @@ function closingLines(ending: Ending): LineDraft[] {
         `Dry run, nothing was written: ${figures} would be restored ${where}${replaced}${skipped}.`,
       ),
     ];
-  const lines = [line("info", `${figures} were restored ${where}${replaced}${skipped}.`)];
+  const lines = [line("info", `${figures} ${one ? "was" : "were"} restored ${where}${replaced}${skipped}.`)];
   if (cancelled) lines.unshift(line("warning", "Cancelled."));
   if ((cancelled || fatal !== null) && !spec.dry_run) lines.push(line("warning", HOLES));
   if (ending.ownership === "agent" && !cancelled)
