@@ -63,7 +63,7 @@ function findProblem(ending: Ending): JobError | null {
     return notWritable(ending, items);
   if (tally.restored + tally.skipped === 0) return nothing(ending, items);
   if (items.length > 0) return partial(ending, items);
-  return ending.ownership === "not_kept" && !spec.dry_run ? notKept(ending) : null;
+  return ending.ownership === "not_kept" && !spec.dry_run && tally.restored > 0 ? notKept(ending) : null;
 }
 
 function full(ending: Ending, items: readonly FailedItem[]): JobError {
@@ -96,7 +96,7 @@ function partial(ending: Ending, items: readonly FailedItem[]): JobError {
 
 function notKept(ending: Ending): JobError {
   const sentence =
-    "Everything was restored, but its owners could not be kept: only root may give files to others, and the agent runs as another user. The files belong to that user; change their owner, or run the agent as root.";
+    "Everything was restored, but owners could not be kept: only root may give files to others, and some file systems keep no owners. Such files belong to the agent's user; change their owner, or run the agent as root.";
   return problem(ending, "restore.ownership_not_kept", sentence);
 }
 
