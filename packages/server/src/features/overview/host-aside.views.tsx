@@ -2,6 +2,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { formatDuration, formatPercent } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
+import { Icon } from "../../platform/html/icons.tsx";
 import { Panel, ProgressBar } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
 import { toneOf, wordOf } from "../../platform/html/state.tsx";
@@ -24,6 +25,7 @@ export function HostAside(props: AsideProps): JSX.Element {
       {mayOperate && props.sourceGroups.length > 0 && props.tab.name !== "sources" ? (
         <RunGroups {...props} />
       ) : null}
+      {mayOperate ? <GetBack {...props} /> : null}
       <Panel title="Agent">
         <dl class="pairs">
           <Pair
@@ -43,6 +45,20 @@ export function HostAside(props: AsideProps): JSX.Element {
         </dl>
       </Panel>
     </aside>
+  );
+}
+
+/** The way back for files, beside what makes their copies. */
+function GetBack({ host }: Pick<AsideProps, "host">): JSX.Element {
+  return (
+    <Panel title="Get files back" id="host-get-back">
+      <p class="get-back">
+        <a class="btn" href={`/hosts/${encodeURIComponent(host.id)}/restore`}>
+          <Icon name="repeat" />
+          Restore…
+        </a>
+      </p>
+    </Panel>
   );
 }
 

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { formatBytes, formatCount } from "../../platform/html/format.ts";
 import { Empty, type PageInfo, Pagination, Panel, urlWith } from "../../platform/html/parts.tsx";
+import { useMayOperate } from "../../platform/html/scope.ts";
 import { Bytes, None, Time } from "../../platform/html/values.tsx";
 import { type JobRow, JobTable } from "../jobs/jobs.ts";
 import { type Reachable, whyNotRun } from "./run-button.views.tsx";
@@ -41,7 +42,7 @@ export function SnapshotsTab(props: SnapshotsTabProps & { host: Reachable & { id
           The first backup makes one. {reason ?? "Run it now, at the top of this page."}
         </Empty>
       ) : (
-        <SnapshotTable snapshots={props.snapshots} />
+        <SnapshotTable hostId={props.host.id} snapshots={props.snapshots} />
       )}
       <Pagination
         info={props.page}
@@ -52,7 +53,22 @@ export function SnapshotsTab(props: SnapshotsTabProps & { host: Reachable & { id
   );
 }
 
-function SnapshotTable({ snapshots }: { snapshots: readonly SnapshotRow[] }): JSX.Element {
+function RestoreLink({ hostId, snapshotId }: { hostId: string; snapshotId: string }): JSX.Element {
+  const query = `?snapshot=${encodeURIComponent(snapshotId)}`;
+  return (
+    <a
+      class="btn small"
+      href={`/hosts/${encodeURIComponent(hostId)}/restore${query}`}
+      aria-label={`Restore from ${snapshotId.slice(0, 8)}`}
+    >
+      Restore
+    </a>
+  );
+}
+
+function SnapshotTable(props: { hostId: string; snapshots: readonly SnapshotRow[] }): JSX.Element {
+  const { hostId, snapshots } = props;
+  const mayOperate = useMayOperate();
   return (
     <table class="rows snapshots">
       <caption class="sr-only">Snapshots, newest first</caption>
@@ -68,7 +84,7 @@ function SnapshotTable({ snapshots }: { snapshots: readonly SnapshotRow[] }): JS
             Group
           </th>
           <th scope="col">Paths</th>
-          <th scope="col" class="num col-size">
+          <th scope="col" class={mayOperate ? "num col-size mid-up" : "num col-size"}>
             Size
           </th>
           <th scope="col" class="num col-count mid-up">
@@ -77,6 +93,11 @@ function SnapshotTable({ snapshots }: { snapshots: readonly SnapshotRow[] }): JS
           <th scope="col" class="num col-size mid-up">
             Added
           </th>
+          {mayOperate ? (
+            <th scope="col" class="col-restore">
+              <span class="sr-only">Restore</span>
+            </th>
+          ) : null}
         </tr>
       </thead>
       <tbody id="snapshot-rows">
@@ -94,7 +115,7 @@ function SnapshotTable({ snapshots }: { snapshots: readonly SnapshotRow[] }): JS
             <td class="mono clip" title={snapshot.paths.join("\n")}>
               <Paths paths={snapshot.paths} />
             </td>
-            <td class="num">
+            <td class={mayOperate ? "num mid-up" : "num"}>
               <Bytes size={snapshot.sizeBytes} />
             </td>
             <td class="num mid-up">
@@ -103,6 +124,11 @@ function SnapshotTable({ snapshots }: { snapshots: readonly SnapshotRow[] }): JS
             <td class="num mid-up">
               {snapshot.addedBytes === null ? <None label="unknown" /> : formatBytes(snapshot.addedBytes)}
             </td>
+            {mayOperate ? (
+              <td class="col-restore">
+                <RestoreLink hostId={hostId} snapshotId={snapshot.id} />
+              </td>
+            ) : null}
           </tr>
         ))}
       </tbody>

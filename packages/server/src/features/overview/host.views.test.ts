@@ -100,7 +100,18 @@ describe("a host's page", () => {
       "2.00 KiB",
       "1,204",
       "1.00 KiB",
+      "Restore",
     ]);
+  });
+
+  it("leads an operator, and nobody else, from the host and from each snapshot to getting files back", () => {
+    const links = (role: "admin" | "viewer") =>
+      render(snapshots, role)
+        .querySelectorAll('a[href^="/hosts/H1/restore"]')
+        .map((link) => link.getAttribute("href"))
+        .sort();
+    expect(links("admin")).toEqual(["/hosts/H1/restore", "/hosts/H1/restore?snapshot=3c1f88e0aabbccdd"]);
+    expect(links("viewer")).toEqual([]);
   });
 
   it("says what to do when there is no snapshot", () => {
