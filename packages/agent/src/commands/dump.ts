@@ -124,7 +124,12 @@ async function findNode(reader: Reader, path: Buffer): Promise<ListedNode | Fail
 
 function restic(reader: Reader, args: readonly string[], path: Buffer): ReturnType<typeof runPulled> {
   const { deps, access, signal } = reader;
-  const options: PulledOptions = { argv: [access.resticPath, ...access.optionArgs, ...args], path, ...access, signal };
+  const options: PulledOptions = {
+    argv: [access.resticPath, ...access.optionArgs, ...args],
+    path,
+    ...access,
+    signal,
+  };
   return runPulled(deps, options);
 }
 

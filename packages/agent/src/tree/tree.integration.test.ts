@@ -339,7 +339,9 @@ describe("the index of a snapshot", () => {
   test("that grows beyond the room is given up", async () => {
     const snapshot = await makeTree();
     let free = 10 ** 12;
-    await startInProgram(lab, lab.config, undefined, { indexLimits: { freeBytes: async () => (free /= 1e5) } });
+    await startInProgram(lab, lab.config, undefined, {
+      indexLimits: { freeBytes: async () => (free /= 1e5) },
+    });
     await listTree(lab, snapshot);
     const answer = await untilIndexed(lab, snapshot);
     expect(answer.index).toMatchObject({ state: "none", problem: { code: "tree.no_room" } });
