@@ -279,7 +279,9 @@ export class Fleet {
 
   private async listRunning(host: FleetHost): Promise<number[]> {
     const jobs = join(host.folder, "data", "jobs");
-    const records = (await readdir(jobs, { recursive: true })).filter((path) => path.endsWith("runner.json"));
+    // A job that ends at this moment takes its folder away: the next look finds what is left.
+    const names: string[] = await readdir(jobs, { recursive: true }).catch(() => []);
+    const records = names.filter((path) => path.endsWith("runner.json"));
     const texts = await Promise.all(
       records.map((path) => readFile(join(jobs, path), "utf8").catch(() => "{}")),
     );

@@ -1,6 +1,6 @@
 /** One host of a laboratory: its enrolment, its agent program and its jobs, as the API shows them. */
 import { execFile } from "node:child_process";
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Child, startChild, until } from "../../tools/demo/children.ts";
@@ -181,18 +181,12 @@ export class LabHost {
   /** restic's process and output of a job that runs now. */
   async findRun(jobId: string): Promise<{ resticPid: number; stderrPath: string }> {
     return until("restic's start", 20_000, async () => {
-      const folder = await this.findJobFolder(jobId);
-      const text = folder && (await readFile(join(folder, "runner.json"), "utf8").catch(() => ""));
-      if (!folder || !text) return null;
+      const folder = join(this.dataFolder, "jobs", jobId);
+      const text = await readFile(join(folder, "runner.json"), "utf8").catch(() => "");
+      if (text === "") return null;
       const { restic } = JSON.parse(text) as { restic: { pid: number } | null };
       return restic && { resticPid: restic.pid, stderrPath: join(folder, "stderr") };
     });
-  }
-
-  private async findJobFolder(jobId: string): Promise<string | undefined> {
-    const names = await readdir(this.dataFolder, { recursive: true });
-    const name = names.find((path) => path.endsWith(`${jobId}/runner.json`));
-    return name && join(this.dataFolder, name, "..");
   }
 
   /** Plain restic on this host's repository, with the password by the environment. @returns stdout */
