@@ -9,7 +9,8 @@ import {
 import { z } from "zod";
 import { toInstant } from "../../platform/clock.ts";
 import { abortWhenGone } from "../../platform/http/gone.ts";
-import { type App, apiRoute } from "../../platform/http/route.ts";
+import { actorOf } from "../../platform/http/identity.ts";
+import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
 import { listVersions, readFolder, searchSnapshot, type TreeDeps } from "./tree.ts";
 
 const id = z.string().max(64);
@@ -81,10 +82,11 @@ function registerFolder(app: App, deps: TreeDeps): void {
       querystring: z.object({ path: snapshotPath.default("/"), after, via }),
       response: { 200: wirePage },
     },
-    async answer({ params, query, reply }) {
+    async answer({ params, query, identity, reply }) {
       const { entries, more, index } = await readFolder(deps, {
         ...params,
         ...query,
+        actor: actorOf(requireIdentity(identity)),
         gone: abortWhenGone(reply),
       });
       const shown = entries.map((entry) => toWireEntry(query.path, entry));
@@ -114,8 +116,13 @@ function registerSearch(app: App, deps: TreeDeps): void {
       querystring: z.object({ pattern: z.string().min(1).max(1000), after: snapshotPath.optional(), via }),
       response: { 200: wireMatches },
     },
-    async answer({ params, query, reply }) {
-      const found = await searchSnapshot(deps, { ...params, ...query, gone: abortWhenGone(reply) });
+    async answer({ params, query, identity, reply }) {
+      const found = await searchSnapshot(deps, {
+        ...params,
+        ...query,
+        actor: actorOf(requireIdentity(identity)),
+        gone: abortWhenGone(reply),
+      });
       const matches = found.matches.map(({ folder, ...entry }) => {
         const shown = toWireEntry(folder, entry);
         return { ...shown, path: shownSnapshotPath(shown.ref) };
@@ -145,10 +152,11 @@ function registerVersions(app: App, deps: TreeDeps): void {
       querystring: z.object({ path: snapshotPath, via }),
       response: { 200: z.object({ versions: z.array(wireVersion), truncated: z.boolean() }) },
     },
-    async answer({ params, query, reply }) {
+    async answer({ params, query, identity, reply }) {
       const { versions, truncated } = await listVersions(deps, {
         ...params,
         ...query,
+        actor: actorOf(requireIdentity(identity)),
         gone: abortWhenGone(reply),
       });
       const shown = versions.map(

@@ -206,6 +206,23 @@ describe("a folder of a snapshot", () => {
     expect(JSON.stringify(server.log)).not.toMatch(/repository password|secret file/);
     expect((await server.admin.get(`${url}/${first}/tree?via=nobody`)).body.code).toBe("hosts.not_found");
   });
+
+  it("read by another host stands in the trail of both, once for all that a person opens", async () => {
+    const other = await connectTestAgent(server);
+    await other.hello();
+    for (const path of ["/etc", "/srv"]) {
+      const asked = server.admin.get(`${url}/${first}/tree?path=${path}&via=${other.hostId}`);
+      const { request_id } = await other.nextMessage("tree.list");
+      other.send({
+        ...{ type: "tree.page", request_id, entries: [], more: false },
+        ...{ index: ready, error: null },
+      });
+      expect((await asked).status).toBe(200);
+    }
+    const { entries } = (await server.admin.get("/api/audit?action=snapshot.read_elsewhere")).body;
+    const targets = (entries as { target: { id: string } }[]).map(({ target }) => target.id);
+    expect(targets.toSorted()).toEqual([agent.hostId, other.hostId].toSorted());
+  });
 });
 
 describe("a search in a snapshot", () => {

@@ -19,17 +19,20 @@ import {
 } from "@restic-manager/protocol";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError, type ErrorKind } from "../../platform/errors.ts";
+import type { Actor } from "../../platform/http/identity.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import type { AgentHub } from "../agent-link/agent-link.ts";
 import { getHost } from "../hosts/hosts.ts";
-import { findEverydayAccess } from "../repositories/repositories.ts";
+import { findEverydayAccess, noCredentials } from "../repositories/repositories.ts";
 import { getSnapshot, listSnapshots, type Snapshot } from "../snapshots/snapshots.ts";
+import type { ForeignReads } from "./foreign-reads.ts";
 import type { TreePages } from "./tree-pages.ts";
 
 export interface TreeDeps {
   db: Db;
   box: SecretBox;
   pages: TreePages<FolderPage>;
+  foreignReads: ForeignReads;
   /**
    * Asks a host's agent.
    * MUST throw AppError `hosts.offline`, `agent.no_answer`, `agent.too_old` or `agent.too_many_requests` when there is no answer.
@@ -42,6 +45,7 @@ export interface Reading {
   hostId: string;
   /** Another host whose agent reads with this host's access, when this one is away. */
   via?: string | undefined;
+  actor: Actor;
   /** Aborts when nobody waits for the answer any more. */
   gone: AbortSignal;
 }
@@ -178,24 +182,25 @@ type TreeQuestion = TreeList | TreeSearch | TreeVersions;
 /** Asks the host's own agent, or another one with this host's access. */
 async function ask<Q extends TreeQuestion>(
   deps: TreeDeps,
-  { hostId, via, gone }: Reading,
+  { hostId, via = hostId, actor, gone }: Reading,
   question: Omit<Q, "request_id" | "access">,
 ) {
-  const reader = via === undefined || via === hostId ? hostId : (await getHost(deps.db, via)).id;
-  const access = reader === hostId ? {} : { access: await accessOf(deps, hostId) };
+  const reader = (await getHost(deps.db, via)).id;
+  const access = reader === hostId ? {} : { access: await lend(deps, { hostId, reader, actor }) };
   const answer = await deps.readTree<Q>(reader, { ...question, ...access } as Omit<Q, "request_id">, gone);
   if (answer.error) throw refusal(answer.error);
   return answer;
 }
 
-async function accessOf({ db, box }: TreeDeps, hostId: string): Promise<RepositoryAccess> {
+/** The host's access, for another one's agent. */
+async function lend(
+  { db, box, foreignReads }: TreeDeps,
+  { hostId, reader, actor }: { hostId: string; reader: string; actor: Actor },
+): Promise<RepositoryAccess> {
   const found = await findEverydayAccess(db, box, hostId);
-  if (found) return found.access;
-  throw new AppError(
-    "not_found",
-    "repositories.no_credentials",
-    "This host has no repository credentials yet.",
-  );
+  if (!found) throw noCredentials();
+  await foreignReads.note({ owner: await getHost(db, hostId), reader: await getHost(db, reader), actor });
+  return found.access;
 }
 
 const kinds: Readonly<Record<string, ErrorKind>> = {
