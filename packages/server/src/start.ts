@@ -63,7 +63,7 @@ import {
 } from "./features/repositories/repositories.ts";
 import { registerDownloadRoutes } from "./features/restore/download.api.ts";
 import { registerRestoreRoutes } from "./features/restore/restore.api.ts";
-import { completeRestoreOrder, ForeignReads, TreePages } from "./features/restore/restore.ts";
+import { completeRestoreOrder } from "./features/restore/restore.ts";
 import { registerTreeRoutes } from "./features/restore/tree.api.ts";
 import { registerWizardPages } from "./features/restore/wizard.pages.tsx";
 import { registerRotationRoutes } from "./features/rotation/rotation.api.ts";
@@ -267,10 +267,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerDiffRoutes(app, jobs);
   registerDiffPages(app, jobs);
   const readTree: AgentHub["readTree"] = (hostId, question, gone) => hub.readTree(hostId, question, gone);
-  registerTreeRoutes(app, {
-    ...{ db, box, readTree, pages: new TreePages(clock) },
-    foreignReads: new ForeignReads({ db, clock }),
-  });
+  registerTreeRoutes(app, { db, box, clock, readTree });
   const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
   const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
   registerSourceRoutes(app, { ...jobs, ...sources, listFolder });

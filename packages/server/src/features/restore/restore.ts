@@ -3,6 +3,4 @@
  * download.ts. What is asked for is checked in restore-request.ts, becomes a job in start-restore.ts, and what is added when
  * it is sent is in restore-order.ts; the page of it all is the wizard.
  */
-export { ForeignReads } from "./foreign-reads.ts";
 export { completeRestoreOrder } from "./restore-order.ts";
-export { TreePages } from "./tree-pages.ts";

@@ -7,11 +7,13 @@ import {
   type TreeIndex,
 } from "@restic-manager/protocol";
 import { z } from "zod";
-import { toInstant } from "../../platform/clock.ts";
+import { type Clock, toInstant } from "../../platform/clock.ts";
 import { abortWhenGone } from "../../platform/http/gone.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
-import { listVersions, readFolder, searchSnapshot, type TreeDeps } from "./tree.ts";
+import { ForeignReads } from "./foreign-reads.ts";
+import { type FolderPage, listVersions, readFolder, searchSnapshot, type TreeDeps } from "./tree.ts";
+import { TreePages } from "./tree-pages.ts";
 
 const id = z.string().max(64);
 const hostParams = z.object({ hostId: id });
@@ -56,7 +58,15 @@ const wireState = ({ state, entries, problem }: TreeIndex) => ({
   problem,
 });
 
-export function registerTreeRoutes(app: App, deps: TreeDeps): void {
+export function registerTreeRoutes(
+  app: App,
+  parts: Omit<TreeDeps, "pages" | "foreignReads"> & { clock: Clock },
+): void {
+  const deps = {
+    ...parts,
+    pages: new TreePages<FolderPage>(parts.clock),
+    foreignReads: new ForeignReads(parts),
+  };
   registerFolder(app, deps);
   registerSearch(app, deps);
   registerVersions(app, deps);
