@@ -89,6 +89,13 @@ class Wizard {
     this.chosen(false);
   }
 
+  /** Of a refused form everything is open, and the first field to be corrected is in sight. */
+  private showProblems(): void {
+    this.steps.openAll();
+    this.refresh();
+    this.form.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+  }
+
   private hostId = (): string => this.box.dataset.restore ?? "";
   /** The host's own agent sends the bytes. */
   private hasDownloads = (): boolean => "downloads" in this.box.dataset && "hostOnline" in this.box.dataset;
