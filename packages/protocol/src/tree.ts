@@ -48,6 +48,8 @@ export const snapshotPath = z
 export const snapshotName = text(4096)
   .min(1)
   .refine((name) => {
+    // Nearly all are plain, and a page has five hundred.
+    if (!name.startsWith(bytesMark)) return name.isWellFormed() && isSegment(name) && !/[/\0]/.test(name);
     const bytes = bytesOf(name);
     if (bytes === undefined || bytes.includes(0) || bytes.includes(slash)) return false;
     return isSegment(bytes.toString("latin1")) && toSnapshotName(bytes) === name;
@@ -72,6 +74,8 @@ export function toSnapshotName(bytes: Buffer): string {
 
 /** The path of an entry. */
 export function joinSnapshotPath(folder: string, name: string): string {
+  if (!folder.startsWith(bytesMark) && !name.startsWith(bytesMark))
+    return `${folder === "/" ? "" : folder}/${name}`;
   const parent = folder === "/" ? Buffer.alloc(0) : snapshotPathBytes(folder);
   return toSnapshotPath(Buffer.concat([parent, Buffer.of(slash), snapshotNameBytes(name)]));
 }
@@ -88,7 +92,8 @@ export function splitSnapshotPath(path: string): { folder: string; name: string 
 }
 
 /** For people: bytes that are not UTF-8 become U+FFFD. Of a path or of a name. */
-export const shownSnapshotPath = (path: string): string => utf8.decode(snapshotPathBytes(path));
+export const shownSnapshotPath = (path: string): string =>
+  path.startsWith(bytesMark) ? utf8.decode(snapshotPathBytes(path)) : path;
 
 /** Where another host's agent reads, with that host's access: for this once, and never written down. */
 const question = {

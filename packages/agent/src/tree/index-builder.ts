@@ -1,6 +1,6 @@
 /**
  * Builds the indexes of snapshots that are looked into, one after the other, in the background. Invariants: jobs go first: a
- * walk gives way to them and goes on after the last; an index that can't be made is not tried again for a while; an access
+ * walk gives way to them and goes on after the last, and stands still while somebody waits for a folder; an index that can't be made is not tried again for a while; an access
  * that came with a question is forgotten with its index's end.
  */
 import type { TreeIndex } from "@restic-manager/protocol";
@@ -31,8 +31,15 @@ const TRY_AGAIN_AFTER_MS = 5 * 60_000;
 
 type Problem = NonNullable<TreeIndex["problem"]>;
 
+export type BuilderDeps = ShortDeps & {
+  log: Log;
+  store: IndexStore;
+  /** MUST resolve when nobody waits for a folder. */
+  untilQuiet: () => Promise<void>;
+};
+
 export class IndexBuilder {
-  readonly #deps: ShortDeps & { log: Log; store: IndexStore };
+  readonly #deps: BuilderDeps;
   readonly #stopping = new AbortController();
   #wishes: Wish[] = [];
   #working: Promise<void> | undefined;
@@ -41,7 +48,7 @@ export class IndexBuilder {
   #jobsEnded: PromiseWithResolvers<void> | undefined;
   readonly #problems = new Map<string, { problem: Problem; atMs: number }>();
 
-  constructor(deps: ShortDeps & { log: Log; store: IndexStore }) {
+  constructor(deps: BuilderDeps) {
     this.#deps = deps;
   }
 
@@ -145,21 +152,24 @@ export class IndexBuilder {
   }
 
   async #walk({ key, access }: Wish, index: SnapshotIndex, signal: AbortSignal): Promise<Walk> {
-    const { store, clock } = this.#deps;
+    const { store, clock, untilQuiet } = this.#deps;
     const walk = new Walk(index);
     const lines = new LineCutter(0, MAX_LINE_BYTES);
     let bytes = 0;
     const outcome = await runPiped(this.#deps, {
       argv: [access.resticPath, ...lsArgs(key.snapshotId)],
-      ...{ env: access.env, redact: access.redact, timeoutMs: WALK_WITHIN_MS, signal },
+      // Nobody waits for this: one core is enough.
+      env: { ...access.env, GOMAXPROCS: "1" },
+      ...{ redact: access.redact, timeoutMs: WALK_WITHIN_MS, signal },
       onChunk: async (chunk) => {
         if (bytes % CHECK_ROOM_BYTES < chunk.length) await store.checkRoom(key);
         bytes += chunk.length;
         index.batch(() => {
           for (const line of lines.push(chunk)) if (!line.truncated) walk.take(line.text);
         });
-        // Questions of others have their turn.
         await slept(clock, 0, signal);
+        // restic waits as well, since nobody reads what it writes.
+        await untilQuiet();
       },
     });
     const problem = problemOf(outcome);

@@ -214,7 +214,7 @@ export class IndexStore {
   /** The one that was used longest ago first. */
   async #listFiles(): Promise<{ name: string; bytes: number }[]> {
     const files = [];
-    for (const name of await readdir(this.#dir)) {
+    for (const name of await readdir(this.#dir).catch(() => [])) {
       const path = join(this.#dir, name);
       const atMs = await fileTimeMs(path).catch(() => 0);
       files.push({ name, atMs, bytes: await fileSizeBytes(path) });

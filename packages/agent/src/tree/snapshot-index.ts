@@ -61,7 +61,8 @@ type NodeRow = {
 export class SnapshotIndex {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
-  readonly #owners = new Map<string, string>();
+  readonly #users = new Map<number, string>();
+  readonly #groups = new Map<number, string>();
   #walk: Walk | undefined;
   #entries: number;
 
@@ -73,10 +74,10 @@ export class SnapshotIndex {
     if (this.#all("SELECT 1 FROM sqlite_schema").length === 0) this.#db.exec(SCHEMA);
     this.#walk = this.#all<Walk>("SELECT entries, skipped FROM walks")[0];
     this.#entries = this.#walk?.entries ?? 0;
-    for (const { kind, id, name } of this.#all<{ kind: string; id: number; name: string }>(
-      "SELECT * FROM owners",
-    ))
-      this.#owners.set(`${kind}${id}`, name);
+    const owners = this.#all<{ kind: "u" | "g"; id: number; name: string }>(
+      "SELECT kind, id, name FROM owners",
+    );
+    for (const { kind, id, name } of owners) this.#ownersOf(kind).set(id, name);
   }
 
   /** The walk, when it is done. */
@@ -279,24 +280,37 @@ export class SnapshotIndex {
     );
   }
 
+  #ownersOf(kind: "u" | "g"): Map<number, string> {
+    return kind === "u" ? this.#users : this.#groups;
+  }
+
   #learnOwners({ uid, gid, user, group }: TreeNode): void {
-    for (const [kind, id, name] of [["u", uid, user] as const, ["g", gid, group] as const]) {
-      if (id === null || name === undefined || this.#owners.has(`${kind}${id}`)) continue;
-      this.#owners.set(`${kind}${id}`, name);
-      this.#run("INSERT OR REPLACE INTO owners (kind, id, name) VALUES (?, ?, ?)", kind, id, name);
-    }
+    this.#learn("u", uid, user);
+    this.#learn("g", gid, group);
+  }
+
+  #learn(kind: "u" | "g", id: number | null, name: string | undefined): void {
+    if (id === null || name === undefined || this.#ownersOf(kind).has(id)) return;
+    this.#ownersOf(kind).set(id, name);
+    this.#run("INSERT OR REPLACE INTO owners (kind, id, name) VALUES (?, ?, ?)", kind, id, name);
   }
 
   #knowsOwners({ uid, gid }: NodeRow): boolean {
-    return (uid === null || this.#owners.has(`u${uid}`)) && (gid === null || this.#owners.has(`g${gid}`));
+    return (uid === null || this.#users.has(uid)) && (gid === null || this.#groups.has(gid));
   }
 
   #toEntry(row: NodeRow): TreeEntry {
     const { name, kind, size, mode, uid, gid, modified_at, target } = row;
     return {
-      ...{ name, kind, size_bytes: size, mode, uid, gid },
-      user: this.#owners.get(`u${uid}`) || null,
-      group: this.#owners.get(`g${gid}`) || null,
+      name,
+      kind,
+      size_bytes: size,
+      mode,
+      uid,
+      gid,
+      // A name that the snapshot does not have is empty there.
+      user: (uid !== null && this.#users.get(uid)) || null,
+      group: (gid !== null && this.#groups.get(gid)) || null,
       modified_at: modified_at === null ? null : new Date(modified_at).toISOString(),
       target,
     };

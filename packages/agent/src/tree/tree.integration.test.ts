@@ -5,27 +5,22 @@ import { existsSync } from "node:fs";
 import { chmod, cp, link, lstat, mkdir, readdir, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import {
-  joinSnapshotPath,
-  type RepositoryAccess,
-  shownSnapshotPath,
-  toSnapshotName,
-} from "@restic-manager/protocol";
+import { joinSnapshotPath, type RepositoryAccess, toSnapshotName } from "@restic-manager/protocol";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type AgentLab, createAgentLab, JOB, startInProgram } from "../../fixtures/agent/lab.ts";
 import {
   answerTo,
   beginList,
   createNotingRestic,
+  isRunning,
   listTree,
-  listVersions,
   makeSnapshot,
   named,
+  readPids,
   searchTree,
   untilIndexed,
 } from "../../fixtures/agent/tree-lab.ts";
 import { createLab, createRepository, type Lab, runRestic, until } from "../../fixtures/restic/lab.ts";
-import { type Clock, systemClock } from "../platform/clock.ts";
 
 let template: Lab;
 beforeAll(async () => {
@@ -220,20 +215,6 @@ describe("a folder of a snapshot", () => {
   });
 });
 
-async function readPids(path: string): Promise<number[]> {
-  const { readFile } = await import("node:fs/promises");
-  const text = await readFile(path, "utf8").catch(() => "");
-  return text.split("\n").filter(Boolean).map(Number);
-}
-
-function isRunning(pid = 0): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
 describe("the index of a snapshot", () => {
   async function makeTree(): Promise<string> {
     await mkdir(inSource("sub", "deep"), { recursive: true });
@@ -387,6 +368,31 @@ if [ "$1" = backup ]; then while [ ! -e ${gate} ]; do sleep 0.05; done; fi`;
     expect((await untilIndexed(lab, snapshot)).index.state).toBe("ready");
   });
 
+  test("is not built on while somebody waits for a folder", async () => {
+    for (let n = 0; n < 3000; n += 1)
+      await writeFile(inSource(`file ${n} of the many that make some pages`), "");
+    const snapshot = await makeTree();
+    const [walking, held, gate] = ["walking", "held", "gate"].map((name) => join(lab.dir, name));
+    // The walk begins only when a folder is being read, which waits for the gate.
+    const slow = `if [ "$1" = ls ]; then touch ${walking}; while [ ! -e ${held} ]; do sleep 0.02; done; fi
+if [ "$1 $2" = "cat tree" ] && [ -e ${walking} ]; then touch ${held}; while [ ! -e ${gate} ]; do sleep 0.02; done; fi`;
+    const restic = await createNotingRestic(lab, slow);
+    await startInProgram(lab, { ...lab.config, restic_path: restic.path });
+    await listTree(lab, snapshot, { path: inSource("sub") });
+    await until("the walk has begun", () => existsSync(walking ?? ""));
+    const requestId = await beginList(lab, snapshot);
+    await until("the folder is being read", () => existsSync(held ?? ""));
+    for (let looks = 0; looks < 60; looks += 1) {
+      const { index } = await searchTree(lab, snapshot, "file");
+      expect(index.state).toBe("building");
+      // One piece of the pipe at most.
+      expect(index.entries).toBeLessThan(1000);
+    }
+    await writeFile(gate ?? "", "");
+    expect((await answerTo(lab, "tree.page", requestId)).entries).toHaveLength(500);
+    expect((await untilIndexed(lab, snapshot)).index.entries).toBeGreaterThan(3000);
+  });
+
   test("of another host's snapshot is read with its access and does not outlive the agent", async () => {
     const snapshot = await makeTree();
     const { repository } = lab;
@@ -405,82 +411,5 @@ if [ "$1" = backup ]; then while [ ! -e ${gate} ]; do sleep 0.05; done; fi`;
     await startInProgram(lab);
     await lab.server.until(() => lab.server.hellos.length > 0, "hello");
     expect(await trees()).toEqual([]);
-  });
-});
-
-/** Where somebody would wait for most of a minute, it waits only until `reached` is there. */
-function createImpatientClock(reached: string): Clock {
-  const clock = systemClock();
-  return {
-    ...clock,
-    sleep: async (ms, signal) => {
-      if (ms <= 40_000 || ms > 50_000) return clock.sleep(ms, signal);
-      while (!existsSync(reached)) await clock.sleep(20, signal);
-    },
-  };
-}
-
-describe("a storage that stands still", () => {
-  test("ends the question in time, and its restic", async () => {
-    const snapshot = await makeSnapshot(lab);
-    const reached = join(lab.dir, "reached");
-    const hang = `if [ "$1 $2" = "cat tree" ]; then echo $$ > ${reached}; while true; do sleep 0.05; done; fi`;
-    const restic = await createNotingRestic(lab, hang);
-    await startInProgram(lab, { ...lab.config, restic_path: restic.path }, createImpatientClock(reached));
-    expect((await listTree(lab, snapshot)).error).toMatchObject({ code: "restic.timeout" });
-    expect(isRunning((await readPids(reached))[0])).toBe(false);
-  });
-
-  test("leaves the versions that were found until then, and says that there may be more", async () => {
-    await writeFile(inSource("file"), "x");
-    const ids: string[] = [];
-    for (let day = 10; day < 21; day += 1) ids.unshift(await makeSnapshot(lab, `2026-01-${day} 00:00:00`));
-    const [seen, reached] = [join(lab.dir, "seen"), join(lab.dir, "reached")];
-    const hang = `if [ "$1" = find ]; then
-if [ -e ${seen} ]; then touch ${reached}; while true; do sleep 0.05; done; fi
-touch ${seen}
-fi`;
-    const restic = await createNotingRestic(lab, hang);
-    await startInProgram(lab, { ...lab.config, restic_path: restic.path }, createImpatientClock(reached));
-    const answer = await listVersions(lab, ids, inSource("file"));
-    expect(answer).toMatchObject({ error: null, truncated: true });
-    expect(answer.versions.map(({ snapshot_id }) => snapshot_id)).toEqual(ids.slice(0, 10));
-  });
-});
-
-describe("the versions of a file", () => {
-  test("are found in every snapshot that has it, by one path and nothing like it", async () => {
-    const odd = "odd *[x]?\\ 😀";
-    const ids: string[] = [];
-    for (const [day, content] of [
-      [1, "one"],
-      [2, "one"],
-      [3, "three"],
-      [4, ""],
-    ] as const) {
-      await writeFile(inSource(odd), content);
-      await writeFile(inSource("odd abcx  😀"), "another");
-      await utimes(inSource(odd), 1_700_000_000 + content.length, 1_700_000_000 + content.length);
-      ids.unshift(await makeSnapshot(lab, `2026-01-0${day} 00:00:00`));
-    }
-    const restic = await createNotingRestic(lab);
-    await startInProgram(lab, { ...lab.config, restic_path: restic.path });
-    const { versions, truncated, error } = await listVersions(lab, [...ids, "0".repeat(64)], inSource(odd));
-    expect({ truncated, error }).toEqual({ truncated: false, error: null });
-    expect(versions.map(({ snapshot_id, size_bytes }) => [snapshot_id, size_bytes])).toEqual([
-      [ids[0], 0],
-      [ids[1], 5],
-      [ids[2], 3],
-      [ids[3], 3],
-    ]);
-    expect(versions[1]).toMatchObject({ kind: "file", mode: 0o644, modified_at: "2023-11-14T22:13:25.000Z" });
-    expect(await listVersions(lab, ids, inSource("none"))).toMatchObject({ versions: [], error: null });
-    expect(await listVersions(lab, ids, lab.source)).toMatchObject({
-      versions: [{ kind: "folder" }, {}, {}, {}],
-    });
-    expect(restic.calls()).toEqual(["find", "find", "find"]);
-    const raw = joinSnapshotPath(lab.source, nameOf("bad\xff"));
-    expect((await listVersions(lab, ids, raw)).error).toMatchObject({ code: "tree.path_not_utf8" });
-    expect(shownSnapshotPath(raw)).toContain("\ufffd");
   });
 });

@@ -56,12 +56,16 @@ export class Tree {
   readonly #stopping = new AbortController();
   readonly #asked = new Map<string, AbortController>();
   readonly #answering = new Set<Promise<unknown>>();
+  /** Questions that rest on restic now; `quiet` resolves when there are none any more. */
+  #reading = 0;
+  #quiet: PromiseWithResolvers<void> | undefined;
 
   constructor(deps: TreeDeps) {
     this.#deps = deps;
     const limits = deps.indexLimits === undefined ? {} : { limits: deps.indexLimits };
     this.#store = new IndexStore({ dir: deps.treeDir, clock: deps.clock, log: deps.log, ...limits });
-    this.#builder = new IndexBuilder({ ...deps, store: this.#store });
+    const untilQuiet = async () => this.#quiet?.promise;
+    this.#builder = new IndexBuilder({ ...deps, store: this.#store, untilQuiet });
   }
 
   /** Never rejects. */
@@ -246,9 +250,19 @@ export class Tree {
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = await this.#turns.take(async () => ({ result: await work() }));
-    if (done !== undefined) return done.result;
-    throw new AgentError("tree.busy", "This host is looking into other folders. Try again in a moment.");
+    this.#reading += 1;
+    this.#quiet ??= Promise.withResolvers();
+    try {
+      const done = await this.#turns.take(async () => ({ result: await work() }));
+      if (done !== undefined) return done.result;
+      throw new AgentError("tree.busy", "This host is looking into other folders. Try again in a moment.");
+    } finally {
+      this.#reading -= 1;
+      if (this.#reading === 0) {
+        this.#quiet.resolve();
+        this.#quiet = undefined;
+      }
+    }
   }
 
   #resting(signal: AbortSignal): () => Promise<void> {

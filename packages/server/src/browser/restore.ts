@@ -84,7 +84,7 @@ class Wizard {
     must(box, "[data-tree-clear]").addEventListener("click", () => this.clear(), { signal });
     // A restored form of the browser's own comes after the scripts.
     window.addEventListener("pageshow", () => this.changed(), { signal });
-    if ("openAll" in box.dataset) this.steps.openAll();
+    if ("openAll" in box.dataset) this.showProblems();
     else this.steps.start(draft ? "confirm" : "files");
     this.chosen(false);
   }
