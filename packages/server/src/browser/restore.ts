@@ -76,8 +76,7 @@ class Wizard {
       for (const item of draft.items) this.selection.add(item);
     } else dropDraft(this.hostId());
     this.takePaths();
-    // What is typed becomes a selection like any other; without scripts it is posted as it is.
-    must<HTMLElement>(box, "[data-lines]").hidden = true;
+    this.hideLines();
     form.addEventListener("input", () => this.changed(), { signal });
     form.addEventListener("keydown", (event) => this.pressEnter(event), { signal });
     form.addEventListener("change", (event) => this.changedBy(event.target), { signal });
@@ -89,11 +88,18 @@ class Wizard {
     this.chosen(false);
   }
 
+  /** What is typed becomes a selection like any other; what is wrong with the paths is still to be read. */
+  private hideLines(): void {
+    const lines = must<HTMLElement>(this.box, "[data-lines]");
+    lines.hidden = lines.querySelector(".field-error") === null;
+    for (const part of lines.querySelectorAll<HTMLElement>("label, textarea, .hint")) part.hidden = true;
+  }
+
   /** Of a refused form everything is open, and the first field to be corrected is in sight. */
   private showProblems(): void {
     this.steps.openAll();
     this.refresh();
-    this.form.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+    this.form.querySelector<HTMLElement>('[aria-invalid="true"]:not([hidden])')?.focus();
   }
 
   private hostId = (): string => this.box.dataset.restore ?? "";
