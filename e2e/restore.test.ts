@@ -152,6 +152,7 @@ describe("a file that was deleted", () => {
     });
     expect(await page.textContent(".field-error")).toContain("files-01");
     expect(await page.inputValue("[name=confirm_name]")).toBe("files-02");
+    expect(await page.evaluate(() => document.activeElement?.getAttribute("name"))).toBe("confirm_name");
     await row("docs/").waitFor();
     expect(await row("docs/").getAttribute("aria-checked")).toBe("mixed");
     await gallery.take(page, "restore-refused");

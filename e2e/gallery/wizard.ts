@@ -39,6 +39,7 @@ export const WIZARD_VIEWS: Readonly<Record<string, (page: PageContext) => string
       },
       errors: {
         confirm_name: `That is not the host's name. Type exactly ${HEADER.name}.`,
+        lines: "“/srv/../etc” leads upward with “..”. Name the folder itself.",
         includes:
           "The pattern “/etc” begins at the root. Patterns hold inside the selected folders: begin with a name.",
       },

@@ -76,17 +76,30 @@ class Wizard {
       for (const item of draft.items) this.selection.add(item);
     } else dropDraft(this.hostId());
     this.takePaths();
-    // What is typed becomes a selection like any other; without scripts it is posted as it is.
-    must<HTMLElement>(box, "[data-lines]").hidden = true;
+    this.hideLines();
     form.addEventListener("input", () => this.changed(), { signal });
     form.addEventListener("keydown", (event) => this.pressEnter(event), { signal });
     form.addEventListener("change", (event) => this.changedBy(event.target), { signal });
     must(box, "[data-tree-clear]").addEventListener("click", () => this.clear(), { signal });
     // A restored form of the browser's own comes after the scripts.
     window.addEventListener("pageshow", () => this.changed(), { signal });
-    if ("openAll" in box.dataset) this.steps.openAll();
+    if ("openAll" in box.dataset) this.showProblems();
     else this.steps.start(draft ? "confirm" : "files");
     this.chosen(false);
+  }
+
+  /** What is typed becomes a selection like any other; what is wrong with the paths is still to be read. */
+  private hideLines(): void {
+    const lines = must<HTMLElement>(this.box, "[data-lines]");
+    lines.hidden = lines.querySelector(".field-error") === null;
+    for (const part of lines.querySelectorAll<HTMLElement>("label, textarea, .hint")) part.hidden = true;
+  }
+
+  /** Of a refused form everything is open, and the first field to be corrected is in sight. */
+  private showProblems(): void {
+    this.steps.openAll();
+    this.refresh();
+    this.form.querySelector<HTMLElement>('[aria-invalid="true"]:not([hidden])')?.focus();
   }
 
   private hostId = (): string => this.box.dataset.restore ?? "";
