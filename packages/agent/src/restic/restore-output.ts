@@ -5,10 +5,11 @@
 import { z } from "zod";
 import { parseBackupLine, parseJson } from "./output.ts";
 
+/** Counts of files, folders and links, and of bytes. */
 export type RestoreProgress = {
   percentDone: number;
-  totalItems: number;
-  itemsDone: number;
+  totalFiles: number;
+  filesDone: number;
   totalBytes: number;
   bytesDone: number;
   secondsElapsed: number;
@@ -33,10 +34,8 @@ const status = z.object({
   percent_done: z.number().min(0).max(1).catch(0),
   total_files: count,
   files_restored: count,
-  files_skipped: count,
   total_bytes: count,
   bytes_restored: count,
-  bytes_skipped: count,
   seconds_elapsed: count,
 });
 
@@ -65,8 +64,8 @@ export function parseRestoreLine(line: string): RestoreLine {
     kind: "status",
     progress: {
       percentDone: data.percent_done,
-      totalItems: data.total_files,
-      itemsDone: data.files_restored,
+      totalFiles: data.total_files,
+      filesDone: data.files_restored,
       totalBytes: data.total_bytes,
       bytesDone: data.bytes_restored,
       secondsElapsed: data.seconds_elapsed,
