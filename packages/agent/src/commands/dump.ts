@@ -4,9 +4,10 @@
  */
 import { type DumpEnd, type DumpStart, snapshotPathBytes } from "@restic-manager/protocol";
 import { dumpArgs, listPathArgs } from "../restic/args.ts";
-import { describeProblem, type ResticProblem } from "../restic/exit.ts";
+import type { ResticProblem } from "../restic/exit.ts";
 import { LineCutter } from "../restic/lines.ts";
-import { type PulledOptions, runPulled } from "../restic/pulled.ts";
+import { piecesOf } from "../restic/piped.ts";
+import { findProblem } from "../restic/probe.ts";
 import { ARCHIVE_END, fileHead, filling, OpenEnd, type TarFile } from "../restic/tar.ts";
 import { parseListedNode, type TreeNode } from "../restic/tree-output.ts";
 import { type CommandDeps, type ResticAccess, visible } from "./job-context.ts";
@@ -101,43 +102,33 @@ async function* readFile(reader: Reader, path: Buffer, node: TreeNode): Bytes {
 
 /** What lies at the path: the first entry that restic lists. It is then ended, for a folder's own entries follow. */
 async function findNode(reader: Reader, path: Buffer): Promise<TreeNode | Failure> {
-  const late = new AbortController();
-  const looked = new AbortController();
-  const { clock } = reader.deps;
-  void clock.sleep(LOOK_TIMEOUT_MS, looked.signal).then(
-    () => late.abort(),
-    () => undefined,
-  );
-  const signal = AbortSignal.any([reader.signal, late.signal]);
-  const listing = restic({ ...reader, signal }, listPathArgs(reader.snapshotId), path);
+  const listing = restic(reader, listPathArgs(reader.snapshotId), path, LOOK_TIMEOUT_MS);
   try {
     const lines = new LineCutter(0, MAX_LINE_BYTES);
     for (;;) {
       const piece = await listing.next();
-      if (piece.done) {
-        if (late.signal.aborted) return toFailure(describeProblem("restic.timeout"));
-        return piece.value === undefined ? notFound(path) : toFailure(piece.value);
-      }
+      if (piece.done) return piece.value === undefined ? notFound(path) : toFailure(piece.value);
       for (const { text } of lines.push(piece.value)) {
         const listed = parseListedNode(text);
         if (listed !== undefined) return listed.node;
       }
     }
   } finally {
-    looked.abort();
     await listing.return(undefined);
   }
 }
 
-function restic(reader: Reader, args: readonly string[], path: Buffer): ReturnType<typeof runPulled> {
-  const { deps, access, signal } = reader;
-  const options: PulledOptions = {
-    argv: [access.resticPath, ...access.optionArgs, ...args],
-    path,
-    ...access,
-    signal,
-  };
-  return runPulled(deps, options);
+/** restic's output, and what went wrong; undefined when it ended well or was aborted. */
+async function* restic(
+  { deps, access, signal }: Reader,
+  args: readonly string[],
+  path: Buffer,
+  timeoutMs?: number,
+): AsyncGenerator<Buffer, ResticProblem | undefined> {
+  const { env, redact } = access;
+  const argv = [access.resticPath, ...access.optionArgs, ...args];
+  const problem = findProblem(yield* piecesOf(deps, { argv, path, env, redact, timeoutMs, signal }));
+  return problem === "aborted" ? undefined : problem;
 }
 
 async function* mapped<R>(
