@@ -4,7 +4,7 @@
  */
 import { type DumpEnd, type DumpStart, snapshotPathBytes } from "@restic-manager/protocol";
 import { dumpArgs, listPathArgs } from "../restic/args.ts";
-import type { ResticProblem } from "../restic/exit.ts";
+import { isSnapshotGone, type ResticProblem } from "../restic/exit.ts";
 import { LineCutter } from "../restic/lines.ts";
 import { piecesOf } from "../restic/piped.ts";
 import { findProblem } from "../restic/probe.ts";
@@ -146,10 +146,8 @@ async function* mapped<R>(
   }
 }
 
-const SNAPSHOT_GONE = /failed to load snapshot|no matching ID found/i;
-
 function toFailure(problem: ResticProblem): Failure {
-  if (problem.stderrTail.some((line) => SNAPSHOT_GONE.test(line)))
+  if (isSnapshotGone(problem.stderrTail))
     return failure(
       "dump.snapshot_gone",
       "The repository no longer has this snapshot: it was forgotten meanwhile. Choose another one.",

@@ -4,7 +4,7 @@
  */
 import type { JobError } from "@restic-manager/protocol";
 import { catBlobArgs, catTreeArgs } from "../restic/args.ts";
-import type { ResticProblem } from "../restic/exit.ts";
+import { isPathMissing, isSnapshotGone, type ResticProblem } from "../restic/exit.ts";
 import { type Answer, askRestic } from "../restic/probe.ts";
 import {
   isWithin,
@@ -15,7 +15,6 @@ import {
   rawOfSnapshotPath,
   toText,
 } from "../restic/raw-path.ts";
-import { isPathMissing, isSnapshotGone } from "../restic/restore-output.ts";
 import { type NodeKind, parseTree, type TreeNode } from "../restic/tree-output.ts";
 import type { CommandDeps, ResticAccess } from "./job-context.ts";
 import { toJobError } from "./restic-access.ts";

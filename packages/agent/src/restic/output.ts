@@ -283,6 +283,11 @@ function oneLine(text: string): string {
   return stripEscapes(text.trim().replaceAll("\n", " "));
 }
 
+/** restic prints figures as JSON numbers; this is the whole one that JavaScript holds exactly, as the protocol takes it. */
+export function toWhole(figure: number): number {
+  return Math.min(Math.floor(figure), Number.MAX_SAFE_INTEGER);
+}
+
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { restoreArgs } from "./args.ts";
-import { isPathMissing, isSnapshotGone, parseRestoreLine } from "./restore-output.ts";
+import { parseRestoreLine } from "./restore-output.ts";
 
 describe("a line of a restore", () => {
   test.each([
@@ -39,21 +39,6 @@ describe("a line of a restore", () => {
     fc.assert(fc.property(fc.string(), (text) => parseRestoreLine(text) !== undefined));
     fc.assert(fc.property(fc.json(), (text) => parseRestoreLine(text) !== undefined));
   });
-});
-
-test("a snapshot or a path that is not there is told from other failures", () => {
-  expect(isSnapshotGone(["Fatal: failed to find snapshot: failed to load snapshot deadbeef: open …"])).toBe(
-    true,
-  );
-  expect(
-    isSnapshotGone([
-      '{"message_type":"exit_error","code":1,"message":"Fatal: no matching ID found for prefix"}',
-    ]),
-  ).toBe(true);
-  expect(isPathMissing(["path tmp/new\nline/x: not found"])).toBe(true);
-  expect(isPathMissing(["path etc/hosts/x: not a directory"])).toBe(true);
-  for (const judge of [isSnapshotGone, isPathMissing])
-    expect(judge(["Fatal: wrong password or no key found"])).toBe(false);
 });
 
 test("the arguments of a restore", () => {

@@ -72,13 +72,3 @@ export function parseRestoreLine(line: string): RestoreLine {
     },
   };
 }
-
-/** What restic says when a snapshot is not there (any more). */
-export function isSnapshotGone(lines: readonly string[]): boolean {
-  return lines.some((line) => /(could not|failed to) find snapshot|no matching ID found/i.test(line));
-}
-
-/** What restic says of a path that a snapshot does not have. */
-export function isPathMissing(lines: readonly string[]): boolean {
-  return lines.some((line) => /\bpath .*: (not found|not a directory)/is.test(line));
-}

@@ -6,7 +6,7 @@
 import type { TreeEntry } from "@restic-manager/protocol";
 import { toSnapshotName } from "@restic-manager/protocol";
 import { z } from "zod";
-import { parseJson } from "./output.ts";
+import { parseJson, toWhole } from "./output.ts";
 
 export type NodeKind = TreeEntry["kind"];
 
@@ -110,11 +110,7 @@ export class ObjectCutter {
 }
 
 const figure = z.number().int().nonnegative().optional().catch(undefined);
-const size = z
-  .number()
-  .nonnegative()
-  .catch(0)
-  .transform((bytes) => Math.min(Math.floor(bytes), Number.MAX_SAFE_INTEGER));
+const size = z.number().nonnegative().catch(0).transform(toWhole);
 const owner = z
   .string()
   .transform((name) => name.slice(0, 256))
