@@ -1,7 +1,12 @@
 /** A backup in words and in the protocol's shapes: pure functions from what restic said. */
 import type { BackupSummary, JobError, Progress } from "@restic-manager/protocol";
 import type { LineDraft } from "../journal/job-log.ts";
-import type { BackupLine, BackupProgress, BackupSummary as ResticSummary } from "../restic/output.ts";
+import {
+  type BackupLine,
+  type BackupProgress,
+  type BackupSummary as ResticSummary,
+  toWhole,
+} from "../restic/output.ts";
 import { visible } from "./job-context.ts";
 
 /** More names than this make a sentence unreadable. */
@@ -79,11 +84,11 @@ export function toWireProgress(progress: BackupProgress): Progress {
   const { secondsElapsed, bytesDone } = progress;
   return {
     percent_done: progress.percentDone,
-    total_files: whole(progress.totalFiles),
-    files_done: whole(progress.filesDone),
-    total_bytes: whole(progress.totalBytes),
-    bytes_done: whole(bytesDone),
-    error_count: whole(progress.errorCount),
+    total_files: toWhole(progress.totalFiles),
+    files_done: toWhole(progress.filesDone),
+    total_bytes: toWhole(progress.totalBytes),
+    bytes_done: toWhole(bytesDone),
+    error_count: toWhole(progress.errorCount),
     current_files: progress.currentFiles.slice(0, SHOWN_FILES).map((path) => path.slice(0, 32_768)),
     seconds_elapsed: secondsElapsed,
     seconds_remaining: progress.secondsRemaining ?? null,
@@ -92,22 +97,17 @@ export function toWireProgress(progress: BackupProgress): Progress {
   };
 }
 
-/** restic prints figures as JSON numbers; the protocol takes whole ones that JavaScript can hold exactly. */
-function whole(figure: number): number {
-  return Math.min(Math.floor(figure), Number.MAX_SAFE_INTEGER);
-}
-
 /** `durationMs` is measured: restic's own figure is wrong in some versions. */
 export function toWireSummary(summary: ResticSummary, durationMs: number): BackupSummary {
   return {
     snapshot_id: summary.snapshotId ?? null,
-    files_new: whole(summary.filesNew),
-    files_changed: whole(summary.filesChanged),
-    files_unmodified: whole(summary.filesUnmodified),
-    total_files: whole(summary.totalFiles),
-    total_bytes: whole(summary.totalBytes),
-    added_bytes: whole(summary.addedBytes),
-    added_bytes_packed: whole(summary.addedPackedBytes),
+    files_new: toWhole(summary.filesNew),
+    files_changed: toWhole(summary.filesChanged),
+    files_unmodified: toWhole(summary.filesUnmodified),
+    total_files: toWhole(summary.totalFiles),
+    total_bytes: toWhole(summary.totalBytes),
+    added_bytes: toWhole(summary.addedBytes),
+    added_bytes_packed: toWhole(summary.addedPackedBytes),
     duration_ms: durationMs,
   };
 }

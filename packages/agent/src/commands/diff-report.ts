@@ -3,7 +3,8 @@
  * `letters size-before size-after mode-before mode-after path`, with `-` for what is not there or not known.
  */
 import type { DiffResult } from "@restic-manager/protocol";
-import type { SnapshotChange, SnapshotNode } from "../restic/snapshot-output.ts";
+import type { SnapshotChange } from "../restic/diff-output.ts";
+import type { TreeNode } from "../restic/tree-output.ts";
 import { visible } from "./job-context.ts";
 
 /** What a snapshot says of one side of a change; the size of files only. */
@@ -14,10 +15,8 @@ export type Sides = { before?: Side; after?: Side };
 export const listedPath = (path: string): string =>
   path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
 
-export const toSide = ({ type, sizeBytes, mode }: SnapshotNode): Side => ({
-  sizeBytes: type === "file" ? sizeBytes : null,
-  mode,
-});
+/** restic leaves out a mode of zero. */
+export const toSide = ({ sizeBytes, mode }: TreeNode): Side => ({ sizeBytes, mode: mode ?? 0 });
 
 export const DIFF_HEADLINE = "What changed, size before and after, mode before and after, path:";
 

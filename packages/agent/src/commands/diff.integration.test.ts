@@ -107,7 +107,7 @@ describe("a comparison of two snapshots", () => {
     const path = join(lab.dir, "scripted-restic");
     const count = 100_001;
     const print = `awk 'BEGIN { for (i = 1; i <= ${count}; i++) printf "{\\"message_type\\":\\"change\\",\\"path\\":\\"/srv/%d\\",\\"modifier\\":\\"M\\"}\\n", i }'`;
-    const node = `echo '{"struct_type":"node","type":"file","path":"/srv/7","size":5,"mode":420}'`;
+    const node = `echo '{"struct_type":"node","name":"7","type":"file","path":"/srv/7","size":5,"mode":420}'`;
     await writeFile(
       path,
       `#!/bin/sh\ncase "$1" in\ndiff) ${print}; exit 0;;\nls) ${node}; exit 0;;\nesac\nexec ${getResticPath()} "$@"\n`,

@@ -5,7 +5,8 @@
  */
 import type { DiffSpec } from "@restic-manager/protocol";
 import { diffArgs, listAllArgs } from "../restic/args.ts";
-import { parseChange, parseNode } from "../restic/snapshot-output.ts";
+import { parseChange } from "../restic/diff-output.ts";
+import { parseListedNode } from "../restic/tree-output.ts";
 import {
   changeLine,
   countChange,
@@ -69,9 +70,9 @@ async function lookUp(
 ): Promise<ReadingEnd | Over> {
   const list = (snapshotId: string, side: keyof Sides) =>
     readStep(deps, job, access, { name: `list-${side}`, args: listAllArgs(snapshotId, limits) }, (line) => {
-      const node = parseNode(line);
-      const known = node && sides.get(node.path);
-      if (node && known) known[side] = toSide(node);
+      const listed = parseListedNode(line);
+      const known = listed && sides.get(listed.path);
+      if (listed && known) known[side] = toSide(listed.node);
     });
   if (sides.size === 0) return { exitCode: 0, stderrTail: [] };
   const before = await list(from, "before");

@@ -24,7 +24,7 @@ async function put(path: string, content: string | Buffer): Promise<void> {
 const folder = () => join(dir, "restored");
 const restored = () => join(folder(), source);
 const node = (sizeBytes: number) => ({
-  ...{ path: source, type: "file", sizeBytes, mode: 0o640, mtimeMs: TIME.getTime() },
+  ...{ path: source, sizeBytes, mode: 0o640, modifiedAtMs: TIME.getTime() },
 });
 const compare = (sizeBytes: number, signal = new AbortController().signal) =>
   compareRestored(node(sizeBytes), { folder: folder(), platform: "linux", isRoot: true, signal });

@@ -7,7 +7,7 @@ import { type FileHandle, lstat, open } from "node:fs/promises";
 import { join } from "node:path";
 import type { VerifyProblem } from "@restic-manager/protocol";
 import { hasErrorCode } from "../platform/files.ts";
-import type { SnapshotNode } from "../restic/snapshot-output.ts";
+import type { Drawn } from "./drill-sample.ts";
 
 export type Compared = { problem: VerifyProblem | null; withSource: boolean };
 
@@ -22,7 +22,7 @@ export type CompareOptions = {
 };
 
 /** Compares one file. Rejects when aborted, and for a restored file that can't be read. */
-export async function compareRestored(node: SnapshotNode, options: CompareOptions): Promise<Compared> {
+export async function compareRestored(node: Drawn, options: CompareOptions): Promise<Compared> {
   const restoredPath = join(options.folder, node.path);
   const restored = await statIfExists(restoredPath);
   const problem = restored === undefined ? "missing" : findProblem(node, restored, options);
@@ -37,7 +37,7 @@ export async function compareRestored(node: SnapshotNode, options: CompareOption
 }
 
 function findProblem(
-  node: SnapshotNode,
+  node: Drawn,
   stats: Stats,
   { platform, isRoot }: CompareOptions,
 ): VerifyProblem | undefined {
@@ -51,8 +51,8 @@ function findProblem(
 }
 
 /** To the millisecond: not every file system keeps more. */
-function hasTime(stats: Stats, { mtimeMs }: SnapshotNode): boolean {
-  return mtimeMs === null || Math.abs(stats.mtimeMs - mtimeMs) < 1;
+function hasTime(stats: Stats, { modifiedAtMs }: Drawn): boolean {
+  return modifiedAtMs === null || Math.abs(stats.mtimeMs - modifiedAtMs) < 1;
 }
 
 /** A path of a snapshot where it lies on this host: restic writes `C:\Users` as `/C/Users`. */
@@ -61,10 +61,13 @@ export function toSourcePath(path: string, platform: NodeJS.Platform): string {
   return path.replace(/^\/([A-Za-z])\//, "$1:/").replaceAll("/", "\\");
 }
 
-async function isUnchanged(path: string, node: SnapshotNode): Promise<boolean> {
+async function isUnchanged(path: string, node: Drawn): Promise<boolean> {
   const stats = await statIfExists(path);
   return (
-    stats?.isFile() === true && node.mtimeMs !== null && stats.size === node.sizeBytes && hasTime(stats, node)
+    stats?.isFile() === true &&
+    node.modifiedAtMs !== null &&
+    stats.size === node.sizeBytes &&
+    hasTime(stats, node)
   );
 }
 

@@ -1,7 +1,7 @@
 /** A restore drill in words: pure functions. */
 import type { JobError, VerifyProblem, VerifyResult, VerifySpec } from "@restic-manager/protocol";
 import type { LineDraft } from "../journal/job-log.ts";
-import type { RestoreProgress } from "../restic/snapshot-output.ts";
+import type { RestoreProgress } from "../restic/restore-output.ts";
 import { formatBytes, toWireProgress } from "./backup-report.ts";
 import { visible } from "./job-context.ts";
 

@@ -1,16 +1,18 @@
 /** The sample of a restore drill: random, repeatable, and within its bounds. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { SnapshotNode } from "../restic/snapshot-output.ts";
+import { type ListedNode, parseListedNode } from "../restic/tree-output.ts";
 import { DrillSample } from "./drill-sample.ts";
 
-const fileOf = (path: string, sizeBytes = 10, type = "file"): SnapshotNode => ({
-  ...{ path, type, sizeBytes, mode: 0o644, mtimeMs: 0 },
-});
+function fileOf(path: string, size = 10, type = "file"): ListedNode {
+  const listed = parseListedNode(JSON.stringify({ struct_type: "node", name: "x", path, size, type }));
+  if (listed === undefined) throw new Error(`${path} is no entry`);
+  return listed;
+}
 const files = Array.from({ length: 1000 }, (_, n) => fileOf(`/srv/${n}`));
 const bounds = { seed: 7, maxFiles: 20, maxBytes: 1_000_000 };
 
-function drawFrom(nodes: readonly SnapshotNode[], more: Partial<typeof bounds> = {}) {
+function drawFrom(nodes: readonly ListedNode[], more: Partial<typeof bounds> = {}) {
   const sample = new DrillSample({ ...bounds, ...more });
   for (const node of nodes) sample.offer(node);
   return { paths: sample.draw().map(({ path }) => path), leftOut: sample.leftOut };

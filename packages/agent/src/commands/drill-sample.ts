@@ -3,12 +3,17 @@
  * with the smallest are kept. So the same seed draws the same files, memory is bounded, and the order does not matter.
  */
 import { createHash } from "node:crypto";
-import { toIncludeLine } from "../restic/include-line.ts";
-import type { SnapshotNode } from "../restic/snapshot-output.ts";
+import { canBeLine } from "../restic/patterns.ts";
+import type { ListedNode } from "../restic/tree-output.ts";
 
-export type Drawn = SnapshotNode & {
-  /** The pattern that restores it. */
-  includeLine: string;
+/** A file as the snapshot has it. */
+export type Drawn = {
+  path: string;
+  sizeBytes: number;
+  /** Unix permission bits with setuid, setgid and sticky. */
+  mode: number;
+  /** Null for a time that no clock shows. */
+  modifiedAtMs: number | null;
 };
 
 type Bounds = { seed: number; maxFiles: number; maxBytes: number };
@@ -28,17 +33,19 @@ export class DrillSample {
     return this.#leftOut;
   }
 
-  offer(node: SnapshotNode): void {
-    if (node.type !== "file") return;
-    const includeLine = node.sizeBytes > this.#bounds.maxBytes ? undefined : toIncludeLine(node.path);
-    if (includeLine === undefined) {
+  offer({ path, node: { sizeBytes, mode, modifiedAtMs } }: ListedNode): void {
+    // Only files have a size.
+    if (sizeBytes === null) return;
+    if (sizeBytes > this.#bounds.maxBytes || !canBeLine(path)) {
       this.#leftOut += 1;
       return;
     }
-    const rank = rankOf(this.#bounds.seed, node.path);
+    const rank = rankOf(this.#bounds.seed, path);
     const last = this.#kept.at(-1);
     if (last !== undefined && this.#kept.length === this.#bounds.maxFiles && rank >= last.rank) return;
-    this.#kept.splice(this.#placeOf(rank), 0, { rank, node: { ...node, includeLine } });
+    // restic leaves out a mode of zero.
+    const node = { path, sizeBytes, mode: mode ?? 0, modifiedAtMs };
+    this.#kept.splice(this.#placeOf(rank), 0, { rank, node });
     if (this.#kept.length > this.#bounds.maxFiles) this.#kept.pop();
   }
 

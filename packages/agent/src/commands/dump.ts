@@ -4,11 +4,12 @@
  */
 import { type DumpEnd, type DumpStart, snapshotPathBytes } from "@restic-manager/protocol";
 import { dumpArgs, listPathArgs } from "../restic/args.ts";
-import { describeProblem, type ResticProblem } from "../restic/exit.ts";
+import { isSnapshotGone, type ResticProblem } from "../restic/exit.ts";
 import { LineCutter } from "../restic/lines.ts";
-import { type ListedNode, parseListedNode } from "../restic/output.ts";
-import { type PulledOptions, runPulled } from "../restic/pulled.ts";
-import { ARCHIVE_END, fileHead, filling, OpenEnd } from "../restic/tar.ts";
+import { piecesOf } from "../restic/piped.ts";
+import { findProblem } from "../restic/probe.ts";
+import { ARCHIVE_END, fileHead, filling, OpenEnd, type TarFile } from "../restic/tar.ts";
+import { parseListedNode, type TreeNode } from "../restic/tree-output.ts";
 import { type CommandDeps, type ResticAccess, visible } from "./job-context.ts";
 import { isJobError, openRestic } from "./restic-access.ts";
 
@@ -38,7 +39,7 @@ export async function* readDump(deps: CommandDeps, request: DumpStart, signal: A
   if (request.format === "raw" && only !== undefined && paths.length === 1) {
     const node = await findNode(reader, only);
     if ("code" in node) return node;
-    return node.type === "file" ? yield* readFile(reader, only, node) : refuseNode(only, node);
+    return node.kind === "file" ? yield* readFile(reader, only, node) : refuseNode(only, node);
   }
   for (const path of paths) {
     const problem = yield* readIntoArchive(reader, path);
@@ -64,14 +65,21 @@ export function outermost(paths: readonly Buffer[]): Buffer[] {
 async function* readIntoArchive(reader: Reader, path: Buffer): Bytes {
   const node = path.equals(SLASH) ? "root" : await findNode(reader, path);
   if (node !== "root" && "code" in node) return node;
-  if (node === "root" || node.type === "dir") return yield* readFolder(reader, path);
-  if (node.type !== "file") return refuseNode(path, node);
-  yield fileHead({ ...node, name: path.subarray(1) });
+  if (node === "root" || node.kind === "folder") return yield* readFolder(reader, path);
+  if (node.kind !== "file") return refuseNode(path, node);
+  const file = toTarFile(path, node);
+  yield fileHead(file);
   const problem = yield* readFile(reader, path, node);
   if (problem !== null) return problem;
-  yield filling(node.sizeBytes);
+  yield filling(file.sizeBytes);
   return null;
 }
+
+/** What restic did not tell is what does no harm. */
+const toTarFile = (path: Buffer, { sizeBytes, mode, uid, gid, modifiedAtMs }: TreeNode): TarFile => ({
+  ...{ name: path.subarray(1), sizeBytes: sizeBytes ?? 0, mode: mode ?? 0o600, uid: uid ?? 0, gid: gid ?? 0 },
+  modifiedAtMs: modifiedAtMs ?? 0,
+});
 
 async function* readFolder(reader: Reader, path: Buffer): Bytes {
   const end = new OpenEnd();
@@ -82,7 +90,7 @@ async function* readFolder(reader: Reader, path: Buffer): Bytes {
   return end.isWhole || reader.signal.aborted ? null : incomplete(path);
 }
 
-async function* readFile(reader: Reader, path: Buffer, node: ListedNode): Bytes {
+async function* readFile(reader: Reader, path: Buffer, node: TreeNode): Bytes {
   let bytes = 0;
   const problem = yield* mapped(restic(reader, dumpArgs(reader.snapshotId), path), (piece) => {
     bytes += piece.length;
@@ -93,44 +101,34 @@ async function* readFile(reader: Reader, path: Buffer, node: ListedNode): Bytes 
 }
 
 /** What lies at the path: the first entry that restic lists. It is then ended, for a folder's own entries follow. */
-async function findNode(reader: Reader, path: Buffer): Promise<ListedNode | Failure> {
-  const late = new AbortController();
-  const looked = new AbortController();
-  const { clock } = reader.deps;
-  void clock.sleep(LOOK_TIMEOUT_MS, looked.signal).then(
-    () => late.abort(),
-    () => undefined,
-  );
-  const signal = AbortSignal.any([reader.signal, late.signal]);
-  const listing = restic({ ...reader, signal }, listPathArgs(reader.snapshotId), path);
+async function findNode(reader: Reader, path: Buffer): Promise<TreeNode | Failure> {
+  const listing = restic(reader, listPathArgs(reader.snapshotId), path, LOOK_TIMEOUT_MS);
   try {
     const lines = new LineCutter(0, MAX_LINE_BYTES);
     for (;;) {
       const piece = await listing.next();
-      if (piece.done) {
-        if (late.signal.aborted) return toFailure(describeProblem("restic.timeout"));
-        return piece.value === undefined ? notFound(path) : toFailure(piece.value);
-      }
+      if (piece.done) return piece.value === undefined ? notFound(path) : toFailure(piece.value);
       for (const { text } of lines.push(piece.value)) {
-        const node = parseListedNode(text);
-        if (node !== undefined) return node;
+        const listed = parseListedNode(text);
+        if (listed !== undefined) return listed.node;
       }
     }
   } finally {
-    looked.abort();
     await listing.return(undefined);
   }
 }
 
-function restic(reader: Reader, args: readonly string[], path: Buffer): ReturnType<typeof runPulled> {
-  const { deps, access, signal } = reader;
-  const options: PulledOptions = {
-    argv: [access.resticPath, ...access.optionArgs, ...args],
-    path,
-    ...access,
-    signal,
-  };
-  return runPulled(deps, options);
+/** restic's output, and what went wrong; undefined when it ended well or was aborted. */
+async function* restic(
+  { deps, access, signal }: Reader,
+  args: readonly string[],
+  path: Buffer,
+  timeoutMs?: number,
+): AsyncGenerator<Buffer, ResticProblem | undefined> {
+  const { env, redact } = access;
+  const argv = [access.resticPath, ...access.optionArgs, ...args];
+  const problem = findProblem(yield* piecesOf(deps, { argv, path, env, redact, timeoutMs, signal }));
+  return problem === "aborted" ? undefined : problem;
 }
 
 async function* mapped<R>(
@@ -148,10 +146,8 @@ async function* mapped<R>(
   }
 }
 
-const SNAPSHOT_GONE = /failed to load snapshot|no matching ID found/i;
-
 function toFailure(problem: ResticProblem): Failure {
-  if (problem.stderrTail.some((line) => SNAPSHOT_GONE.test(line)))
+  if (isSnapshotGone(problem.stderrTail))
     return failure(
       "dump.snapshot_gone",
       "The repository no longer has this snapshot: it was forgotten meanwhile. Choose another one.",
@@ -159,8 +155,8 @@ function toFailure(problem: ResticProblem): Failure {
   return failure(problem.code, problem.message);
 }
 
-function refuseNode(path: Buffer, node: ListedNode): Failure {
-  if (node.type === "dir")
+function refuseNode(path: Buffer, node: TreeNode): Failure {
+  if (node.kind === "folder")
     return failure("dump.is_folder", `${shown(path)} is a folder. Ask for it as a tar archive.`);
   return failure(
     "dump.not_a_file",

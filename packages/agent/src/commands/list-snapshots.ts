@@ -1,7 +1,7 @@
 /** The list of a host's snapshots for the server, in the protocol's shape and cut into parts that fit a frame. */
 import type { Snapshot } from "@restic-manager/protocol";
 import type { LineDraft } from "../journal/job-log.ts";
-import type { Snapshot as ResticSnapshot } from "../restic/output.ts";
+import { type Snapshot as ResticSnapshot, toWhole } from "../restic/output.ts";
 import { listSnapshots } from "../restic/probe.ts";
 import type { ActiveJob, CommandDeps, ResticAccess } from "./job-context.ts";
 
@@ -76,7 +76,7 @@ export function toWireSnapshot(snapshot: ResticSnapshot): Snapshot {
 }
 
 function wholeOrNull(value: number | undefined): number | null {
-  return value === undefined ? null : Math.min(Math.floor(value), Number.MAX_SAFE_INTEGER);
+  return value === undefined ? null : toWhole(value);
 }
 
 function warning(text: string): LineDraft {

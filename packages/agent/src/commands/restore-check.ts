@@ -6,11 +6,12 @@
 import type { Stats } from "node:fs";
 import { lstat } from "node:fs/promises";
 import type { RestoreSpec } from "@restic-manager/protocol";
-import { joinRaw, type NodeKind, type Owner, type RawPath, shownRaw } from "../restic/tree-nodes.ts";
+import { joinRaw, type RawPath, shownRaw } from "../restic/raw-path.ts";
+import type { NodeKind } from "../restic/tree-output.ts";
 import { formatBytes } from "./backup-report.ts";
 import type { CommandDeps } from "./job-context.ts";
 import type { Destination } from "./restore-plan.ts";
-import { readFolder, type TreeSource } from "./restore-selection.ts";
+import { type Owner, readFolder, type TreeSource } from "./restore-selection.ts";
 import type { FailedItem } from "./restore-tally.ts";
 
 /** Each costs opening the repository once. */

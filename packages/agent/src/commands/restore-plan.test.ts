@@ -118,6 +118,7 @@ describe("the folder of a restore", () => {
   test.each([
     [null, "/home/me/rm-restore/JOB"],
     ["$HOME/x", "/home/me/x"],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the braces are a person's
     ["${HOME}/x", "/home/me/x"],
     ["~/x", "/home/me/x"],
     ["$HOME", "/home/me"],

@@ -14,7 +14,7 @@ import {
   shownRaw,
   toRaw,
   toText,
-} from "../restic/tree-nodes.ts";
+} from "../restic/raw-path.ts";
 import type { Selected } from "./restore-selection.ts";
 
 /** One run of restic. */

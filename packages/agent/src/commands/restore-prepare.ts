@@ -8,7 +8,7 @@ import { z } from "zod";
 import { readTextIfExists, writeFileAtomic } from "../platform/files.ts";
 import { readUser } from "../platform/ownership.ts";
 import { findPatternProblem } from "../restic/patterns.ts";
-import { joinRaw, rawOfSnapshotPath, shownRaw, toRaw } from "../restic/tree-nodes.ts";
+import { joinRaw, rawOfSnapshotPath, shownRaw, toRaw } from "../restic/raw-path.ts";
 import {
   type ActiveJob,
   type CommandDeps,

@@ -1,7 +1,7 @@
 /** How a restore ended, in words and in the protocol's shape: pure functions from what was heard and found. */
 import type { JobError, RestoreResult, RestoreSpec } from "@restic-manager/protocol";
 import type { LineDraft } from "../journal/job-log.ts";
-import { shownRaw } from "../restic/tree-nodes.ts";
+import { shownRaw } from "../restic/raw-path.ts";
 import { formatBytes } from "./backup-report.ts";
 import { type JobResult, visible } from "./job-context.ts";
 import type { RestorePlan } from "./restore-plan.ts";

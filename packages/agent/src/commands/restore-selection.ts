@@ -4,23 +4,22 @@
  */
 import type { JobError } from "@restic-manager/protocol";
 import { catBlobArgs, catTreeArgs } from "../restic/args.ts";
-import type { ResticProblem } from "../restic/exit.ts";
+import { isPathMissing, isSnapshotGone, type ResticProblem } from "../restic/exit.ts";
 import { type Answer, askRestic } from "../restic/probe.ts";
-import { isPathMissing, isSnapshotGone } from "../restic/restore-output.ts";
 import {
   isWithin,
   joinRaw,
-  type NodeKind,
   nameOf,
-  type Owner,
   parentOf,
-  parseTree,
   type RawPath,
-  type TreeNode,
+  rawOfSnapshotPath,
   toText,
-} from "../restic/tree-nodes.ts";
+} from "../restic/raw-path.ts";
+import { type NodeKind, parseTree, type TreeNode } from "../restic/tree-output.ts";
 import type { CommandDeps, ResticAccess } from "./job-context.ts";
 import { toJobError } from "./restic-access.ts";
+
+export type Owner = { uid: number; gid: number };
 
 export type Selected = {
   path: RawPath;
@@ -29,13 +28,16 @@ export type Selected = {
   owner: Owner | null;
 };
 
+/** What lies in a folder: `name` in its bytes; no owner where the snapshot's host had no numbers for users. */
+type Inside = Pick<TreeNode, "kind" | "sizeBytes" | "subtree"> & { name: RawPath; owner: Owner | null };
+
 export type SelectionOutcome =
   | { kind: "ok"; selected: Selected[]; missing: RawPath[] }
   | { kind: "failed"; error: JobError }
   | { kind: "aborted" };
 
 export type FolderOutcome =
-  | { kind: "ok"; nodes: TreeNode[] }
+  | { kind: "ok"; nodes: Inside[] }
   | { kind: "missing" }
   | { kind: "too_large" }
   | { kind: "failed"; error: JobError }
@@ -115,7 +117,12 @@ async function ask(deps: CommandDeps, source: TreeSource, args: readonly string[
   if (answer.kind === "aborted") return answer;
   if (answer.kind === "failed") return judge(answer.problem);
   const nodes = parseTree(answer.stdout);
-  return nodes === undefined ? { kind: "missing" } : { kind: "ok", nodes };
+  return nodes === undefined ? { kind: "missing" } : { kind: "ok", nodes: nodes.map(toInside) };
+}
+
+function toInside({ name, kind, sizeBytes, uid, gid, subtree }: TreeNode): Inside {
+  const owner = uid === null || gid === null ? null : { uid, gid };
+  return { name: rawOfSnapshotPath(name), kind, sizeBytes, owner, subtree };
 }
 
 /** A read without a lock may meet a prune and lose the race once. */

@@ -3,8 +3,8 @@
  * restic's own figures say so. Memory is bounded however much fails.
  */
 import type { Progress } from "@restic-manager/protocol";
-import type { RestoreProgress } from "../restic/restore-output.ts";
-import { parseRestoreLine } from "../restic/restore-output.ts";
+import { parseRestoreLine, type RestoreProgress } from "../restic/restore-output.ts";
+import { toWireProgress } from "./backup-report.ts";
 import { visible } from "./job-context.ts";
 
 export type FailedItem = { path: string; message: string };
@@ -21,7 +21,7 @@ export class RestoreTally {
   readonly #failed = new Map<string, string>();
   #unnamed = 0;
   #current: string | null = null;
-  #before = { items: 0, bytes: 0, seconds: 0 };
+  #before = { files: 0, bytes: 0, seconds: 0 };
   #latest: RestoreProgress | null = null;
 
   /**
@@ -66,9 +66,9 @@ export class RestoreTally {
 
   /** One run has ended, another begins. */
   endRun(): void {
-    const { itemsDone = 0, bytesDone = 0, secondsElapsed = 0 } = this.#latest ?? {};
+    const { filesDone = 0, bytesDone = 0, secondsElapsed = 0 } = this.#latest ?? {};
     this.#before = {
-      items: this.#before.items + itemsDone,
+      files: this.#before.files + filesDone,
       bytes: this.#before.bytes + bytesDone,
       seconds: this.#before.seconds + secondsElapsed,
     };
@@ -97,28 +97,23 @@ export class RestoreTally {
   progress(run: { index: number; of: number }): Progress | undefined {
     const latest = this.#latest;
     if (latest === null) return undefined;
-    const share = Math.min(1, (run.index + latest.percentDone) / run.of);
-    const seconds = this.#before.seconds + latest.secondsElapsed;
-    const bytesDone = this.#before.bytes + latest.bytesDone;
-    return {
-      percent_done: share,
-      total_files: whole(this.#before.items + latest.totalItems),
-      files_done: whole(this.#before.items + latest.itemsDone),
-      total_bytes: whole(this.#before.bytes + latest.totalBytes),
-      bytes_done: whole(bytesDone),
-      error_count: this.failedCount,
-      current_files: this.#current === null ? [] : [visible(this.#current).slice(0, 32_768)],
-      seconds_elapsed: seconds,
-      seconds_remaining: share > 0 && seconds > 0 ? Math.round((seconds * (1 - share)) / share) : null,
-      bytes_per_second: seconds >= 1 ? bytesDone / seconds : null,
-    };
+    const percentDone = Math.min(1, (run.index + latest.percentDone) / run.of);
+    const secondsElapsed = this.#before.seconds + latest.secondsElapsed;
+    const secondsRemaining = Math.round((secondsElapsed * (1 - percentDone)) / percentDone);
+    return toWireProgress({
+      percentDone,
+      totalFiles: this.#before.files + latest.totalFiles,
+      filesDone: this.#before.files + latest.filesDone,
+      totalBytes: this.#before.bytes + latest.totalBytes,
+      bytesDone: this.#before.bytes + latest.bytesDone,
+      errorCount: this.failedCount,
+      currentFiles: this.#current === null ? [] : [visible(this.#current)],
+      secondsElapsed,
+      ...(percentDone > 0 && secondsElapsed > 0 ? { secondsRemaining } : {}),
+    });
   }
 }
 
 function under(folder: string, item: string): string {
   return folder === "/" ? item : `${folder}${item}`;
-}
-
-function whole(figure: number): number {
-  return Math.min(Math.floor(figure), Number.MAX_SAFE_INTEGER);
 }

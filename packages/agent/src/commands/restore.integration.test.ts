@@ -53,6 +53,7 @@ const ODD_NAMES = [
   "*glob[x]?.txt",
   "back\\slash",
   "$HOME",
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the braces are of a name
   "${PATH}",
   "#hash",
   "-dash",

@@ -10,8 +10,8 @@ import { giveTree, readUser } from "../platform/ownership.ts";
 import { restoreArgs } from "../restic/args.ts";
 import { jobFiles } from "../restic/job-dir.ts";
 import { escapePattern, nameLines, patternLines } from "../restic/patterns.ts";
+import { toText } from "../restic/raw-path.ts";
 import type { OutputLine } from "../restic/run.ts";
-import { toText } from "../restic/tree-nodes.ts";
 import { formatBytes } from "./backup-report.ts";
 import { type FollowedOutcome, followRun, wasBegun } from "./follow-run.ts";
 import {
@@ -146,7 +146,7 @@ async function runOne(deps: CommandDeps, job: ActiveJob, turn: Turn): Promise<Fo
   const step = stepOf(job, name);
   const access = await openForJob(deps, step);
   if (isJobError(access)) return index === 0 ? access : restarted(access);
-  const prepared = (await wasBegun(step)) ? { args: [] } : await prepareRun(deps, step, spec, run);
+  const prepared = (await wasBegun(step)) ? { args: [] } : await prepareRun(step, spec, run);
   if (!("args" in prepared)) return prepared;
   const told = { dryLines: 0 };
   return followRun(deps, step, access, prepared.args, async (line) => {
@@ -192,7 +192,6 @@ function restarted(error: JobError): JobError {
 
 /** The target, and the patterns as files. */
 async function prepareRun(
-  deps: CommandDeps,
   step: ActiveJob,
   spec: RestoreSpec,
   run: RestoreRun,
@@ -204,8 +203,7 @@ async function prepareRun(
   const files = jobFiles(step.dir);
   const spansLines = (name: string) => name.includes("\n");
   const names = run.names.filter((name) => !spansLines(name));
-  const includes =
-    names.length > 0 ? nameLines(names, deps.platform) : run.byPattern ? patternLines(spec.includes) : EMPTY;
+  const includes = names.length > 0 ? nameLines(names) : run.byPattern ? patternLines(spec.includes) : EMPTY;
   const excludes = run.byPattern ? patternLines(spec.excludes) : EMPTY;
   await ensurePrivateDir(step.dir);
   if (includes.length > 0) await writeFileAtomic(files.includes, includes, { durable: false });
@@ -215,9 +213,7 @@ async function prepareRun(
     ...{ dryRun: spec.dry_run, verify: spec.verify },
     ...(includes.length > 0 ? { includesPath: files.includes } : {}),
     ...(excludes.length > 0 ? { excludesPath: files.excludes } : {}),
-    includesOfLines: run.names
-      .filter(spansLines)
-      .flatMap((name) => toText(escapePattern(name, deps.platform)) ?? []),
+    includesOfLines: run.names.filter(spansLines).flatMap((name) => toText(escapePattern(name)) ?? []),
     ...(spec.target.kind === "in_place" ? { overwrite: spec.target.overwrite } : { sparse: true }),
   });
   return { args };

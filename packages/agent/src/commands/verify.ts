@@ -10,8 +10,11 @@ import { ProgressThrottle } from "../journal/progress-throttle.ts";
 import { ensurePrivateDir, readTextIfExists, writeFileAtomic } from "../platform/files.ts";
 import { listAllArgs, sampleRestoreArgs } from "../restic/args.ts";
 import { parseBackupLine } from "../restic/output.ts";
+import { nameLines } from "../restic/patterns.ts";
 import { listSnapshots } from "../restic/probe.ts";
-import { parseNode, parseRestoreProgress } from "../restic/snapshot-output.ts";
+import { toRaw } from "../restic/raw-path.ts";
+import { parseRestoreLine } from "../restic/restore-output.ts";
+import { parseListedNode } from "../restic/tree-output.ts";
 import { warning } from "./backup-report.ts";
 import { type Compared, compareRestored } from "./drill-compare.ts";
 import { drillFolder, findRoom, removeRestored } from "./drill-folder.ts";
@@ -79,8 +82,8 @@ async function drill(
   const sample = new DrillSample(bounds);
   const list = { name: "list", args: listAllArgs(chosen.snapshot_id, spec.limits) };
   const listed = await readStep(deps, job, access, list, (line) => {
-    const node = parseNode(line);
-    if (node !== undefined) sample.offer(node);
+    const listed = parseListedNode(line);
+    if (listed !== undefined) sample.offer(listed);
   });
   if (isOver(listed)) return listed.over;
   if (listed.problem !== undefined) return failedResult(toJobError(listed.problem), listed.exitCode);
@@ -142,7 +145,7 @@ async function restoreSample(
   if (!(await wasBegun(stepOf(job, name)))) {
     const free = await findRoom(deps.drillsDir);
     if (free < bytes + RESERVE_BYTES) return { over: failedResult(noRoom(bytes, free)) };
-    await writeFileAtomic(includesPath, drawn.map(({ includeLine }) => `${includeLine}\n`).join(""));
+    await writeFileAtomic(includesPath, nameLines(drawn.map(({ path }) => toRaw(path))));
     await ensurePrivateDir(folder);
   }
   const begin = { stream: "stdout", endOffset: 1, part: "begin" } as const;
@@ -157,8 +160,8 @@ async function restoreSample(
   const throttle = new ProgressThrottle(deps.clock, job.reportProgress);
   try {
     return await readStep(deps, job, access, { name, args }, (line) => {
-      const progress = parseRestoreProgress(line);
-      if (progress !== undefined) throttle.offer(toDrillProgress(progress));
+      const told = parseRestoreLine(line);
+      if (told.kind === "status") throttle.offer(toDrillProgress(told.progress));
     });
   } finally {
     throttle.stop();

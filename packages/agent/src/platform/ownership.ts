@@ -16,8 +16,11 @@ export type User = {
 export function readUser(inherited: Readonly<Record<string, string | undefined>>): User {
   const uid = process.getuid?.();
   const gid = process.getgid?.();
-  const named = inherited["HOME"] || inherited["USERPROFILE"];
-  return { ids: uid === undefined || gid === undefined ? null : { uid, gid }, home: named || systemHome() };
+  const { HOME: home, USERPROFILE: profile } = inherited;
+  return {
+    ids: uid === undefined || gid === undefined ? null : { uid, gid },
+    home: home || profile || systemHome(),
+  };
 }
 
 function systemHome(): string {

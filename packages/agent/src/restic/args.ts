@@ -6,6 +6,7 @@
  */
 import { isAbsolute } from "node:path";
 import type { Bandwidth, OverwritePolicy, ReadData, RetentionPolicy } from "@restic-manager/protocol";
+import { escapePattern } from "./patterns.ts";
 
 /** How long restic waits for another operation's lock before it gives up with exit 11. */
 const RETRY_LOCK = "10m";
@@ -240,7 +241,7 @@ export function optionArgs(options: Readonly<Record<string, string>> | null | un
   return Object.entries(options ?? {}).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
 }
 
-/** Everything in a snapshot, a line of JSON each. */
+/** Everything in a snapshot, a line of JSON each, folders before what is in them. */
 export function listAllArgs(snapshotId: string, limits?: Bandwidth | null): string[] {
   return ["ls", "--json", "--no-lock", ...limitArgs(limits), snapshotId];
 }
@@ -254,7 +255,7 @@ export type SampleRestoreArgs = {
   snapshotId: string;
   /** A folder of the agent's. */
   target: string;
-  /** File with one include pattern a line (see include-line.ts). */
+  /** File with one include pattern a line (see patterns.ts). */
   includesPath: string;
   limits?: Bandwidth | null | undefined;
 };
@@ -291,20 +292,10 @@ export function catBlobArgs(blobId: string): string[] {
   return ["cat", "blob", "--json", "--no-lock", blobId];
 }
 
-/** Every entry of a snapshot, one JSON document a line, folders before what is in them. */
-export function lsArgs(snapshotId: string): string[] {
-  return ["ls", "--json", "--no-lock", snapshotId];
-}
-
 /** One path in each of these snapshots. Whole paths are looked up, nothing else is read: a second for a hundred. */
-export function findArgs(snapshotIds: readonly string[], path: string, platform: NodeJS.Platform): string[] {
+export function findArgs(snapshotIds: readonly string[], path: string): string[] {
   const snapshots = snapshotIds.flatMap((id) => ["--snapshot", id]);
-  return ["find", "--json", "--no-lock", ...snapshots, "--", escapePattern(path, platform)];
-}
-
-/** restic takes a pattern for a path: Go's `filepath.Match`, which knows no backslash on Windows. */
-function escapePattern(path: string, platform: NodeJS.Platform): string {
-  return platform === "win32" ? path.replace(/[*?[]/g, "[$&]") : path.replace(/[*?[\\]/g, "\\$&");
+  return ["find", "--json", "--no-lock", ...snapshots, "--", escapePattern(path)];
 }
 
 /** restic splits `--tag a,b` into two tags and drops empty ones: both would lose the group of a snapshot. */

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { findRecording, getRecording } from "../../fixtures/restic/recorded.ts";
-import { describeProblem, interpretExit, isAlreadyInitialised, recognise, StderrTail } from "./exit.ts";
+import {
+  describeProblem,
+  interpretExit,
+  isAlreadyInitialised,
+  isPathMissing,
+  isSnapshotGone,
+  recognise,
+  StderrTail,
+} from "./exit.ts";
 import type { RunExit } from "./follow.ts";
 
 const exited = (code: number | null, signal: string | null = null, stopRequested = false): RunExit => ({
@@ -165,4 +173,19 @@ describe("StderrTail", () => {
     tail.add(JSON.stringify({ message_type: "exit_error", code: 1, message }));
     expect(recognise(tail.lines())).toBe("restic.repository_full");
   });
+});
+
+it("tells a snapshot or a path that is not there from other failures", () => {
+  expect(isSnapshotGone(["Fatal: failed to find snapshot: failed to load snapshot deadbeef: open …"])).toBe(
+    true,
+  );
+  expect(
+    isSnapshotGone([
+      '{"message_type":"exit_error","code":1,"message":"Fatal: no matching ID found for prefix"}',
+    ]),
+  ).toBe(true);
+  expect(isPathMissing(["path tmp/new\nline/x: not found"])).toBe(true);
+  expect(isPathMissing(["path etc/hosts/x: not a directory"])).toBe(true);
+  for (const judge of [isSnapshotGone, isPathMissing])
+    expect(judge(["Fatal: wrong password or no key found"])).toBe(false);
 });

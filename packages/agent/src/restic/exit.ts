@@ -268,3 +268,15 @@ function shorten(line: string): string {
   const message = parsed.message.slice(0, TAIL_LINE_CHARS);
   return JSON.stringify({ message_type: "exit_error", code: parsed.code, message });
 }
+
+/** What restic says when a snapshot is not there (any more). */
+export function isSnapshotGone(lines: readonly string[]): boolean {
+  return lines.some((line) =>
+    /(could not find|failed to find|failed to load) snapshot|no matching ID found/i.test(line),
+  );
+}
+
+/** What restic says of a path that a snapshot does not have. */
+export function isPathMissing(lines: readonly string[]): boolean {
+  return lines.some((line) => /\bpath .*: (not found|not a directory)/is.test(line));
+}

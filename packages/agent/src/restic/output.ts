@@ -1,7 +1,7 @@
 /**
- * Knows restic's JSON, together with the other `*-output.ts` beside it, tree-nodes.ts and no other file. Tolerant by
- * design: a line that is not what we expect is text, a number that is absent is zero (restic omits zeros), and no bytes
- * ever make these functions throw.
+ * Knows restic's JSON, together with the other `*-output.ts` beside it and no other file. Tolerant by design: a line that
+ * is not what we expect is text, a number that is absent is zero (restic omits zeros), and no bytes ever make these
+ * functions throw.
  */
 import { z } from "zod";
 
@@ -256,49 +256,6 @@ function toSnapshot(entry: unknown): Snapshot | undefined {
   };
 }
 
-const listedNode = z.object({
-  struct_type: z.literal("node"),
-  type: z.string(),
-  size: count,
-  /** As Go keeps it: the permission bits are Unix's, the others are not. */
-  mode: z.int().nonnegative().catch(0o600),
-  uid: count,
-  gid: count,
-  mtime: words,
-});
-
-/** One entry of a snapshot, as `ls --json` tells it. Its name is left out: restic spoils one that is not UTF-8. */
-export type ListedNode = {
-  type: "file" | "dir" | "symlink" | "other";
-  sizeBytes: number;
-  /** Unix permissions with setuid, setgid and sticky. */
-  mode: number;
-  uid: number;
-  gid: number;
-  /** Epoch milliseconds; 0 when it is not known. */
-  modifiedAtMs: number;
-};
-
-/** Bits of Go's FileMode, with those of Unix that mean the same. */
-const GO_MODE_BITS = [
-  [2 ** 23, 0o4000],
-  [2 ** 22, 0o2000],
-  [2 ** 20, 0o1000],
-] as const;
-
-/** A line of `ls --json`; undefined when it is no entry. */
-export function parseListedNode(line: string): ListedNode | undefined {
-  const parsed = listedNode.safeParse(parseJson(line));
-  if (!parsed.success) return undefined;
-  const { type, size: sizeBytes, mode, uid, gid, mtime } = parsed.data;
-  const special = GO_MODE_BITS.reduce((bits, [go, unix]) => bits + (Math.floor(mode / go) % 2) * unix, 0);
-  const known = type === "file" || type === "dir" || type === "symlink";
-  return {
-    ...{ type: known ? type : "other", sizeBytes, mode: (mode % 0o1000) + special, uid, gid },
-    modifiedAtMs: Date.parse(mtime) || 0,
-  };
-}
-
 const versionDocument = z.object({ version: z.string().regex(/^\d+\.\d+\.\d+/) });
 
 /** The version in `version --json`'s output, or in the text that old versions print instead. */
@@ -324,6 +281,11 @@ function firstLine(message: string): string {
 
 function oneLine(text: string): string {
   return stripEscapes(text.trim().replaceAll("\n", " "));
+}
+
+/** restic prints figures as JSON numbers; this is the whole one that JavaScript holds exactly, as the protocol takes it. */
+export function toWhole(figure: number): number {
+  return Math.min(Math.floor(figure), Number.MAX_SAFE_INTEGER);
 }
 
 export function parseJson(text: string): unknown {

@@ -2,15 +2,28 @@
  * Names as restic's patterns, so that each means itself and nothing else, and pattern files. As bytes throughout: names
  * may be any. A pattern that misses restores nothing, and restic calls that a success.
  */
+
+import { type RawPath, toRaw } from "./raw-path.ts";
 import { asLine } from "./sources.ts";
-import { type RawPath, toRaw } from "./tree-nodes.ts";
 
 /**
- * A name as a pattern. On Windows a backslash escapes nothing, but no name there can hold any of these except `[`.
- * The leading slash of what is given anchors it.
+ * A name, as bytes or as text, as a pattern. In classes, since on Windows a backslash escapes nothing; no name there has
+ * one either. The leading slash of what is given anchors it.
  */
-export function escapePattern(name: RawPath, platform: NodeJS.Platform): RawPath {
-  return platform === "win32" ? name.replaceAll("[", "[[]") : name.replace(/[*?[\\]/g, "\\$&");
+export function escapePattern(name: string): string {
+  return name.replace(/[*?[]/g, "[$&]").replaceAll("\\", "\\\\");
+}
+
+/** Three times as much, which is the most that escaping makes of it, fits into a line of restic: 64 KiB. */
+const MAX_NAME_BYTES = 16 * 1024;
+
+/**
+ * Whether a path that restic told as JSON can stand in a pattern file: a line break can't be written, U+FFFD stands for
+ * bytes that JSON can't tell, and the mask of the agent's redactor for a name nobody knows.
+ */
+export function canBeLine(path: string): boolean {
+  if (!path.startsWith("/") || /[\n\0\uFFFD]/.test(path) || path.includes("***")) return false;
+  return Buffer.byteLength(path) <= MAX_NAME_BYTES;
 }
 
 /** What Go trims at the end of a line, as UTF-8 bytes. */
@@ -18,10 +31,10 @@ const LAST_BLANK =
   /(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)$/;
 
 /** A pattern file that takes these names as they are spelled. None may span lines. */
-export function nameLines(names: readonly RawPath[], platform: NodeJS.Platform): Buffer {
+export function nameLines(names: readonly RawPath[]): Buffer {
   const lines = names.map((name) => {
     // restic puts variables of its environment in place of `$name`.
-    const line = escapePattern(name, platform).replaceAll("$", "$$$$");
+    const line = escapePattern(name).replaceAll("$", "$$$$");
     return `${line.replace(LAST_BLANK, "[$&]")}\n`;
   });
   return Buffer.from(lines.join(""), "latin1");

@@ -3,7 +3,7 @@
  * no bytes ever make these functions throw, and what can't be read is absent.
  */
 import { z } from "zod";
-import { parseJson } from "./output.ts";
+import { parseJson, toWhole } from "./output.ts";
 
 const fullId = z.string().regex(/^[0-9a-f]{8,64}$/);
 const snapshots = z
@@ -31,11 +31,7 @@ export type CheckSummary = {
   suggestPrune: boolean;
 };
 
-const figure = z
-  .number()
-  .nonnegative()
-  .catch(0)
-  .transform((value) => Math.min(Math.floor(value), Number.MAX_SAFE_INTEGER));
+const figure = z.number().nonnegative().catch(0).transform(toWhole);
 const checkSummary = z.object({
   message_type: z.literal("summary"),
   num_errors: figure,

@@ -1,19 +1,8 @@
-/** What restic says of restores and of trees, and names as its patterns: exact for what is known, deaf to anything else. */
+/** What restic says of restores: exact for what is known, deaf to anything else. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { restoreArgs } from "./args.ts";
-import { escapePattern, findPatternProblem, nameLines, patternLines } from "./patterns.ts";
-import { isPathMissing, isSnapshotGone, parseRestoreLine } from "./restore-output.ts";
-import {
-  isWithin,
-  joinRaw,
-  parentOf,
-  parseTree,
-  rawOfSnapshotPath,
-  toRaw,
-  toText,
-  unquoteName,
-} from "./tree-nodes.ts";
+import { parseRestoreLine } from "./restore-output.ts";
 
 describe("a line of a restore", () => {
   test.each([
@@ -37,8 +26,8 @@ describe("a line of a restore", () => {
       kind: "status",
       progress: {
         percentDone: 0.5,
-        totalItems: 4,
-        itemsDone: 0,
+        totalFiles: 4,
+        filesDone: 0,
         totalBytes: 10,
         bytesDone: 0,
         secondsElapsed: 2,
@@ -49,97 +38,7 @@ describe("a line of a restore", () => {
   test("never throws, whatever it is", () => {
     fc.assert(fc.property(fc.string(), (text) => parseRestoreLine(text) !== undefined));
     fc.assert(fc.property(fc.json(), (text) => parseRestoreLine(text) !== undefined));
-    fc.assert(fc.property(fc.json(), (text) => parseTree(text) === undefined || true));
   });
-});
-
-test("a snapshot or a path that is not there is told from other failures", () => {
-  expect(isSnapshotGone(["Fatal: failed to find snapshot: failed to load snapshot deadbeef: open …"])).toBe(
-    true,
-  );
-  expect(
-    isSnapshotGone([
-      '{"message_type":"exit_error","code":1,"message":"Fatal: no matching ID found for prefix"}',
-    ]),
-  ).toBe(true);
-  expect(isPathMissing(["path tmp/new\nline/x: not found"])).toBe(true);
-  expect(isPathMissing(["path etc/hosts/x: not a directory"])).toBe(true);
-  for (const judge of [isSnapshotGone, isPathMissing])
-    expect(judge(["Fatal: wrong password or no key found"])).toBe(false);
-});
-
-describe("a name in a tree", () => {
-  test.each([
-    ["plain", "plain"],
-    ["é😀", toRaw("é😀")],
-    ["bad\\xff", "bad\xff"],
-    ['new\\nline\\t\\\\\\"', 'new\nline\t\\"'],
-    ["\\u200b\\U000e0001", toRaw("\u200b\u{e0001}")],
-    ["\\a\\v\\x7f", "\x07\v\x7f"],
-  ])("%s has its bytes back", (quoted, raw) => expect(unquoteName(quoted)).toBe(raw));
-
-  test("comes with its kind and size", () => {
-    const nodes = [
-      { name: "f", type: "file", size: 5, uid: 1, gid: 2 },
-      { name: "e", type: "file" },
-      { name: "d", type: "dir", subtree: "0".repeat(64) },
-      { name: "l", type: "symlink" },
-      { name: "s", type: "socket" },
-      { type: "file" },
-    ];
-    expect(parseTree(JSON.stringify({ nodes }))).toEqual([
-      { name: "f", kind: "file", sizeBytes: 5, owner: { uid: 1, gid: 2 }, subtree: null },
-      { name: "e", kind: "file", sizeBytes: 0, owner: null, subtree: null },
-      { name: "d", kind: "folder", sizeBytes: null, owner: null, subtree: "0".repeat(64) },
-      { name: "l", kind: "link", sizeBytes: null, owner: null, subtree: null },
-      { name: "s", kind: "other", sizeBytes: null, owner: null, subtree: null },
-    ]);
-    expect(parseTree('{"nodes":null}')).toEqual([]);
-    expect(parseTree("path tmp: not found")).toBeUndefined();
-  });
-});
-
-test("paths are bytes that text can be made of where it can", () => {
-  expect(toText(rawOfSnapshotPath("/é"))).toBe("/é");
-  expect(
-    toText(rawOfSnapshotPath(`base64:${Buffer.from("/\xff", "latin1").toString("base64")}`)),
-  ).toBeUndefined();
-  expect([parentOf("/a/b"), parentOf("/a"), parentOf("/")]).toEqual(["/a", "/", "/"]);
-  expect([joinRaw("/", "/a"), joinRaw("/a", "b"), joinRaw("/a", "/")]).toEqual(["/a", "/a/b", "/a"]);
-  expect([isWithin("/a/b", "/a"), isWithin("/ab", "/a"), isWithin("/x", "/")]).toEqual([true, false, true]);
-});
-
-describe("a name as a pattern", () => {
-  test.each([
-    ["/*a?[b]\\c", "/\\*a\\?\\[b]\\\\c"],
-    ["/plain -x #y", "/plain -x #y"],
-  ])("%s is escaped", (name, pattern) => expect(escapePattern(name, "linux")).toBe(pattern));
-
-  test("is escaped in another way on Windows, where a backslash escapes nothing", () => {
-    expect(escapePattern("/C/a[1].txt", "win32")).toBe("/C/a[[]1].txt");
-  });
-
-  test("keeps its last blank, of whatever sort, and its dollars in a file", () => {
-    const names = ["/a ", toRaw("/b\u00a0"), toRaw("/c\u3000"), toRaw("/à"), "/$HOME", "/bad\xa0"];
-    expect(nameLines(names, "linux").toString("latin1").split("\n")).toEqual([
-      ...[
-        "/a[ ]",
-        `/b[${toRaw("\u00a0")}]`,
-        `/c[${toRaw("\u3000")}]`,
-        toRaw("/à"),
-        "/$$HOME",
-        "/bad\xa0",
-        "",
-      ],
-    ]);
-  });
-});
-
-test("patterns of a person stay patterns, and those that can't work are named", () => {
-  expect(patternLines(["*.tmp", "é*"]).toString("utf8")).toBe("*.tmp\né*\n");
-  expect(findPatternProblem(["*.tmp", "cache/**"])).toBeUndefined();
-  expect(findPatternProblem(["/etc/*"])).toContain("begins at the root");
-  expect(findPatternProblem(["a\nb"])).toContain("spans lines");
 });
 
 test("the arguments of a restore", () => {

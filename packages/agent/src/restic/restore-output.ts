@@ -5,10 +5,11 @@
 import { z } from "zod";
 import { parseBackupLine, parseJson } from "./output.ts";
 
+/** Counts of files, folders and links, and of bytes. */
 export type RestoreProgress = {
   percentDone: number;
-  totalItems: number;
-  itemsDone: number;
+  totalFiles: number;
+  filesDone: number;
   totalBytes: number;
   bytesDone: number;
   secondsElapsed: number;
@@ -33,10 +34,8 @@ const status = z.object({
   percent_done: z.number().min(0).max(1).catch(0),
   total_files: count,
   files_restored: count,
-  files_skipped: count,
   total_bytes: count,
   bytes_restored: count,
-  bytes_skipped: count,
   seconds_elapsed: count,
 });
 
@@ -65,21 +64,11 @@ export function parseRestoreLine(line: string): RestoreLine {
     kind: "status",
     progress: {
       percentDone: data.percent_done,
-      totalItems: data.total_files,
-      itemsDone: data.files_restored,
+      totalFiles: data.total_files,
+      filesDone: data.files_restored,
       totalBytes: data.total_bytes,
       bytesDone: data.bytes_restored,
       secondsElapsed: data.seconds_elapsed,
     },
   };
-}
-
-/** What restic says when a snapshot is not there (any more). */
-export function isSnapshotGone(lines: readonly string[]): boolean {
-  return lines.some((line) => /(could not|failed to) find snapshot|no matching ID found/i.test(line));
-}
-
-/** What restic says of a path that a snapshot does not have. */
-export function isPathMissing(lines: readonly string[]): boolean {
-  return lines.some((line) => /\bpath .*: (not found|not a directory)/is.test(line));
 }

@@ -1,7 +1,14 @@
 /** What restic prints about what is in a snapshot: names of any bytes, documents of any length, and nonsense. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ObjectCutter, parseFound, parseListedNode, parseTreeNode, unquote } from "./tree-output.ts";
+import {
+  ObjectCutter,
+  parseFound,
+  parseListedNode,
+  parseTree,
+  parseTreeNode,
+  unquote,
+} from "./tree-output.ts";
 
 const latin1 = (text: string) => unquote(text)?.toString("latin1");
 
@@ -12,7 +19,7 @@ describe("a quoted name", () => {
     ['quote\\"and\\\\', 'quote"and\\'],
     ["bad\\xff\\x1b", "bad\xff\x1b"],
     ["\\u00ad\\U0001f600", Buffer.from("\u00ad😀").toString("latin1")],
-    ["\\a\\b\\f\\v", "\x07\b\f\v"],
+    ["\\a\\b\\f\\v\\x7f", "\x07\b\f\v\x7f"],
   ])("%s is taken for the bytes behind it", (quoted, bytes) => expect(latin1(quoted)).toBe(bytes));
 
   test.each(["\\q", "\\U00110000"])("%s is none", (quoted) => expect(unquote(quoted)).toBeUndefined());
@@ -61,6 +68,19 @@ describe("a node of cat tree", () => {
       expect(parse({ name })).toBeUndefined();
     },
   );
+});
+
+test("a document of cat tree has the nodes that are some", () => {
+  const nodes = [
+    { name: "f", type: "file", size: 5 },
+    { name: "d", type: "dir", subtree: "0".repeat(64) },
+  ];
+  expect(parseTree(JSON.stringify({ nodes: [...nodes, { type: "file" }, 7] }))).toMatchObject([
+    { name: "f", kind: "file", sizeBytes: 5, subtree: null },
+    { name: "d", kind: "folder", sizeBytes: null, subtree: "0".repeat(64) },
+  ]);
+  expect(parseTree('{"nodes":null}')).toEqual([]);
+  expect(parseTree("path tmp: not found")).toBeUndefined();
 });
 
 describe("a line of ls", () => {
@@ -132,9 +152,21 @@ describe("a document of any length", () => {
         for (const json of new ObjectCutter(2).push(Buffer.from(bytes))) parseTreeNode(json);
         for (const json of new ObjectCutter(1).push(Buffer.from(`{${text}}`))) parseListedNode(json);
         parseTreeNode(text);
+        parseTree(text);
         parseListedNode(text);
         parseFound(text, "/");
         unquote(text);
+      }),
+    );
+    const value = fc.oneof(fc.string(), fc.integer(), fc.double(), fc.constant(null), fc.object());
+    const entry = fc.record({
+      ...{ struct_type: fc.constant("node"), name: value, path: fc.constant("/a"), type: value },
+      ...{ size: value, mode: value, mtime: value, uid: value, user: value, subtree: value },
+    });
+    fc.assert(
+      fc.property(fc.oneof(entry, fc.anything()), (one) => {
+        parseListedNode(JSON.stringify(one) ?? "");
+        parseTree(JSON.stringify({ nodes: [one] }));
       }),
     );
   });

@@ -6,12 +6,15 @@
 import type { TreeEntry } from "@restic-manager/protocol";
 import { toSnapshotName } from "@restic-manager/protocol";
 import { z } from "zod";
-import { parseJson } from "./output.ts";
+import { parseJson, toWhole } from "./output.ts";
+
+export type NodeKind = TreeEntry["kind"];
 
 export type TreeNode = {
   /** A `snapshotName` of the protocol. */
   name: string;
-  kind: TreeEntry["kind"];
+  kind: NodeKind;
+  /** Of files only. */
   sizeBytes: number | null;
   /** Unix permission bits with setuid, setgid and sticky. */
   mode: number | null;
@@ -20,6 +23,7 @@ export type TreeNode = {
   /** Undefined where the command does not tell. */
   user: string | undefined;
   group: string | undefined;
+  /** Epoch milliseconds; null for a time that no clock shows. */
   modifiedAtMs: number | null;
   target: string | null;
   /** Of a folder: the id of its own document. */
@@ -106,11 +110,7 @@ export class ObjectCutter {
 }
 
 const figure = z.number().int().nonnegative().optional().catch(undefined);
-const size = z
-  .number()
-  .nonnegative()
-  .catch(0)
-  .transform((bytes) => Math.min(Math.floor(bytes), Number.MAX_SAFE_INTEGER));
+const size = z.number().nonnegative().catch(0).transform(toWhole);
 const owner = z
   .string()
   .transform((name) => name.slice(0, 256))
@@ -135,7 +135,9 @@ const nodeFields = z.object({
     .catch(undefined),
 });
 
-const KINDS: Readonly<Record<string, TreeEntry["kind"]>> = {
+const treeDocument = z.object({ nodes: z.array(z.unknown()).nullable() });
+
+const KINDS: Readonly<Record<string, NodeKind>> = {
   dir: "folder",
   file: "file",
   symlink: "link",
@@ -163,9 +165,19 @@ function toNode(fields: z.infer<typeof nodeFields>, name: string): TreeNode {
   };
 }
 
+/** The nodes of `cat tree`; undefined when this is none. Bound the text before calling. */
+export function parseTree(text: string): TreeNode[] | undefined {
+  const document = treeDocument.safeParse(parseJson(text));
+  return document.data && (document.data.nodes ?? []).flatMap((node) => toTreeNode(node) ?? []);
+}
+
 /** One node of `cat tree`. Undefined for what is none, such as a name that leads elsewhere. */
 export function parseTreeNode(json: string): TreeNode | undefined {
-  const parsed = nodeFields.safeParse(parseJson(json));
+  return toTreeNode(parseJson(json));
+}
+
+function toTreeNode(value: unknown): TreeNode | undefined {
+  const parsed = nodeFields.safeParse(value);
   if (!parsed.success) return undefined;
   const name = unquote(parsed.data.name);
   if (name === undefined || !isName(name)) return undefined;

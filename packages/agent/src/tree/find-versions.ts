@@ -17,7 +17,6 @@ export type VersionQuestion = {
   /** Newest first. */
   snapshotIds: readonly string[];
   path: string;
-  platform: NodeJS.Platform;
   signal: AbortSignal;
 };
 
@@ -58,13 +57,13 @@ export async function findVersions(
 /** @returns whether time ran out */
 async function findIn(
   deps: ShortDeps & { clock: Clock },
-  { access, snapshotIds, path, platform, signal }: VersionQuestion,
+  { access, snapshotIds, path, signal }: VersionQuestion,
   endsAtMs: number,
   found: Map<string, TreeNode>,
 ): Promise<boolean> {
   const cutter = new ObjectCutter(SNAPSHOT_DEPTH);
   const outcome = await runPiped(deps, {
-    argv: [access.resticPath, ...access.optionArgs, ...findArgs(snapshotIds, path, platform)],
+    argv: [access.resticPath, ...access.optionArgs, ...findArgs(snapshotIds, path)],
     ...{ env: access.env, redact: access.redact, signal },
     timeoutMs: Math.max(0, endsAtMs - deps.clock.monotonicMs()),
     onChunk: (chunk) => {

@@ -8,7 +8,7 @@ import type { ResticAccess } from "../commands/job-context.ts";
 import { slept } from "../platform/clock.ts";
 import { AgentError, reasonOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
-import { lsArgs } from "../restic/args.ts";
+import { listAllArgs } from "../restic/args.ts";
 import { LineCutter } from "../restic/lines.ts";
 import { runPiped } from "../restic/piped.ts";
 import type { ShortDeps } from "../restic/short.ts";
@@ -157,7 +157,7 @@ export class IndexBuilder {
     const lines = new LineCutter(0, MAX_LINE_BYTES);
     let bytes = 0;
     const outcome = await runPiped(this.#deps, {
-      argv: [access.resticPath, ...access.optionArgs, ...lsArgs(key.snapshotId)],
+      argv: [access.resticPath, ...access.optionArgs, ...listAllArgs(key.snapshotId)],
       // Nobody waits for this: one core is enough.
       env: { ...access.env, GOMAXPROCS: "1" },
       ...{ redact: access.redact, timeoutMs: WALK_WITHIN_MS, signal },

@@ -6,7 +6,7 @@ import { shownSnapshotPath, splitSnapshotPath } from "@restic-manager/protocol";
 import type { ResticAccess } from "../commands/job-context.ts";
 import { AgentError } from "../platform/errors.ts";
 import { catBlobArgs, catTreeArgs } from "../restic/args.ts";
-import type { ResticProblem } from "../restic/exit.ts";
+import { isSnapshotGone, type ResticProblem } from "../restic/exit.ts";
 import { parseBackupLine } from "../restic/output.ts";
 import { type PipedOutcome, runPiped } from "../restic/piped.ts";
 import { findProblem } from "../restic/probe.ts";
@@ -103,7 +103,7 @@ export function explain(problem: ResticProblem, path: string): AgentError {
 function explainLine(line: string, path: string): AgentError | undefined {
   const said = parseBackupLine(line);
   const words = said.kind === "exit_error" ? said.message : said.kind === "text" ? said.text : "";
-  if (/no matching ID found|could not find snapshot|failed to load snapshot/.test(words)) {
+  if (isSnapshotGone([words])) {
     const message = "This snapshot is not in the repository any more. Choose another one.";
     return new AgentError("tree.snapshot_gone", message);
   }

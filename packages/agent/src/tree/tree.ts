@@ -199,9 +199,8 @@ export class Tree {
   async #versions(question: TreeVersions, signal: AbortSignal): Promise<TreeVersionList> {
     const { request_id, snapshot_ids: snapshotIds, path } = question;
     try {
-      const { platform } = this.#deps;
       const found = await this.#opened(question.access, (access) =>
-        this.#inTurn(() => findVersions(this.#deps, { access, snapshotIds, path, platform, signal })),
+        this.#inTurn(() => findVersions(this.#deps, { access, snapshotIds, path, signal })),
       );
       return { type: "tree.version_list", request_id, ...found, error: null };
     } catch (error) {

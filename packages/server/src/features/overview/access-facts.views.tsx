@@ -1,6 +1,6 @@
 /** An access as it may be shown: where, who, which secrets are set, what is trusted. */
-import type { ComponentChildren, JSX } from "preact";
-import { None, Time } from "../../platform/html/values.tsx";
+import type { JSX } from "preact";
+import { None, Pair, Time } from "../../platform/html/values.tsx";
 import {
   backendOf,
   type CertificateFacts,
@@ -13,15 +13,6 @@ export const hasSettings = (access: RedactedCredentials | null): boolean =>
   (access.caCertificate !== null ||
     access.secretsSet.length + Object.keys(access.environment).length + Object.keys(access.options).length >
       0);
-
-export function Pair(props: { label: string; mono?: boolean; children: ComponentChildren }): JSX.Element {
-  return (
-    <div>
-      <dt>{props.label}</dt>
-      <dd class={props.mono ? "mono break" : undefined}>{props.children}</dd>
-    </div>
-  );
-}
 
 /** The pairs of a list of facts. */
 export function AccessFacts({ access }: { access: RedactedCredentials }): JSX.Element {

@@ -6,7 +6,7 @@ import { Icon } from "../../platform/html/icons.tsx";
 import { Panel, ProgressBar } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
 import { toneOf, wordOf } from "../../platform/html/state.tsx";
-import { None, Time } from "../../platform/html/values.tsx";
+import { None, Pair, Time } from "../../platform/html/values.tsx";
 import type { HostPageProps } from "./host.views.tsx";
 import { DrillPanel } from "./host-drill.views.tsx";
 import { RunButton, whyNotRun } from "./run-button.views.tsx";
@@ -30,20 +30,23 @@ export function HostAside(props: AsideProps): JSX.Element {
       {props.drill === null ? null : <DrillPanel host={host} drill={props.drill} />}
       <Panel title="Agent">
         <dl class="pairs">
-          <Pair
-            term="Agent"
-            value={
-              host.agentVersion === null ? (
-                <None label="unknown" />
-              ) : (
-                <span class="mono">{host.agentVersion}</span>
-              )
-            }
-          />
-          <Pair term="restic" value={<ResticVersion host={host} />} />
-          <Pair term="Clock" value={clockWords(host.clockSkewMs)} />
-          <Pair term="Added" value={<Time at={host.createdAt} />} />
-          <Pair term="Id" value={<span class="mono break">{host.id}</span>} />
+          <Pair label="Agent">
+            {host.agentVersion === null ? (
+              <None label="unknown" />
+            ) : (
+              <span class="mono">{host.agentVersion}</span>
+            )}
+          </Pair>
+          <Pair label="restic">
+            <ResticVersion host={host} />
+          </Pair>
+          <Pair label="Clock">{clockWords(host.clockSkewMs)}</Pair>
+          <Pair label="Added">
+            <Time at={host.createdAt} />
+          </Pair>
+          <Pair label="Id">
+            <span class="mono break">{host.id}</span>
+          </Pair>
         </dl>
       </Panel>
     </aside>
@@ -75,15 +78,6 @@ function clockWords(skewMs: number | null): ComponentChildren {
   if (skewMs === null) return <None label="unknown" />;
   if (Math.abs(skewMs) < 1000) return "correct";
   return `${formatDuration(Math.abs(skewMs))} ${skewMs > 0 ? "ahead" : "behind"}`;
-}
-
-function Pair({ term, value }: { term: string; value: ComponentChildren }): JSX.Element {
-  return (
-    <div>
-      <dt>{term}</dt>
-      <dd>{value}</dd>
-    </div>
-  );
 }
 
 function ActiveJob({ job }: { job: NonNullable<AsideProps["activeJob"]> }): JSX.Element {

@@ -1,10 +1,10 @@
 /** Beside a host's tabs: when its snapshots were last proven to come back, and the way to prove it now. */
-import type { ComponentChildren, JSX } from "preact";
+import type { JSX } from "preact";
 import { formatBytes, formatNoun } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Panel } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
-import { Time } from "../../platform/html/values.tsx";
+import { Pair, Time } from "../../platform/html/values.tsx";
 import type { DrillRun, HostDrill } from "./host-drill.ts";
 import { drillWord } from "./repository-words.ts";
 import { type Reachable, RunButton } from "./run-button.views.tsx";
@@ -20,10 +20,14 @@ export function DrillPanel({ host, drill }: DrillPanelProps): JSX.Element {
   return (
     <Panel title="Restore proven" id="host-drill">
       <dl class="pairs">
-        <Pair term="Proven" value={<Proven drill={drill} />} />
+        <Pair label="Proven">
+          <Proven drill={drill} />
+        </Pair>
         {proven === null ? null : <ProvenFigures run={proven} />}
         {last === null || last.status === "succeeded" ? null : (
-          <Pair term="Last try" value={<LastBad run={last} />} />
+          <Pair label="Last try">
+            <LastBad run={last} />
+          </Pair>
         )}
       </dl>
       <div class="panel-body stack">
@@ -40,15 +44,6 @@ export function DrillPanel({ host, drill }: DrillPanelProps): JSX.Element {
   );
 }
 
-function Pair({ term, value }: { term: string; value: ComponentChildren }): JSX.Element {
-  return (
-    <div>
-      <dt>{term}</dt>
-      <dd>{value}</dd>
-    </div>
-  );
-}
-
 function Proven({ drill: { proven, late } }: Pick<DrillPanelProps, "drill">): JSX.Element {
   if (proven === null) return <span class={late ? "word warn" : "muted"}>never</span>;
   return (
@@ -62,9 +57,11 @@ function ProvenFigures({ run: { figures, sourceGroup } }: { run: DrillRun }): JS
   if (figures === null) return null;
   return (
     <>
-      <Pair term="Group" value={<span class="mono break">{sourceGroup}</span>} />
-      <Pair term="Restored" value={`${formatNoun(figures.files, "file")}, ${formatBytes(figures.bytes)}`} />
-      <Pair term="Compared" value={`${formatNoun(figures.sourceFiles, "file")} with the source`} />
+      <Pair label="Group">
+        <span class="mono break">{sourceGroup}</span>
+      </Pair>
+      <Pair label="Restored">{`${formatNoun(figures.files, "file")}, ${formatBytes(figures.bytes)}`}</Pair>
+      <Pair label="Compared">{`${formatNoun(figures.sourceFiles, "file")} with the source`}</Pair>
     </>
   );
 }

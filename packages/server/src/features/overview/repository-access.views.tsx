@@ -9,7 +9,7 @@ import { renderFragment } from "../../platform/html/page.tsx";
 import { Notice, Panel } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import { Dot } from "../../platform/html/state.tsx";
-import { None, Time } from "../../platform/html/values.tsx";
+import { None, Pair, Time } from "../../platform/html/values.tsx";
 import type { RepositoryView, SharerView } from "../maintenance/maintenance.ts";
 import {
   adminValuesOf,
@@ -22,7 +22,7 @@ import {
   valuesOf,
 } from "../repositories/repositories.ts";
 import type { TagCount } from "../snapshots/snapshots.ts";
-import { AccessFacts, hasSettings, Pair } from "./access-facts.views.tsx";
+import { AccessFacts, hasSettings } from "./access-facts.views.tsx";
 
 /** A form of credentials that is shown again. */
 export interface AccessFormState extends FormState<string> {

@@ -2,7 +2,7 @@
  * Values as cells: times that tick, sizes with their exact bytes, durations. The browser keeps `data-relative`
  * and `data-countdown` elements current; without it they are right at the moment the page was made.
  */
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { formatBytes, formatDuration, formatRelative, formatUtc } from "./format.ts";
 import { usePage } from "./scope.ts";
 
@@ -58,5 +58,15 @@ export function None({ label = "none" }: { label?: string }): JSX.Element {
       <span aria-hidden="true">–</span>
       <span class="sr-only">{label}</span>
     </span>
+  );
+}
+
+/** One fact of a list: its name and what it is. */
+export function Pair(props: { label: string; mono?: boolean; children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{props.label}</dt>
+      <dd class={props.mono ? "mono break" : undefined}>{props.children}</dd>
+    </div>
   );
 }
