@@ -334,9 +334,10 @@ describe("a connection that breaks", () => {
   });
 
   test("a server that answers pings stays connected and gets its heartbeats", async () => {
-    server.heartbeatIntervalMs = 50;
+    // Long enough that a busy machine is not taken for a silent server.
+    server.heartbeatIntervalMs = 250;
     createLink().start();
-    await server.until(() => server.all("heartbeat").length >= 8, "eight heartbeats");
+    await server.until(() => server.all("heartbeat").length >= 6, "six heartbeats");
     expect(server.hellos).toHaveLength(1);
   });
 });
