@@ -4,8 +4,8 @@ import { type PlanInput, planRestore } from "./restore-plan.ts";
 import type { Selected } from "./restore-selection.ts";
 import { resolveTarget } from "./restore-target.ts";
 
-const dir = (path: string): Selected => ({ path, kind: "folder", sizeBytes: null });
-const file = (path: string): Selected => ({ path, kind: "file", sizeBytes: 1 });
+const dir = (path: string): Selected => ({ path, kind: "folder", sizeBytes: null, owner: null });
+const file = (path: string): Selected => ({ path, kind: "file", sizeBytes: 1, owner: null });
 
 const plan = (
   selected: Selected[],

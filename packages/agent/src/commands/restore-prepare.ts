@@ -46,6 +46,7 @@ const decided = z.object({
       path: z.string(),
       kind,
       sizeBytes: z.number().nullable(),
+      owner: z.object({ uid: z.number(), gid: z.number() }).nullable(),
       to: z.string(),
       byPattern: z.boolean(),
     }),

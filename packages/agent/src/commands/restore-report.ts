@@ -63,7 +63,7 @@ function findProblem(ending: Ending): JobError | null {
     return notWritable(ending, items);
   if (tally.restored + tally.skipped === 0) return nothing(ending, items);
   if (items.length > 0) return partial(ending, items);
-  return ending.ownership === "not_kept" && !spec.dry_run ? notKept(ending) : null;
+  return ending.ownership === "not_kept" && !spec.dry_run && tally.restored > 0 ? notKept(ending) : null;
 }
 
 function full(ending: Ending, items: readonly FailedItem[]): JobError {
@@ -96,7 +96,7 @@ function partial(ending: Ending, items: readonly FailedItem[]): JobError {
 
 function notKept(ending: Ending): JobError {
   const sentence =
-    "Everything was restored, but its owners could not be kept: only root may give files to others, and the agent runs as another user. The files belong to that user; change their owner, or run the agent as root.";
+    "Everything was restored, but owners could not be kept: only root may give files to others, and some file systems keep no owners. Such files belong to the agent's user; change their owner, or run the agent as root.";
   return problem(ending, "restore.ownership_not_kept", sentence);
 }
 
@@ -129,7 +129,8 @@ function closingLines(ending: Ending): LineDraft[] {
   const bytes = tally.restoredBytes === null ? "" : ` (${formatBytes(tally.restoredBytes)})`;
   const replaced = tally.replaced > 0 ? `, ${tally.replaced} of them in place of what is there` : "";
   const skipped = tally.skipped > 0 ? `; ${tally.skipped} stay as they are` : "";
-  const figures = `${tally.restored} files and folders${bytes}`;
+  const one = tally.restored === 1;
+  const figures = `${tally.restored} ${one ? "file or folder" : "files and folders"}${bytes}`;
   const where = root === null ? "in place" : `to ${visible(root)}`;
   if (spec.dry_run && !cancelled)
     return [
@@ -138,7 +139,7 @@ function closingLines(ending: Ending): LineDraft[] {
         `Dry run, nothing was written: ${figures} would be restored ${where}${replaced}${skipped}.`,
       ),
     ];
-  const lines = [line("info", `${figures} were restored ${where}${replaced}${skipped}.`)];
+  const lines = [line("info", `${figures} ${one ? "was" : "were"} restored ${where}${replaced}${skipped}.`)];
   if (cancelled) lines.unshift(line("warning", "Cancelled."));
   if ((cancelled || fatal !== null) && !spec.dry_run) lines.push(line("warning", HOLES));
   if (ending.ownership === "agent" && !cancelled)

@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -167,6 +168,8 @@ describe("an item that can't be written", () => {
     expect(ended).toMatchObject({ status: "warning", error: { code: "restore.partial" } });
     expect(ended?.result).toMatchObject({ complete: false, failed: 1, problem: "restore.partial" });
     expect(ended?.result?.kind === "restore" && ended.result.failed_items[0]?.path).toContain("file-3");
+    // restic gives the folder in the way the file's mode.
+    chmodSync(join(elsewhere, "a/file-3"), 0o700);
     expect(readFileSync(join(elsewhere, "a/file-3/in-the-way/mine"), "utf8")).toBe("mine");
     expect(readFileSync(join(elsewhere, "a/file-4"))).toEqual(readFileSync(src("a/file-4")));
   });

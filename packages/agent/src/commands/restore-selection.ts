@@ -12,6 +12,7 @@ import {
   joinRaw,
   type NodeKind,
   nameOf,
+  type Owner,
   parentOf,
   parseTree,
   type RawPath,
@@ -25,6 +26,7 @@ export type Selected = {
   path: RawPath;
   kind: NodeKind | "unknown" /** Of files only. */;
   sizeBytes: number | null;
+  owner: Owner | null;
 };
 
 export type SelectionOutcome =
@@ -69,10 +71,10 @@ export async function findSelected(
 }
 
 function describe(path: RawPath, read: FolderOutcome): Selected | undefined {
-  if (path === "/") return { path, kind: "folder", sizeBytes: null };
-  if (read.kind === "too_large") return { path, kind: "unknown", sizeBytes: null };
+  if (path === "/") return { path, kind: "folder", sizeBytes: null, owner: null };
+  if (read.kind === "too_large") return { path, kind: "unknown", sizeBytes: null, owner: null };
   const node = read.kind === "ok" ? read.nodes.find(({ name }) => name === nameOf(path)) : undefined;
-  return node && { path, kind: node.kind, sizeBytes: node.sizeBytes };
+  return node && { path, kind: node.kind, sizeBytes: node.sizeBytes, owner: node.owner };
 }
 
 /** What a folder of the snapshot holds. */

@@ -46,8 +46,11 @@ export async function runRestore(
   const ended = await runAll(deps, job, spec, decided, tally);
   if (ended === "detached") return "detached";
   if (!ended.begun) return ended.fatal === null ? cancelledResult() : failedResult(ended.fatal);
-  const ownership = await settleOwnership(deps, job, spec, decided, tally);
-  if (ended.fatal === null && !ended.cancelled && !spec.dry_run) await check(deps, job, spec, decided, tally);
+  let ownership = await settleOwnership(deps, job, spec, decided, tally);
+  if (ended.fatal === null && !ended.cancelled && !spec.dry_run) {
+    const owners = await check(deps, job, spec, decided, tally);
+    if (ownership !== "agent" && owners !== "unseen") ownership = owners;
+  }
   if (job.detached.aborted) return "detached";
   const { root, ...plan } = decided;
   return concludeRestore({ ...ended, spec, root, plan, tally, ownership });
@@ -232,29 +235,32 @@ async function settleOwnership(
 ): Promise<RestoreResult["ownership"]> {
   const { ids } = readUser(deps.inherited);
   if (ids === null) return "kept";
+  // Only root may give files to others: what came of it is looked at afterwards.
   if (root === null || spec.keep_ownership) return ids.uid === 0 ? "kept" : "not_kept";
   if (spec.dry_run) return "agent";
   for (const { path, message } of await giveTree(root, ids, job.detached)) tally.fail(path, message);
   return "agent";
 }
 
-/** Compares the target with the snapshot. */
+/** Compares the target with the snapshot. @returns what became of the owners, as far as that could be seen */
 async function check(
   deps: CommandDeps,
   job: ActiveJob,
   spec: RestoreSpec,
   decided: Decided,
   tally: RestoreTally,
-): Promise<void> {
+): Promise<"kept" | "not_kept" | "unseen"> {
   // The credentials of another host's repository are gone when another agent began this.
   const isLost = job.entry.with_access === true && job.access === undefined;
   const access = isLost ? undefined : await openRestic(deps, job.access);
   const signal = AbortSignal.any([job.cancelled, job.detached]);
   const source =
     access === undefined || isJobError(access) ? undefined : { snapshotId: spec.snapshot_id, access, signal };
-  const differing = await compareTarget(deps, spec, decided.destinations, source);
-  for (const { path, message } of differing) {
+  const { failed, owners } = await compareTarget(deps, spec, decided.destinations, source);
+  for (const { path, message } of failed) {
     tally.fail(path, message);
     await job.log.add({ level: "warning", stream: "agent", text: `${visible(path)} ${message}` });
   }
+  if (owners.seen === 0 || deps.platform === "win32") return "unseen";
+  return owners.differing > 0 ? "not_kept" : "kept";
 }

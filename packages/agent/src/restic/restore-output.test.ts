@@ -80,7 +80,7 @@ describe("a name in a tree", () => {
 
   test("comes with its kind and size", () => {
     const nodes = [
-      { name: "f", type: "file", size: 5 },
+      { name: "f", type: "file", size: 5, uid: 1, gid: 2 },
       { name: "e", type: "file" },
       { name: "d", type: "dir", subtree: "0".repeat(64) },
       { name: "l", type: "symlink" },
@@ -88,11 +88,11 @@ describe("a name in a tree", () => {
       { type: "file" },
     ];
     expect(parseTree(JSON.stringify({ nodes }))).toEqual([
-      { name: "f", kind: "file", sizeBytes: 5, subtree: null },
-      { name: "e", kind: "file", sizeBytes: 0, subtree: null },
-      { name: "d", kind: "folder", sizeBytes: null, subtree: "0".repeat(64) },
-      { name: "l", kind: "link", sizeBytes: null, subtree: null },
-      { name: "s", kind: "other", sizeBytes: null, subtree: null },
+      { name: "f", kind: "file", sizeBytes: 5, owner: { uid: 1, gid: 2 }, subtree: null },
+      { name: "e", kind: "file", sizeBytes: 0, owner: null, subtree: null },
+      { name: "d", kind: "folder", sizeBytes: null, owner: null, subtree: "0".repeat(64) },
+      { name: "l", kind: "link", sizeBytes: null, owner: null, subtree: null },
+      { name: "s", kind: "other", sizeBytes: null, owner: null, subtree: null },
     ]);
     expect(parseTree('{"nodes":null}')).toEqual([]);
     expect(parseTree("path tmp: not found")).toBeUndefined();

@@ -40,9 +40,13 @@ export type TreeNode = {
   kind: NodeKind;
   /** Of files only. */
   sizeBytes: number | null;
+  /** Null where the snapshot's host had no numbers for users. */
+  owner: Owner | null;
   /** The id of a folder's own tree. */
   subtree: string | null;
 };
+
+export type Owner = { uid: number; gid: number };
 
 const KINDS: Readonly<Record<string, NodeKind>> = {
   dir: "folder",
@@ -57,6 +61,8 @@ const node = z.object({
   name: z.string(),
   type: z.string().catch(""),
   size: z.number().nonnegative().catch(0),
+  uid: z.int().nonnegative().optional().catch(undefined),
+  gid: z.int().nonnegative().optional().catch(undefined),
   subtree: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
@@ -73,7 +79,9 @@ export function parseTree(text: string): TreeNode[] | undefined {
     if (!parsed.success) return [];
     const kind = KINDS[parsed.data.type] ?? "other";
     const sizeBytes = kind === "file" ? parsed.data.size : null;
-    return [{ name: unquoteName(parsed.data.name), kind, sizeBytes, subtree: parsed.data.subtree ?? null }];
+    const { name, uid, gid, subtree = null } = parsed.data;
+    const owner = uid === undefined || gid === undefined ? null : { uid, gid };
+    return [{ name: unquoteName(name), kind, sizeBytes, owner, subtree }];
   });
 }
 
