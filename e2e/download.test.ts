@@ -28,7 +28,7 @@ beforeAll(async () => {
   bigFile = join(folder, "big.bin");
   await writeBigFile(bigFile);
   await mkdir(join(folder, "empty"));
-  host = await LabHost.add(lab, { name: "files-01", paths: [folder] });
+  host = await LabHost.add(lab, { isQuick: true, name: "files-01", paths: [folder] });
   snapshotId = (await host.backUp(120_000)).summary?.snapshot_id ?? "";
   // The list of snapshots follows the backup's end.
   await until("the snapshot in the host's list", 20_000, async () => {

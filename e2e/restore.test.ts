@@ -22,8 +22,8 @@ beforeAll(async () => {
   await writeRandomFiles(source, 5, 200_000);
   await writeFile(join(source, "lost <b>&\n.txt"), "the one that somebody deletes", { mode: 0o640 });
   await utimes(join(source, "lost <b>&\n.txt"), 1_500_000_000, 1_500_000_000);
-  web = await LabHost.add(lab, { name: "web-01", paths: [source] });
-  db = await LabHost.add(lab, { name: "db-01", paths: [source] });
+  web = await LabHost.add(lab, { isQuick: true, name: "web-01", paths: [source] });
+  db = await LabHost.add(lab, { isQuick: true, name: "db-01", paths: [source] });
   snapshotId = (await web.backUp()).summary?.snapshot_id ?? "";
 });
 afterAll(() => lab.close());

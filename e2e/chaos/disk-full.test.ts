@@ -38,6 +38,11 @@ async function addHost(name: string): Promise<ChaosHost> {
   lab.cleanups.push(() => host.stopInTest());
   await host.startInTest();
   await host.untilInitialised();
+  // The figures after the init are read in files of the agent's: with those the disk would not stay full.
+  await until("the repository's figures", 30_000, async () => {
+    const path = `/api/hosts/${host.id}/repository`;
+    return (await lab.api.get<{ statistics: { at: string | null } }>(path)).statistics.at;
+  });
   return host;
 }
 

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { createQuickRepository } from "../../packages/testkit/src/quick-repository.ts";
 import { type Child, startChild, until } from "../../tools/demo/children.ts";
 import { agentProgram, createSecret, killAtOnce, type Lab, plainEnvironment } from "./lab.ts";
 
@@ -43,6 +44,8 @@ export interface HostWishes {
   restUser?: { name: string; password: string };
   /** What the agent takes for restic; the real one when left out. */
   resticPath?: string;
+  /** Its repository is there already, with a key that is cheap to derive: for stories with many calls of restic. */
+  isQuick?: boolean;
   /** False for a host whose first job is not expected to succeed. */
   awaitsInit?: boolean;
 }
@@ -71,6 +74,7 @@ export class LabHost {
   /** Token, enrolment, agent, first connection and, unless told otherwise, a repository. */
   static async add(lab: Lab, wishes: HostWishes): Promise<LabHost> {
     const host = new LabHost(lab, wishes);
+    if (wishes.isQuick) await createQuickRepository(host.repository, host.password);
     await host.enrol();
     await host.startAgent();
     if (wishes.awaitsInit === false) return host;

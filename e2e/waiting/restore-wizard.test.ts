@@ -6,11 +6,11 @@ import { chmod, chown, lstat, mkdir, readdir, readFile, rm, utimes, writeFile } 
 import { join } from "node:path";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { until } from "../tools/demo/children.ts";
-import { Findings, Gallery, launchBrowser } from "./lab/browser.ts";
-import { compareTrees } from "./lab/bytes.ts";
-import { LabHost, writeScript } from "./lab/host.ts";
-import { admin, Lab, writeRandomFiles } from "./lab/lab.ts";
+import { until } from "../../tools/demo/children.ts";
+import { Findings, Gallery, launchBrowser } from "../lab/browser.ts";
+import { compareTrees } from "../lab/bytes.ts";
+import { LabHost, writeScript } from "../lab/host.ts";
+import { admin, Lab, writeRandomFiles } from "../lab/lab.ts";
 
 /** Of issue 6: a deleted file is back in under two minutes from the page, clicking included. */
 const maxRestoreMs = 120_000;
@@ -35,8 +35,8 @@ beforeAll(async () => {
     join(lab.folder, "slow-restic"),
     `[ "$1" = restore ] && exec '${lab.resticPath}' "$@" --limit-download 3000\nexec '${lab.resticPath}' "$@"`,
   );
-  host = await LabHost.add(lab, { name: "files-01", paths: [source], resticPath: slow });
-  other = await LabHost.add(lab, { name: "files-02", paths: [source] });
+  host = await LabHost.add(lab, { isQuick: true, name: "files-01", paths: [source], resticPath: slow });
+  other = await LabHost.add(lab, { isQuick: true, name: "files-02", paths: [source] });
   expect((await host.backUp()).status).toBe("succeeded");
   browser = await launchBrowser();
   context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, reducedMotion: "reduce" });
