@@ -63,7 +63,7 @@ async function introduce(job: ActiveJob, spec: RestoreSpec, { root, destinations
   const from = spec.from == null ? "" : ` of ${spec.from.host_name}`;
   const where =
     spec.target.kind === "in_place"
-      ? `in place (what is there: ${spec.target.overwrite})`
+      ? `in place (overwrite: ${spec.target.overwrite})`
       : `into ${visible(root ?? "")}`;
   const mode = spec.dry_run ? "Dry run: " : "";
   const text = `${mode}${what} of snapshot ${spec.snapshot_id.slice(0, 8)}${from} ${where}.`;
