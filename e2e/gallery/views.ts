@@ -230,7 +230,7 @@ function newHost(page: PageContext): string {
         {
           tone: "fail",
           title: "restic can't run here.",
-          text: "restic is not installed on this host: put restic 0.17.1 or newer on its PATH.",
+          text: "restic is not installed on this host: put restic 0.18.0 or newer on its PATH.",
         },
         {
           tone: "warn",

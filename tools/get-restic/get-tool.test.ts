@@ -37,11 +37,11 @@ afterEach(() => rmSync(root, { recursive: true }));
 
 describe("looking on this machine", () => {
   it("takes what RM_RESTIC names before anything else", () => {
-    const named = program("named", printing("0.17.3"));
+    const named = program("named", printing("0.18.1"));
     program("bin/restic", printing("0.18.0"));
 
-    expect(find({ RM_RESTIC: named, PATH: join(root, "bin") })).toEqual({ path: named, version: "0.17.3" });
-    expect(said).toEqual(["restic: 0.17.3 from RM_RESTIC"]);
+    expect(find({ RM_RESTIC: named, PATH: join(root, "bin") })).toEqual({ path: named, version: "0.18.1" });
+    expect(said).toEqual(["restic: 0.18.1 from RM_RESTIC"]);
   });
 
   it("refuses a named program that is too old or absent instead of looking elsewhere", () => {
@@ -49,27 +49,27 @@ describe("looking on this machine", () => {
     program("bin/restic", printing("0.18.0"));
     const path = join(root, "bin");
 
-    expect(() => find({ RM_RESTIC: old, PATH: path })).toThrow("is 0.16.4, at least 0.17.1 is needed");
+    expect(() => find({ RM_RESTIC: old, PATH: path })).toThrow("is 0.16.4, at least 0.18.0 is needed");
     expect(() => find({ RM_RESTIC: join(root, "absent"), PATH: path })).toThrow("cannot be run");
   });
 
   it("passes over an old program on PATH and says so", () => {
     const old = program("a/restic", printing("0.14.0"));
-    const good = program("b/restic", printing("0.17.1"));
+    const good = program("b/restic", printing("0.18.0"));
 
     expect(find({ PATH: `${dirname(old)}:${dirname(good)}` })?.path).toBe(good);
-    expect(said).toEqual([`restic: ${old} is 0.14.0, at least 0.17.1 is needed`, "restic: 0.17.1 from PATH"]);
+    expect(said).toEqual([`restic: ${old} is 0.14.0, at least 0.18.0 is needed`, "restic: 0.18.0 from PATH"]);
   });
 
   it("takes the newest program of the cache that runs", () => {
     program("cache/restic-0.9.9", printing("0.9.9"));
-    const good = program("cache/restic-0.17.3", printing("0.17.3"));
-    program("cache/restic-0.18.0", "exit 127");
+    const good = program("cache/restic-0.18.1", printing("0.18.1"));
+    program("cache/restic-0.18.2", "exit 127");
     program("cache/restic-0.19.1.4711", printing("0.19.1"));
     program("cache/rest-server-0.14.0", printing("0.14.0"));
 
     expect(find({ PATH: "" })?.path).toBe(good);
-    expect(said[0]).toContain("restic-0.18.0 prints no version (exit 127)");
+    expect(said[0]).toContain("restic-0.18.2 prints no version (exit 127)");
   });
 
   it("takes only the version that is wanted, newer or older", () => {

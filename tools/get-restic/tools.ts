@@ -42,8 +42,8 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     variable: "RM_RESTIC",
     executables: ["restic"],
     packageName: "restic",
-    // The first release with exit codes 10, 11 and 12 and with error messages in its JSON.
-    minimumVersion: "0.17.1",
+    // As MINIMUM_RESTIC of the agent.
+    minimumVersion: "0.18.0",
     versionArguments: ["version"],
     releaseVersion: "0.19.1",
     releases: {

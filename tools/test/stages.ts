@@ -48,5 +48,5 @@ export const stages: readonly Stage[] = [
   { name: "waiting", commands: [], project: "waiting", workers: 2, isQuick: false, runsBeside: true },
   { name: "stores", commands: [], project: "stores", workers: 2, isQuick: false },
   { name: "integration", commands: [], project: "integration", workers: 3, isQuick: false },
-  { name: "e2e", commands: [], project: "e2e", workers: 2, isQuick: false },
+  { name: "e2e", commands: [], project: "e2e", workers: 3, isQuick: false },
 ];

@@ -54,10 +54,10 @@ describe("findRestic", () => {
   });
 
   it("passes an old one on PATH over when a newer lies beside the agent", async () => {
-    const old = await fake("old", `echo '{"version":"0.16.4"}'`);
-    const good = await fake("good", `echo '{"version":"0.17.3"}'`);
+    const old = await fake("old", `echo '{"version":"0.17.3"}'`);
+    const good = await fake("good", `echo '{"version":"0.18.0"}'`);
     expect(await find({ searchPath: dirname(old), executableDir: dirname(good) })).toEqual({
-      ...{ kind: "ok", path: good, version: "0.17.3", dated: true },
+      ...{ kind: "ok", path: good, version: "0.18.0" },
     });
   });
 

@@ -9,9 +9,8 @@ import { toolEnv } from "./env.ts";
 import { parseVersion } from "./output.ts";
 import { runShort, type ShortDeps } from "./short.ts";
 
-/** Before 0.17.1 a SIGTERM leaves the lock behind, and wrong password, no repository and locked look alike. */
-export const MINIMUM_RESTIC = "0.17.1";
-const RECOMMENDED_RESTIC = "0.18.0";
+/** The oldest that the whole of the tests runs with (docs/compatibility.md). */
+export const MINIMUM_RESTIC = "0.18.0";
 
 export type BinarySearch = {
   /** From the agent's configuration or RM_RESTIC; when given, nothing else is looked at. */
@@ -27,7 +26,7 @@ export type BinarySearch = {
 };
 
 export type BinaryOutcome =
-  | { kind: "ok"; path: string; version: string /** Below the recommended version. */; dated: boolean }
+  | { kind: "ok"; path: string; version: string }
   | { kind: "missing"; code: "restic.missing"; message: string }
   | {
       kind: "too_old";
@@ -49,9 +48,7 @@ export async function findRestic(deps: ShortDeps, search: BinarySearch): Promise
       broken ??= path;
       continue;
     }
-    if (compareVersions(version, MINIMUM_RESTIC) >= 0) {
-      return { kind: "ok", path, version, dated: compareVersions(version, RECOMMENDED_RESTIC) < 0 };
-    }
+    if (compareVersions(version, MINIMUM_RESTIC) >= 0) return { kind: "ok", path, version };
     tooOld ??= {
       kind: "too_old",
       code: "restic.too_old",
@@ -64,10 +61,10 @@ export async function findRestic(deps: ShortDeps, search: BinarySearch): Promise
   return tooOld ?? { kind: "missing", code: "restic.missing", message: adviceForMissing(search, broken) };
 }
 
-const HOW_TO_GET = `Install restic ${RECOMMENDED_RESTIC} or later (Debian 13 and Ubuntu 25.04 have one in their archives; "restic self-update" renews a copy of your own) and set its path in the agent's configuration if it is not on PATH.`;
+const HOW_TO_GET = `Install restic ${MINIMUM_RESTIC} or later (Debian 13 and Ubuntu 25.10 have one in their archives; "restic self-update" renews a copy of your own) and set its path in the agent's configuration if it is not on PATH.`;
 
 function adviceForOld(path: string, version: string): string {
-  return `restic ${version} at ${path} is too old: ${MINIMUM_RESTIC} is the first that removes its lock when stopped and says why it failed. ${HOW_TO_GET}`;
+  return `restic ${version} at ${path} is too old: this agent was tried with ${MINIMUM_RESTIC} and later only. ${HOW_TO_GET}`;
 }
 
 function adviceForMissing(search: BinarySearch, broken: string | undefined): string {

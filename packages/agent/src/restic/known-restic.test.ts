@@ -16,7 +16,7 @@ beforeEach(async () => {
   searches = 0;
   known = new KnownRestic(() => {
     searches += 1;
-    return Promise.resolve({ kind: "ok", path, version: `0.18.${searches}`, dated: false });
+    return Promise.resolve({ kind: "ok", path, version: `0.18.${searches}` });
   });
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
