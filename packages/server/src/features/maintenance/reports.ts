@@ -81,7 +81,8 @@ async function isAmbiguous(tx: Db, repository: { id: string; location: string })
 
 /**
  * Notes what a job did to its repository, in the transaction that ends it; call it after the job's own handler. What a
- * check has read counts; a repository that an init had to make anew is another one from now on.
+ * check has read counts; a repository that an init had to make anew is another one from now on, where a person had asked for
+ * that: a host alone must not make the others' repository count as replaced.
  */
 export async function onJobFinished(tx: Db, host: Host, event: JobFinished, now: number): Promise<void> {
   const { result } = event;
@@ -89,7 +90,7 @@ export async function onJobFinished(tx: Db, host: Host, event: JobFinished, now:
   const job = await findJob(tx, event.job_id);
   if (!job || job.repositoryId === null) return;
   if (result.kind === "init") {
-    if (result.created) await noteNewRepository(tx, host, job.repositoryId, now);
+    if (result.created && job.actor.kind === "user") await noteNewRepository(tx, host, job.repositoryId, now);
     return;
   }
   if (job.spec.kind !== "check" || (event.status !== "succeeded" && event.status !== "warning")) return;

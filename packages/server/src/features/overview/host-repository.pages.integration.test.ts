@@ -139,6 +139,19 @@ describe("a repository that is made anew", () => {
     expect(entries).toMatchObject({ entries: [{ payload: { before: ours } }] });
   });
 
+  it("is not believed of a host that nobody asked for it", async () => {
+    await tell({});
+    const other = await connectTestAgent(server, { name: "db-02", initialPaths: ["/srv/data"] });
+    await other.hello();
+    const first = await other.nextMessage("command.run");
+    expect(first.spec.kind).toBe("init");
+    other.send(ackOf(first));
+    other.send(startedOf(first, 1));
+    other.send(finishedOf(first, 2, { result: { kind: "init", created: true } }));
+    await other.acknowledged(2);
+    expect(textOf(find(await tab(), "#repository-danger"))).toContain(ours.slice(0, 8));
+  });
+
   it("stays the known one when it was there after all", async () => {
     await tell({});
     await post("/init", { init_confirm_name: "db-01" });
