@@ -240,7 +240,7 @@ describe("while it runs", () => {
     await openWizard(second);
     await choose([], "docs/");
     await choose([], "large/", second);
-    expect(await page.textContent("[data-tree-chosen]")).toBe("Chosen: 1 folder");
+    expect(await page.textContent("[data-tree-chosen]")).toContain("Chosen: 1 folder");
     expect(await row("large/").getAttribute("aria-checked")).toBe("false");
     expect(await row("docs/", second).getAttribute("aria-checked")).toBe("false");
     await second.close();
@@ -261,11 +261,25 @@ describe("without a restore", () => {
     expect(await readFile(await file.path())).toEqual(await readFile(report()));
     await row("docs/").locator(".tree-check").click();
     const archive = page.waitForEvent("download");
-    await page.locator("[data-tree-download]").click();
+    await page.getByRole("link", { name: "Download", exact: true }).click();
     expect((await archive).suggestedFilename()).toBe("docs.tar");
     expect((await readFile(await (await archive).path())).toString("latin1")).toContain(
       "what was written in March",
     );
+    const zip = page.waitForEvent("download");
+    await page.getByRole("link", { name: "Download as zip" }).click();
+    expect((await zip).suggestedFilename()).toBe("docs.zip");
+    expect((await readFile(await (await zip).path())).toString("latin1").slice(0, 4)).toBe("PK\x03\x04");
+  });
+
+  test("what a folder holds is counted before it is restored", async () => {
+    await openWizard();
+    await choose([], "docs/");
+    await page.getByText(/Chosen: 1 folder · \d+ files? in \d+ folders?, /).waitFor({ timeout: 60_000 });
+    await gallery.take(page, "restore-counted");
+    await next("files");
+    await next("target");
+    expect(await page.textContent("[data-restore-words]")).toMatch(/That is \d+ files? in \d+ folders?, /);
   });
 
   test("a file is found by a part of its name, and its versions are told apart", async () => {
@@ -308,6 +322,8 @@ describe("when something goes away", () => {
   });
 
   test("a host that is away is said at once, and another one can look into its snapshots", async () => {
+    // The wizard that is open would ask the host that is gone.
+    await page.goto(lab.url);
     await host.agent?.stop(5000);
     await until("the host is offline", 120_000, async () => {
       const { online } = await lab.api.get<{ online: boolean }>(`/api/hosts/${host.id}`);

@@ -17,14 +17,14 @@ const maxChunkChars = 256 * 1024;
 
 /**
  * Server → agent: read this out of a snapshot. `raw` is the bytes of one file; `tar` one archive of all selections, each
- * under its whole path. Nothing is sent before there is credit.
+ * under its whole path; `zip` the archive of one folder. Nothing is sent before there is credit.
  */
 export const dumpStart = z.object({
   type: z.literal("dump.start"),
   request_id: id,
   snapshot_id: snapshotId,
   paths: z.array(snapshotPath).min(1).max(maxDumpPaths),
-  format: z.enum(["raw", "tar"]),
+  format: z.enum(["raw", "tar", "zip"]),
 });
 export type DumpStart = z.infer<typeof dumpStart>;
 
@@ -52,7 +52,7 @@ export type DumpChunk = z.infer<typeof dumpChunk>;
 
 /**
  * Agent → server: that was all, or what came before is not the whole. Needs no credit.
- * Codes: `dump.not_found`, `dump.is_folder`, `dump.not_a_file`, `dump.busy`, `dump.incomplete`, `dump.failed`,
+ * Codes: `dump.not_found`, `dump.is_folder`, `dump.not_a_file`, `dump.not_a_folder`, `dump.busy`, `dump.incomplete`, `dump.failed`,
  * `agent.no_repository`, and those of restic.
  */
 export const dumpEnd = z.object({

@@ -23,6 +23,8 @@ import { scheduleAck, scheduleFire, scheduleFired, scheduleRan, scheduleSet } fr
 import { snapshotsAdded, snapshotsReport } from "./snapshots.ts";
 import {
   treeCancel,
+  treeCount,
+  treeCounts,
   treeList,
   treeMatches,
   treePage,
@@ -60,6 +62,7 @@ export const agentMessage = z.discriminatedUnion("type", [
   treePage,
   treeMatches,
   treeVersionList,
+  treeCounts,
   ...durableEvent.options,
   errorMessage,
 ]);
@@ -81,6 +84,7 @@ export const serverMessage = z.discriminatedUnion("type", [
   treeList,
   treeSearch,
   treeVersions,
+  treeCount,
   treeCancel,
   eventAck,
   goodbye,

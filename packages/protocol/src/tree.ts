@@ -136,6 +136,19 @@ export const treeVersions = z.object({
 });
 export type TreeVersions = z.infer<typeof treeVersions>;
 
+/** The most selections that are counted together: as many as one restore takes. */
+export const maxCountedPaths = 1000;
+
+/** Server → agent: what these selections hold together, folders with everything in them. Answered with `tree.counts`. */
+export const treeCount = z.object({
+  type: z.literal("tree.count"),
+  ...question,
+  snapshot_id: snapshotId,
+  /** None lies in another. */
+  paths: z.array(snapshotPath).min(1).max(maxCountedPaths),
+});
+export type TreeCount = z.infer<typeof treeCount>;
+
 /** Server → agent: nobody waits for this answer any more. */
 export const treeCancel = z.object({ type: z.literal("tree.cancel"), request_id: id });
 
@@ -196,6 +209,20 @@ export const treeMatches = z.object({
 });
 export type TreeMatches = z.infer<typeof treeMatches>;
 
+/** Agent → server. Without an index nothing is counted yet: `index` says how far it is, and the figures are null. */
+export const treeCounts = z.object({
+  type: z.literal("tree.counts"),
+  request_id: id,
+  /** Everything that is no folder. */
+  files: count.nullable(),
+  folders: count.nullable(),
+  /** Of files whose sizes are known. */
+  size_bytes: count.nullable(),
+  index: treeIndex,
+  error: problem.nullable(),
+});
+export type TreeCounts = z.infer<typeof treeCounts>;
+
 /** Agent → server: snapshots in which the path is missing are left out. */
 export const treeVersionList = z.object({
   type: z.literal("tree.version_list"),
@@ -216,3 +243,7 @@ export const treeVersionList = z.object({
   error: problem.nullable(),
 });
 export type TreeVersionList = z.infer<typeof treeVersionList>;
+
+/** Server → agent; each is answered once. */
+export type TreeQuestion = TreeList | TreeSearch | TreeVersions | TreeCount;
+export type TreeAnswer = TreePage | TreeMatches | TreeVersionList | TreeCounts;

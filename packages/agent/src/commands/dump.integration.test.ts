@@ -5,6 +5,7 @@ import { chmod, cp, mkdir, readdir, readFile, symlink, utimes, writeFile } from 
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
+import { inflateRawSync } from "node:zlib";
 import { type DumpChunk, type DumpEnd, type DumpStart, snapshotPathBytes } from "@restic-manager/protocol";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type AgentLab, createAgentLab, JOB, OTHER_JOB, startInProgram } from "../../fixtures/agent/lab.ts";
@@ -54,14 +55,14 @@ const chunks = (id: string): DumpChunk[] =>
 const endOf = (id: string): DumpEnd | undefined =>
   lab.server.all("dump.end").find(({ request_id }) => request_id === id);
 
-function ask(paths: string[], format: "raw" | "tar", change: Partial<DumpStart> = {}): string {
+function ask(paths: string[], format: DumpStart["format"], change: Partial<DumpStart> = {}): string {
   const request = { request_id: JOB, snapshot_id: snapshotId, paths, format, ...change };
   lab.server.send({ type: "dump.start", ...request });
   return request.request_id;
 }
 
 /** Asks, takes everything, and gives what came. */
-async function dump(paths: string[], format: "raw" | "tar", change: Partial<DumpStart> = {}) {
+async function dump(paths: string[], format: DumpStart["format"], change: Partial<DumpStart> = {}) {
   const request_id = ask(paths, format, change);
   let asked = 8;
   lab.server.send({ type: "dump.credit", request_id, chunks: 8 });
@@ -86,6 +87,23 @@ async function dumping(): Promise<string[]> {
 }
 
 const workDirs = () => readdir(join(lab.config.data_dir, "work")).catch(() => []);
+
+/** The entries that a zip archive lists at its end, with their bytes (PKWARE APPNOTE 6.3.10, 4.3.12 and 4.3.7). */
+function readZip(archive: Buffer): Map<string, Buffer> {
+  const end = archive.length - 22;
+  const entries = new Map<string, Buffer>();
+  let at = archive.readUInt32LE(end + 16);
+  for (let left = archive.readUInt16LE(end + 10); left > 0; left--) {
+    const [packed, nameLength] = [archive.readUInt32LE(at + 20), archive.readUInt16LE(at + 28)];
+    const name = archive.toString("utf8", at + 46, at + 46 + nameLength);
+    const local = archive.readUInt32LE(at + 42);
+    const from = local + 30 + archive.readUInt16LE(local + 26) + archive.readUInt16LE(local + 28);
+    const bytes = archive.subarray(from, from + packed);
+    entries.set(name, archive.readUInt16LE(at + 10) === 8 ? inflateRawSync(bytes) : bytes);
+    at += 46 + nameLength + archive.readUInt16LE(at + 30) + archive.readUInt16LE(at + 32);
+  }
+  return entries;
+}
 
 /** What tar says of an archive. */
 async function listArchive(bytes: Buffer, ...args: string[]): Promise<string> {
@@ -160,6 +178,19 @@ describe("an archive", () => {
     );
   });
 
+  it("of a folder as a zip is whole, with what it lists at its end", async () => {
+    const { bytes, error } = await dump([join(root, "deep")], "zip");
+    expect(error).toBeNull();
+    expect(
+      readZip(bytes)
+        .get(`${root.slice(1)}/deep/big.bin`)
+        ?.equals(big),
+    ).toBe(true);
+    const all = await dump(["/"], "zip", { request_id: OTHER_JOB });
+    expect(all.error).toBeNull();
+    expect([...readZip(all.bytes).keys()]).toContain(`${root.slice(1)}/nothing`);
+  });
+
   it("of everything is one of the root", async () => {
     const { bytes, error } = await dump(["/"], "tar");
     expect(error).toBeNull();
@@ -174,6 +205,8 @@ describe("what can't be had", () => {
     ["a link", ["link"], "raw", "dump.not_a_file"],
     ["a pipe in an archive", ["pipe"], "tar", "dump.not_a_file"],
     ["a path below a file", ["nothing/below"], "tar", "dump.not_found"],
+    ["a zip of a file", ["nothing"], "zip", "dump.not_a_folder"],
+    ["a zip of nothing", ["gone"], "zip", "dump.not_found"],
   ] as const)("%s is refused by name", async (_what, names, format, code) => {
     const { bytes, error } = await dump(
       names.map((name) => join(root, name)),

@@ -10,6 +10,7 @@ import { piecesOf } from "../restic/piped.ts";
 import { findProblem } from "../restic/probe.ts";
 import { ARCHIVE_END, fileHead, filling, OpenEnd, type TarFile } from "../restic/tar.ts";
 import { parseListedNode, type TreeNode } from "../restic/tree-output.ts";
+import { ZipEnd } from "../restic/zip.ts";
 import { type CommandDeps, type ResticAccess, visible } from "./job-context.ts";
 import { isJobError, openRestic } from "./restic-access.ts";
 
@@ -41,6 +42,7 @@ export async function* readDump(deps: CommandDeps, request: DumpStart, signal: A
     if ("code" in node) return node;
     return node.kind === "file" ? yield* readFile(reader, only, node) : refuseNode(only, node);
   }
+  if (request.format === "zip") return only === undefined ? null : yield* readZip(reader, only);
   for (const path of paths) {
     const problem = yield* readIntoArchive(reader, path);
     if (problem !== null) return problem;
@@ -86,6 +88,21 @@ async function* readFolder(reader: Reader, path: Buffer): Bytes {
   const problem = yield* mapped(restic(reader, dumpArgs(reader.snapshotId), path), (piece) =>
     end.push(piece),
   );
+  if (problem !== undefined) return toFailure(problem);
+  return end.isWhole || reader.signal.aborted ? null : incomplete(path);
+}
+
+/** restic's own zip. Two can't be made one: each ends with the list of what is in it. */
+async function* readZip(reader: Reader, path: Buffer): Bytes {
+  if (!path.equals(SLASH)) {
+    const node = await findNode(reader, path);
+    if ("code" in node) return node;
+    if (node.kind !== "folder")
+      return failure("dump.not_a_folder", `${shown(path)} is no folder. A zip archive is made of a folder.`);
+  }
+  const end = new ZipEnd();
+  const archive = restic(reader, dumpArgs(reader.snapshotId, "zip"), path);
+  const problem = yield* mapped(archive, (piece) => end.push(piece));
   if (problem !== undefined) return toFailure(problem);
   return end.isWhole || reader.signal.aborted ? null : incomplete(path);
 }

@@ -18,12 +18,8 @@ import {
   type ScheduleFired,
   type ScheduleSet,
   type ServerMessage,
-  type TreeList,
-  type TreeMatches,
-  type TreePage,
-  type TreeSearch,
-  type TreeVersionList,
-  type TreeVersions,
+  type TreeAnswer,
+  type TreeQuestion,
   type Welcome,
 } from "@restic-manager/protocol";
 import type { RawData, WebSocket } from "ws";
@@ -56,7 +52,7 @@ export type Receiver = {
   /** The bytes of a download. */
   readDump: DumpSource;
   /** Not awaited either: it may take a minute. MUST not reject. */
-  readTree(question: TreeList | TreeSearch | TreeVersions): Promise<TreePage | TreeMatches | TreeVersionList>;
+  readTree(question: TreeQuestion): Promise<TreeAnswer>;
   /** MUST be idempotent; an unknown question is no error. */
   cancelTree(requestId: string): void;
 };
@@ -257,6 +253,7 @@ export class AgentSession {
       case "tree.list":
       case "tree.search":
       case "tree.versions":
+      case "tree.count":
         return this.#supervise(receiver.readTree(message).then((answer) => this.#send(answer)));
       case "tree.cancel":
         return receiver.cancelTree(message.request_id);

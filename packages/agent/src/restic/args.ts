@@ -277,9 +277,9 @@ export function listPathArgs(snapshot: string): string[] {
   return ["ls", "--json", "--no-lock", "--", snapshot];
 }
 
-/** The bytes of a file, or of a folder as a tar, on stdout. The path goes behind these. */
-export function dumpArgs(snapshot: string): string[] {
-  return ["dump", "--no-lock", "--archive", "tar", "--", snapshot];
+/** The bytes of a file, or of a folder as an archive, on stdout. The path goes behind these. */
+export function dumpArgs(snapshot: string, archive: "tar" | "zip" = "tar"): string[] {
+  return ["dump", "--no-lock", "--archive", archive, "--", snapshot];
 }
 
 /** The document of one folder of a snapshot. `--json` is for the errors only. */

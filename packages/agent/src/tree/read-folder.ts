@@ -115,7 +115,7 @@ function explainLine(line: string, path: string): AgentError | undefined {
   return undefined;
 }
 
-const notFound = (path: string): AgentError =>
+export const notFound = (path: string): AgentError =>
   new AgentError("tree.not_found", `There is no ${shown(path)} in this snapshot.`);
 
 const tooLarge = (path: string): AgentError =>

@@ -9,6 +9,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import {
   joinSnapshotPath,
   shownSnapshotPath,
+  snapshotPathBytes,
   splitSnapshotPath,
   type TreeEntry,
 } from "@restic-manager/protocol";
@@ -41,9 +42,15 @@ const UNKNOWN = "\ufffd";
 /** Rows of which a search takes its candidates at once: some ten milliseconds. */
 const SEARCH_ROWS = 25_000;
 
+/** Folders that are counted at once. */
+const COUNT_FOLDERS = 100;
+
 export type Page = { entries: TreeEntry[]; more: boolean };
 export type Match = TreeEntry & { folder: string };
 export type Matches = { matches: Match[]; more: boolean };
+/** Of a selection; everything that is no folder is a file here. */
+export type Counts = { files: number; folders: number; sizeBytes: number };
+type KindCount = { kind: TreeEntry["kind"]; entries: number; bytes: number | null };
 /** A walk that is done; `skipped` folders could not be taken in. */
 export type Walk = { entries: number; skipped: number };
 
@@ -214,7 +221,7 @@ export class SnapshotIndex {
   ): Promise<Matches> {
     const last = this.#all<{ id: number | null }>("SELECT max(id) AS id FROM nodes")[0]?.id ?? 0;
     const matches: Match[] = [];
-    let from = after === null ? 0 : (this.#findByPath(after) ?? 0);
+    let from = after === null ? 0 : (this.#findByPath(after)?.id ?? 0);
     while (from < last) {
       await rest();
       const candidates = this.#candidates(pattern.nameContains, from, Math.min(from + SEARCH_ROWS, last));
@@ -229,6 +236,64 @@ export class SnapshotIndex {
     return { matches, more: false };
   }
 
+  /**
+   * What lies at these paths and below them, of which none lies in another.
+   * @param rest as for `search`
+   * @returns the first path that is not there instead of figures
+   */
+  async count(paths: readonly string[], rest: () => Promise<void>): Promise<Counts | { missing: string }> {
+    const counts = { files: 0, folders: 0, sizeBytes: 0 };
+    const add = ({ kind, entries, bytes }: KindCount) => {
+      if (kind === "folder") counts.folders += entries;
+      else counts.files += entries;
+      counts.sizeBytes += bytes ?? 0;
+    };
+    for (const path of paths) {
+      await rest();
+      const node = path === "/" ? undefined : this.#findByPath(path);
+      if (node === undefined && path !== "/") return { missing: path };
+      if (node !== undefined) add({ kind: node.kind, entries: 1, bytes: node.size });
+      if (node === undefined || node.kind === "folder") await this.#countBelow(path, rest, add);
+    }
+    return counts;
+  }
+
+  async #countBelow(
+    path: string,
+    rest: () => Promise<void>,
+    add: (counted: KindCount) => void,
+  ): Promise<void> {
+    const ids = this.#foldersFrom(path);
+    for (let at = 0; at < ids.length; at += COUNT_FOLDERS) {
+      await rest();
+      const counted = this.#all<KindCount>(
+        `SELECT kind, count(*) AS entries, sum(CASE kind WHEN 'folder' THEN 0 ELSE size END) AS bytes FROM nodes
+         WHERE folder IN (SELECT value FROM json_each(?)) GROUP BY kind`,
+        JSON.stringify(ids.slice(at, at + COUNT_FOLDERS)),
+      );
+      for (const one of counted) add(one);
+    }
+  }
+
+  /** The ids of a folder and of all below it. A path that is not UTF-8 is spelt otherwise, and looked at by its bytes. */
+  #foldersFrom(path: string): number[] {
+    type Folder = { id: number; path: string };
+    const folder = Buffer.concat([snapshotPathBytes(path === "/" ? "" : path), Buffer.from("/")]);
+    const spelt = this.#all<Folder>(
+      "SELECT id, path FROM folders WHERE path >= 'base64:' AND path < 'base64;'",
+    );
+    const below = spelt.filter(
+      (other) =>
+        other.path === path || snapshotPathBytes(other.path).subarray(0, folder.length).equals(folder),
+    );
+    // The slash is followed by the digit 0.
+    const plain = this.#all<Folder>(
+      "SELECT id, path FROM folders WHERE path = ? OR (path >= ? AND path < ?)",
+      ...[path, `${path === "/" ? "" : path}/`, `${path === "/" ? "" : path}0`],
+    );
+    return [...new Set([...below, ...plain].map(({ id }) => id))];
+  }
+
   #candidates(contains: string, from: number, to: number) {
     type Candidate = NodeRow & { search_name: string; search_path: string; path: string };
     const glob = contains === "" ? "" : "AND nodes.search_name GLOB ?";
@@ -239,13 +304,13 @@ export class SnapshotIndex {
     );
   }
 
-  #findByPath(path: string): number | undefined {
+  #findByPath(path: string) {
     const parts = splitSnapshotPath(path);
     if (parts === null) return undefined;
-    return this.#all<{ id: number }>(
-      "SELECT nodes.id FROM nodes JOIN folders ON folders.id = nodes.folder WHERE folders.path = ? AND nodes.name = ?",
+    return this.#all<{ id: number; kind: TreeEntry["kind"]; size: number | null }>(
+      "SELECT nodes.id, kind, size FROM nodes JOIN folders ON folders.id = nodes.folder WHERE folders.path = ? AND nodes.name = ?",
       ...[parts.folder, parts.name],
-    )[0]?.id;
+    )[0];
   }
 
   #findFolder(path: string): number | undefined {

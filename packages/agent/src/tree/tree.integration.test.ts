@@ -5,12 +5,18 @@ import { existsSync } from "node:fs";
 import { chmod, cp, link, lstat, mkdir, readdir, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { joinSnapshotPath, type RepositoryAccess, toSnapshotName } from "@restic-manager/protocol";
+import {
+  joinSnapshotPath,
+  type RepositoryAccess,
+  toSnapshotName,
+  toSnapshotPath,
+} from "@restic-manager/protocol";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type AgentLab, createAgentLab, JOB, startInProgram } from "../../fixtures/agent/lab.ts";
 import {
   answerTo,
   beginList,
+  countTree,
   createNotingRestic,
   isRunning,
   listTree,
@@ -270,6 +276,33 @@ describe("the index of a snapshot", () => {
     const second = await searchTree(lab, snapshot, ".conf", { limit: 2, after });
     expect(second).toMatchObject({ more: false, matches: [{ kind: "file" }] });
     expect((await find("*")).length).toBeGreaterThan(6);
+  });
+
+  test("counts what selections hold, whatever their names are, once it is there", async () => {
+    const snapshot = await (async () => {
+      await mkdir(rawPath("bad\xff"));
+      await writeFile(Buffer.concat([rawPath("bad\xff"), bytes("/inside")]), "12345");
+      return makeTree();
+    })();
+    await startInProgram(lab);
+    expect(await countTree(lab, snapshot, ["/"])).toMatchObject({
+      ...{ files: null, folders: null, size_bytes: null, error: null },
+    });
+    await untilIndexed(lab, snapshot);
+    const figuresOf = async (...paths: string[]) => {
+      const { files, folders, size_bytes, error } = await countTree(lab, snapshot, paths);
+      return error === null ? [files, folders, size_bytes] : error.code;
+    };
+    expect(await figuresOf(inSource("sub"))).toEqual([4, 2, 17]);
+    expect(await figuresOf(inSource("sub", "deep"), inSource("sub", "a.conf"))).toEqual([2, 1, 6]);
+    const bad = toSnapshotPath(rawPath("bad\xff"));
+    expect(await figuresOf(bad)).toEqual([1, 1, 5]);
+    // sub, deep, linked, the bad one and the source itself.
+    expect(await figuresOf(lab.source)).toEqual([6, 5, 22]);
+    const [files, folders] = (await figuresOf("/")) as number[];
+    expect([files, (folders ?? 0) >= 5]).toEqual([6, true]);
+    expect(await figuresOf(inSource("sub"), inSource("nope"))).toBe("tree.not_found");
+    expect(await figuresOf(inSource("su"))).toBe("tree.not_found");
   });
 
   test("is private, survives the agent, and what was left unfinished does not", async () => {

@@ -7,10 +7,14 @@ import { dirname, join } from "node:path";
 import {
   maxFrameBytes,
   type RepositoryAccess,
+  type TreeAnswer,
+  type TreeCount,
+  type TreeCounts,
   type TreeIndex,
   type TreeList,
   type TreeMatches,
   type TreePage,
+  type TreeQuestion,
   type TreeSearch,
   type TreeVersionList,
   type TreeVersions,
@@ -26,7 +30,7 @@ import { findVersions } from "./find-versions.ts";
 import { IndexBuilder } from "./index-builder.ts";
 import { type IndexKey, type IndexLimits, IndexStore, isSqliteError } from "./index-store.ts";
 import { compilePattern } from "./pattern.ts";
-import { readFolder } from "./read-folder.ts";
+import { notFound, readFolder } from "./read-folder.ts";
 import { SnapshotIndex } from "./snapshot-index.ts";
 import { Turns } from "./turns.ts";
 
@@ -36,10 +40,8 @@ export type TreeDeps = CommandDeps & {
   indexLimits?: IndexLimits;
 };
 
-export type TreeQuestion = TreeList | TreeSearch | TreeVersions;
 /** The access of another host whose snapshot it is; absent for this host's own. */
 type GivenByQuestion = RepositoryAccess | null | undefined;
-export type TreeAnswer = TreePage | TreeMatches | TreeVersionList;
 
 const AT_ONCE = 2;
 const WAITING = 16;
@@ -126,6 +128,8 @@ export class Tree {
         return this.#search(question, signal);
       case "tree.versions":
         return this.#versions(question, signal);
+      case "tree.count":
+        return this.#count(question, signal);
     }
   }
 
@@ -133,13 +137,7 @@ export class Tree {
     const { request_id } = question;
     const key = keyOf(question);
     try {
-      const page = await this.#opened(question.access, async (access) => {
-        const read = await this.#withIndex(key, (index, maxEntries) =>
-          this.#page(question, { index, maxEntries, access, signal }),
-        );
-        this.#wish(key, access, question.access);
-        return read;
-      });
+      const page = (await this.#knownPage(question)) ?? (await this.#readPage(question, signal));
       const fitting = cut(page.entries);
       const more = page.more || fitting.length < page.entries.length;
       return {
@@ -154,6 +152,30 @@ export class Tree {
       const refused = { entries: [], more: false, index: NO_INDEX, error: toProblem(error) };
       return { type: "tree.page", request_id, ...refused };
     }
+  }
+
+  /** From a finished index, which asks neither restic nor for the access to a repository. */
+  async #knownPage(question: TreeList) {
+    const { path, after, limit } = question;
+    const key = keyOf(question);
+    try {
+      if (!(await this.#store.has(key))) return undefined;
+      return await this.#store.use(key, async (index) => index.page(path, after, limit));
+    } catch (error) {
+      if (isNoIndex(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #readPage(question: TreeList, signal: AbortSignal) {
+    const key = keyOf(question);
+    return this.#opened(question.access, async (access) => {
+      const page = await this.#withIndex(key, (index, maxEntries) =>
+        this.#page(question, { index, maxEntries, access, signal }),
+      );
+      this.#wish(key, access, question.access);
+      return page;
+    });
   }
 
   async #page(
@@ -173,9 +195,7 @@ export class Tree {
     const { request_id, pattern, after, limit } = question;
     const key = keyOf(question);
     try {
-      if (!(await this.#store.has(key)))
-        await this.#opened(question.access, async (access) => this.#wish(key, access, question.access));
-      const index = await this.#indexOf(key);
+      const index = await this.#wishedIndex(question);
       const answer = { type: "tree.matches" as const, request_id, index, error: null };
       if (index.state !== "ready") return { ...answer, matches: [], more: false };
       const rest = this.#resting(signal);
@@ -194,6 +214,31 @@ export class Tree {
         error: toProblem(error),
       };
     }
+  }
+
+  async #count(question: TreeCount, signal: AbortSignal): Promise<TreeCounts> {
+    const { request_id, paths } = question;
+    const answer = { type: "tree.counts" as const, request_id };
+    const uncounted = { files: null, folders: null, size_bytes: null };
+    try {
+      const index = await this.#wishedIndex(question);
+      if (index.state !== "ready") return { ...answer, ...uncounted, index, error: null };
+      const rest = this.#resting(signal);
+      const counted = await this.#store.use(keyOf(question), (whole) => whole.count(paths, rest));
+      if ("missing" in counted) throw notFound(counted.missing);
+      const { files, folders, sizeBytes } = counted;
+      return { ...answer, files, folders, size_bytes: sizeBytes, index, error: null };
+    } catch (error) {
+      return { ...answer, ...uncounted, index: NO_INDEX, error: toProblem(error) };
+    }
+  }
+
+  /** How far the index is that a question needs; one that is not there is begun. */
+  async #wishedIndex(question: TreeSearch | TreeCount): Promise<TreeIndex> {
+    const key = keyOf(question);
+    if (!(await this.#store.has(key)))
+      await this.#opened(question.access, async (access) => this.#wish(key, access, question.access));
+    return this.#indexOf(key);
   }
 
   async #versions(question: TreeVersions, signal: AbortSignal): Promise<TreeVersionList> {
@@ -297,12 +342,13 @@ export class Tree {
   }
 }
 
-function keyOf({ snapshot_id, access }: TreeList | TreeSearch): IndexKey {
+function keyOf({ snapshot_id, access }: TreeList | TreeSearch | TreeCount): IndexKey {
   return { snapshotId: snapshot_id, foreign: access != null };
 }
 
 /** As many as fit into a frame; names and paths may be long. */
 function cut<T>(entries: T[]): T[] {
+  if (Buffer.byteLength(JSON.stringify(entries)) <= MAX_ENTRIES_BYTES) return entries;
   let bytes = 0;
   const end = entries.findIndex((entry) => {
     bytes += Buffer.byteLength(JSON.stringify(entry)) + 1;

@@ -36,6 +36,14 @@ export interface Versions {
   truncated: boolean;
 }
 
+/** What a selection holds; the figures are null until the snapshot is indexed. */
+export interface Counted {
+  state: "ready" | "indexing";
+  files: number | null;
+  folders: number | null;
+  size_bytes: number | null;
+}
+
 /** Why there is no answer, in a sentence. */
 export interface Refused {
   words: string;
@@ -62,6 +70,9 @@ export function searchUrl(place: Place, snapshotId: string, pattern: string, aft
   return withQuery(`${snapshotsOf(place)}/${snapshotId}/search`, { pattern, after, via: place.via });
 }
 
+export const countUrl = (place: Place, snapshotId: string): string =>
+  `${snapshotsOf(place)}/${snapshotId}/count`;
+
 export function versionsUrl(place: Place, ref: string): string {
   return withQuery(`${snapshotsOf(place)}/versions`, { path: ref, via: place.via });
 }
@@ -72,16 +83,18 @@ const maxUrlChars = 7000;
 /** Links, devices and pipes have no bytes of their own; of a path that was typed nobody knows. */
 const downloadable = new Set(["file", "folder", "path"]);
 
-/** Where a selection is downloaded; null when it can't be, or is too much for an address. */
+/** Where a selection is downloaded: a file as it is, all else as an archive; null when it can't be, or is too much for an address. */
 export function downloadUrl(
   place: Place,
   snapshotId: string,
   items: readonly { ref: string; kind: string }[],
+  archive: "tar" | "zip" = "tar",
 ): string | null {
   const [only] = items;
-  const isFile = items.length === 1 && only?.kind === "file";
+  const isOne = (kind: string) => items.length === 1 && only?.kind === kind;
   const query = new URLSearchParams(items.map(({ ref }) => ["path", ref]));
-  if (!isFile) query.set("format", "tar");
+  if (archive === "zip" && !isOne("folder")) return null;
+  if (!isOne("file")) query.set("format", archive);
   const url = `${snapshotsOf(place)}/${snapshotId}/download?${query}`;
   const isPossible = items.length > 0 && items.every(({ kind }) => downloadable.has(kind));
   return isPossible && url.length <= maxUrlChars ? url : null;
@@ -93,10 +106,16 @@ function withQuery(url: string, values: Record<string, string | null>): string {
   return `${url}?${query}`;
 }
 
-/** Never rejects but when `signal` aborts. */
-export async function ask<T>(url: string, signal: AbortSignal): Promise<Answer<T>> {
+/**
+ * Never rejects but when `signal` aborts.
+ * @param question is posted when it does not fit into an address
+ */
+export async function ask<T>(url: string, signal: AbortSignal, question?: object): Promise<Answer<T>> {
+  const posted = question && {
+    ...{ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(question) },
+  };
   try {
-    const response = await fetch(url, { credentials: "same-origin", signal });
+    const response = await fetch(url, { credentials: "same-origin", signal, ...posted });
     const body: unknown = await response.json();
     if (response.ok) return { ok: true, body: body as T };
     const { message } = body as { message?: unknown };

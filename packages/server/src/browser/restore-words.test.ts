@@ -12,7 +12,7 @@ const choice: Choice = {
   snapshot: { words: "2026-11-23 04:12:09 UTC · www", files: 1204, bytes: 5 * 1024 ** 3 },
   items: [folder("/srv/www"), file("/etc/hosts", 412)],
   ...{ hostName: "web-01", sourceName: "web-01", inPlace: false, directory: "", overwrite: "always" },
-  ...{ keepOwners: false, includes: 0, excludes: 0, moved: 0, verify: false },
+  ...{ count: null, keepOwners: false, includes: 0, excludes: 0, moved: 0, verify: false },
 };
 
 describe("the summary", () => {
@@ -23,6 +23,18 @@ describe("the summary", () => {
       "Nothing that exists there is touched.",
       "The files will belong to the agent’s user.",
     ]);
+  });
+
+  it("says how much folders hold, once it is counted", () => {
+    const about = (change: Partial<Choice>) => restoreSentences({ ...choice, ...change })[1];
+    const count = { files: 12_345, folders: 678, bytes: 5 * 1024 ** 3 };
+    expect(about({ count })).toBe("That is 12,345 files in 678 folders, 5.00 GiB.");
+    expect(about({ count, excludes: 1 })).toContain("of which the patterns below let a part through");
+    expect(about({ count: { files: 1, folders: 0, bytes: 3 } })).toBe("That is 1 file, 3 B.");
+    expect(about({ count: "counting" })).toContain("which is being counted");
+    expect(about({ count: "counting", items: [file("/etc/hosts", 412)] })).toBe(
+      "Nothing that exists there is touched.",
+    );
   });
 
   it("in place says what becomes of a file that is there", () => {
@@ -112,6 +124,12 @@ describe("a download's address", () => {
     expect(downloadUrl(place, "ab", [file("/a", 1), file("/b", 1)])).toContain(
       "path=%2Fa&path=%2Fb&format=tar",
     );
+  });
+
+  it("is a zip for one folder only", () => {
+    expect(downloadUrl(place, "ab", [folder("/a")], "zip")).toContain("format=zip");
+    expect(downloadUrl(place, "ab", [file("/a", 1)], "zip")).toBeNull();
+    expect(downloadUrl(place, "ab", [folder("/a"), folder("/b")], "zip")).toBeNull();
   });
 
   it.each([

@@ -1,5 +1,6 @@
 /** What a restore would do, in sentences: the last thing that is read before the button. Pure. */
 import { formatBytes, formatCount, formatNoun } from "../platform/html/format.ts";
+import type { Count } from "./restore-count.ts";
 import type { Item } from "./restore-selection.ts";
 
 /** What is chosen on the page. */
@@ -7,6 +8,8 @@ export interface Choice {
   /** Time and tags of the snapshot; null while none is chosen. */
   snapshot: { words: string; files: number | null; bytes: number | null } | null;
   items: readonly Item[];
+  /** What the items hold together; null where nobody knows. */
+  count: Count;
   /** The host that is written to. */
   hostName: string;
   /** The host whose snapshot it is. */
@@ -66,6 +69,23 @@ function ownerWords({ inPlace, keepOwners, hostName, sourceName }: Choice): stri
   return `Owners are kept by their numbers, which may be other users on ${hostName}.`;
 }
 
+/** `12,345 files in 678 folders, 4.5 GiB`. */
+export function figureWords({ files, folders, bytes }: Exclude<Count, string | null>): string {
+  const places = folders > 0 ? ` in ${formatNoun(folders, "folder")}` : "";
+  return `${formatNoun(files, "file")}${places}, ${formatBytes(bytes)}`;
+}
+
+/** What folders come with. */
+function countWords({ items, count, includes, excludes }: Choice): string[] {
+  if (count !== null && count !== "counting") {
+    const patterns = includes + excludes > 0 ? ", of which the patterns below let a part through" : "";
+    return [`That is ${figureWords(count)}${patterns}.`];
+  }
+  if (!items.some(isFolder)) return [];
+  const how = count === null ? "; a dry run counts it" : ", which is being counted";
+  return [`Folders come with everything in them${how}.`];
+}
+
 /** One sentence for each thing that will happen. */
 export function restoreSentences(choice: Choice): string[] {
   const { snapshot, items, hostName, sourceName, inPlace } = choice;
@@ -80,9 +100,7 @@ export function restoreSentences(choice: Choice): string[] {
   const from = hostName === sourceName ? "" : ` of ${sourceName}`;
   return [
     `Of the snapshot ${snapshot.words}${from}, ${what} ${where} on ${hostName}.`,
-    ...(!isWhole && items.some(isFolder)
-      ? ["Folders come with everything in them; a dry run counts it."]
-      : []),
+    ...(isWhole ? [] : countWords(choice)),
     inPlace ? (existing[choice.overwrite] ?? "") : "Nothing that exists there is touched.",
     ownerWords(choice),
     ...(choice.includes > 0 ? [`Only what matches ${formatNoun(choice.includes, "pattern")} comes.`] : []),

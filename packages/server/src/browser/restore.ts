@@ -1,13 +1,14 @@
 /** Entry of the module on the restore wizard's page: the steps, the tree, what was chosen, and its words. */
 import { element, textButton } from "./elements.ts";
 import { downloadUrl, type Place, type Refused } from "./restore-api.ts";
+import { type Count, RestoreCount } from "./restore-count.ts";
 import { dropDraft, fillForm, findDraft, saveDraft } from "./restore-draft.ts";
 import { RestoreSearch } from "./restore-search.ts";
 import { type Item, Selection } from "./restore-selection.ts";
 import { RestoreSteps, type StepName, type StepState } from "./restore-steps.ts";
 import { RestoreTree } from "./restore-tree.ts";
 import { downloadLink, RestoreVersions } from "./restore-versions.ts";
-import { type Choice, itemWords, namesOf, restoreSentences } from "./restore-words.ts";
+import { type Choice, figureWords, itemWords, namesOf, restoreSentences } from "./restore-words.ts";
 
 /** As many selections as one restore takes. */
 const maxItems = 1000;
@@ -27,6 +28,7 @@ class Wizard {
   private readonly tree: RestoreTree;
   private readonly search: RestoreSearch;
   private readonly versions: RestoreVersions;
+  private readonly counting: RestoreCount;
   private readonly steps: RestoreSteps;
   /** Snapshot and reader of the tree that is drawn. */
   private drawn = "";
@@ -59,6 +61,10 @@ class Wizard {
       downloads: this.hasDownloads(),
       choose: (snapshotId, item) => this.chooseVersion(snapshotId, item),
       signal,
+    });
+    this.counting = new RestoreCount({
+      ...{ place: shared.place, snapshotId: shared.snapshotId, signal },
+      onChange: () => this.refresh(),
     });
     this.steps = new RestoreSteps({
       form: this.form,
@@ -259,8 +265,6 @@ class Wizard {
     must<HTMLElement>(this.box, "[data-paths]").replaceChildren(...inputs);
     this.tree.markAll();
     this.search.markAll();
-    const words = items.length === 0 ? "Nothing is chosen yet." : `Chosen: ${itemWords(items)}`;
-    must<HTMLElement>(this.box, "[data-tree-chosen]").textContent = words;
     must<HTMLElement>(this.box, "[data-tree-clear]").hidden = items.length === 0;
     this.offerDownload(items);
     if (isMove) this.changed();
@@ -268,11 +272,15 @@ class Wizard {
   }
 
   private offerDownload(items: readonly Item[]): void {
-    const link = must<HTMLAnchorElement>(this.box, "[data-tree-download]");
-    // A path that the page came with may be a folder: an archive holds either.
-    const url = this.hasDownloads() ? downloadUrl(this.place(), this.snapshot()?.value ?? "", items) : null;
-    link.hidden = url === null;
-    if (url !== null) link.href = url;
+    for (const link of this.box.querySelectorAll<HTMLAnchorElement>("[data-tree-download]")) {
+      const archive = link.dataset.treeDownload === "zip" ? "zip" : "tar";
+      // A path that the page came with may be a folder: a tar holds either.
+      const url = this.hasDownloads()
+        ? downloadUrl(this.place(), this.snapshot()?.value ?? "", items, archive)
+        : null;
+      link.hidden = url === null;
+      if (url !== null) link.href = url;
+    }
   }
 
   private changed(): void {
@@ -282,6 +290,11 @@ class Wizard {
 
   /** Everything that follows from what is chosen. */
   private refresh(): void {
+    this.counting.follow(this.selection.items, this.canRead());
+    must<HTMLElement>(this.box, "[data-tree-chosen]").textContent = chosenWords(
+      this.selection.items,
+      this.counting.count,
+    );
     const inPlace = this.isChecked("target", "in_place");
     for (const part of this.form.querySelectorAll<HTMLElement>("[data-target]"))
       part.hidden = (part.dataset.target === "in_place") !== inPlace;
@@ -319,7 +332,7 @@ class Wizard {
         files: figure(snapshot.dataset.files),
         bytes: figure(snapshot.dataset.bytes),
       },
-      items: this.selection.items,
+      ...{ items: this.selection.items, count: this.counting.count },
       ...{ hostName, sourceName: this.sourceName(), inPlace, overwrite: this.valueOf("overwrite") },
       directory: this.valueOf("directory").trim(),
       keepOwners: this.isChecked("keep_ownership", "on"),
@@ -353,6 +366,12 @@ class Wizard {
     const directory = this.valueOf("directory").trim();
     return `${directory === "" ? "a new folder" : directory} on ${name}`;
   }
+}
+
+function chosenWords(items: readonly Item[], count: Count): string {
+  if (items.length === 0) return "Nothing is chosen yet.";
+  const figures = count === null || count === "counting" ? "" : ` · ${figureWords(count)}`;
+  return `Chosen: ${itemWords(items)}${figures}`;
 }
 
 function filesProblem(items: readonly Item[]): string | null {

@@ -8,12 +8,11 @@ import type {
   RepositoryTest,
   RepositoryTested,
   ServerMessage,
-  TreeList,
+  TreeCounts,
   TreeMatches,
   TreePage,
-  TreeSearch,
+  TreeQuestion,
   TreeVersionList,
-  TreeVersions,
 } from "@restic-manager/protocol";
 import type { Clock } from "../../platform/clock.ts";
 import { AppError } from "../../platform/errors.ts";
@@ -32,8 +31,9 @@ interface Answers {
   "tree.list": TreePage;
   "tree.search": TreeMatches;
   "tree.versions": TreeVersionList;
+  "tree.count": TreeCounts;
 }
-export type Question = FsList | RepositoryTest | TreeList | TreeSearch | TreeVersions;
+export type Question = FsList | RepositoryTest | TreeQuestion;
 export type AnswerTo<Q extends Question> = Answers[Q["type"]];
 type Answer = Answers[keyof Answers];
 
@@ -43,6 +43,7 @@ const answerTypes: { [T in keyof Answers]: Answers[T]["type"] } = {
   "tree.list": "tree.page",
   "tree.search": "tree.matches",
   "tree.versions": "tree.version_list",
+  "tree.count": "tree.counts",
 };
 
 /** How long a person waits for a folder before it is better to say so; one of a snapshot may take restic a while. */
@@ -52,6 +53,7 @@ const answerWithinMs: Record<keyof Answers, number> = {
   "tree.list": 60_000,
   "tree.search": 60_000,
   "tree.versions": 60_000,
+  "tree.count": 60_000,
 };
 
 interface Waiting {

@@ -245,6 +245,7 @@ export class AgentSession {
       case "tree.page":
       case "tree.matches":
       case "tree.version_list":
+      case "tree.counts":
         return requests.answer(this.host.id, message);
       case "dump.chunk":
       case "dump.end":

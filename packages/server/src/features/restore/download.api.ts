@@ -13,17 +13,23 @@ const paths = z.union([
   z.array(snapshotPath).min(1).max(maxDumpPaths),
 ]);
 
+const mediaTypes = {
+  raw: "application/octet-stream",
+  tar: "application/x-tar",
+  zip: "application/zip",
+} as const;
+
 export function registerDownloadRoutes(app: App, deps: DownloadDeps): void {
   apiRoute(app, {
     method: "GET",
     url: "/api/hosts/:hostId/snapshots/:snapshotId/download",
     policy: "operator",
     summary:
-      "The bytes of a file of a snapshot; `format=tar` gives folders and several paths as one archive. A connection that breaks off means that they are not the whole.",
+      "The bytes of a file of a snapshot; `format=tar` gives folders and several paths as one archive, `format=zip` one folder. A connection that breaks off means that they are not the whole.",
     answersHead: false,
     schema: {
       params: z.object({ hostId: z.string().max(64), snapshotId }),
-      querystring: z.object({ path: paths, format: z.enum(["raw", "tar"]).default("raw") }),
+      querystring: z.object({ path: paths, format: z.enum(["raw", "tar", "zip"]).default("raw") }),
     },
     async answer({ params, query, identity, reply }) {
       const { bytes, name } = await openDownload(deps, {
@@ -31,9 +37,7 @@ export function registerDownloadRoutes(app: App, deps: DownloadDeps): void {
         ...{ actor: actorOf(requireIdentity(identity)), gone: abortWhenGone(reply) },
       });
       void reply.header("content-disposition", attachment(name));
-      return reply
-        .type(query.format === "tar" ? "application/x-tar" : "application/octet-stream")
-        .send(bytes);
+      return reply.type(mediaTypes[query.format]).send(bytes);
     },
   });
 }

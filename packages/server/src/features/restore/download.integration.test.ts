@@ -116,6 +116,16 @@ describe("a download", () => {
     expect(headers.get("content-type")).toBe("application/x-tar");
   });
 
+  it("of one folder as a zip is named by it", async () => {
+    const answer = server.admin.fetch(`${url}?path=/srv/docs&format=zip`);
+    const dump = await served();
+    expect(dump.question).toMatchObject({ paths: ["/srv/docs"], format: "zip" });
+    dump.end();
+    const { headers } = await answer;
+    expect(headers.get("content-disposition")).toContain('"docs.zip"');
+    expect(headers.get("content-type")).toBe("application/zip");
+  });
+
   it("asks for no more than fits between a fast agent and a browser that reads nothing", async () => {
     const { response, dump } = await unread();
     const before = dump.sent();
@@ -230,8 +240,9 @@ describe("before the first byte", () => {
     ["a relative path", "?path=etc/hosts", 400],
     ["a path that leaves", "?path=/etc/../root", 400],
     ["a path with NUL", "?path=/a%00b", 400],
-    ["another format", "?path=/a&format=zip", 400],
+    ["another format", "?path=/a&format=7z", 400],
     ["two files as one", "?path=/a&path=/b", 422],
+    ["a zip of two", "?path=/a&path=/b&format=zip", 422],
   ])("%s is refused", async (_what, query, status) => {
     expect((await server.admin.get(url + query)).status).toBe(status);
     expect(agent.all("dump.start")).toEqual([]);

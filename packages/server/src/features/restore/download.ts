@@ -32,7 +32,7 @@ export interface DownloadInput {
   hostId: string;
   snapshotId: string;
   paths: string[];
-  format: "raw" | "tar";
+  format: DumpStart["format"];
   actor: Actor;
   /** Aborts when the browser is gone. */
   gone: AbortSignal;
@@ -47,11 +47,12 @@ export interface Download {
 /** So many paths are in the audit entry; of more their number says enough. */
 const maxAuditedPaths = 100;
 
-/** @throws AppError `downloads.off`, `downloads.one_file`, `snapshots.not_found`, or as openDump */
+/** @throws AppError `downloads.off`, `downloads.one_file`, `downloads.one_folder`, `snapshots.not_found`, or as openDump */
 export async function openDownload(deps: DownloadDeps, input: DownloadInput): Promise<Download> {
   const { paths, format, actor, gone } = input;
   if (!deps.downloads) throw off();
   if (format === "raw" && paths.length > 1) throw oneFile();
+  if (format === "zip" && paths.length > 1) throw oneFolder();
   const host = await getHost(deps.db, input.hostId);
   const snapshot = await getSnapshot(deps.db, host.id, input.snapshotId);
   const bytes = await deps.openDump(host.id, { snapshot_id: snapshot.id, paths, format }, gone);
@@ -83,7 +84,7 @@ function nameOf(host: Host, snapshot: Snapshot, { paths, format }: DownloadInput
   const [only] = paths;
   const own = paths.length === 1 && only !== undefined ? readable(only).split("/").at(-1) : "";
   if (format === "raw") return own ?? "";
-  return `${own || `${host.name}-${snapshot.id.slice(0, 8)}`}.tar`;
+  return `${own || `${host.name}-${snapshot.id.slice(0, 8)}`}.${format}`;
 }
 
 const off = (): AppError =>
@@ -98,4 +99,11 @@ const oneFile = (): AppError =>
     "unprocessable",
     "downloads.one_file",
     "Several selections come as one archive: ask for it with format=tar.",
+  );
+
+const oneFolder = (): AppError =>
+  new AppError(
+    "unprocessable",
+    "downloads.one_folder",
+    "A zip archive holds one folder. Ask for several selections with format=tar.",
   );

@@ -1,6 +1,7 @@
 /** JSON routes into snapshots. Operators only: names of files tell much, and the agent works for each question. */
 import {
   joinSnapshotPath,
+  maxCountedPaths,
   shownSnapshotPath,
   snapshotPath,
   type TreeEntry,
@@ -12,7 +13,14 @@ import { abortWhenGone } from "../../platform/http/gone.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
 import { ForeignReads } from "./foreign-reads.ts";
-import { type FolderPage, listVersions, readFolder, searchSnapshot, type TreeDeps } from "./tree.ts";
+import {
+  countFiles,
+  type FolderPage,
+  listVersions,
+  readFolder,
+  searchSnapshot,
+  type TreeDeps,
+} from "./tree.ts";
 import { TreePages } from "./tree-pages.ts";
 
 const id = z.string().max(64);
@@ -70,6 +78,7 @@ export function registerTreeRoutes(
   registerFolder(app, deps);
   registerSearch(app, deps);
   registerVersions(app, deps);
+  registerCount(app, deps);
 }
 
 function registerFolder(app: App, deps: TreeDeps): void {
@@ -176,6 +185,40 @@ function registerVersions(app: App, deps: TreeDeps): void {
         }),
       );
       return { versions: shown, truncated };
+    },
+  });
+}
+
+function registerCount(app: App, deps: TreeDeps): void {
+  const wireCount = z.object({
+    state: z.enum(["ready", "indexing"]),
+    waits_for_job: z.boolean(),
+    indexed_files: z.number(),
+    problem: wireProblem,
+    /** Null until the snapshot is indexed. */
+    files: z.number().nullable(),
+    folders: z.number().nullable(),
+    size_bytes: z.number().nullable(),
+  });
+  apiRoute(app, {
+    method: "POST",
+    url: "/api/hosts/:hostId/snapshots/:snapshotId/count",
+    policy: "operator",
+    summary:
+      "How many files and bytes selections hold together, folders with everything in them. Ask again while the snapshot is indexed.",
+    schema: {
+      params: snapshotParams,
+      body: z.strictObject({ paths: z.array(snapshotPath).min(1).max(maxCountedPaths), via }),
+      response: { 200: wireCount },
+    },
+    async answer({ params, body, identity, reply }) {
+      const { files, folders, size_bytes, index } = await countFiles(deps, {
+        ...params,
+        ...body,
+        actor: actorOf(requireIdentity(identity)),
+        gone: abortWhenGone(reply),
+      });
+      return { ...wireState(index), files, folders, size_bytes };
     },
   });
 }

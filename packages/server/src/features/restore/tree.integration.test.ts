@@ -273,6 +273,41 @@ describe("a search in a snapshot", () => {
   });
 });
 
+describe("what selections hold", () => {
+  const count = (paths: unknown) => server.admin.post(`${url}/${first}/count`, { paths });
+  const none = { files: null, folders: null, size_bytes: null };
+
+  it("is counted by the host's agent once the snapshot is indexed", async () => {
+    const building = count(["/etc"]);
+    const asked = await agent.nextMessage("tree.count");
+    const index = { state: "building", entries: 40, problem: null } as const;
+    agent.send({ type: "tree.counts", request_id: asked.request_id, ...none, index, error: null });
+    expect((await building).body).toMatchObject({ state: "indexing", indexed_files: 40, ...none });
+    const counted = count(["/etc", "/srv"]);
+    const { request_id, ...question } = await agent.nextMessage("tree.count");
+    expect(question).toEqual({ type: "tree.count", snapshot_id: first, paths: ["/etc", "/srv"] });
+    const figures = { files: 12, folders: 3, size_bytes: 4096 };
+    agent.send({ type: "tree.counts", request_id, ...figures, index: ready, error: null });
+    expect((await counted).body).toMatchObject({ state: "ready", ...figures });
+  });
+
+  it("is told in the agent's words when it can't be", async () => {
+    const asked = count(["/nope"]);
+    const { request_id } = await agent.nextMessage("tree.count");
+    const error = { code: "tree.not_found", message: "There is no /nope." };
+    agent.send({ type: "tree.counts", request_id, ...none, index: ready, error });
+    expect(await asked).toMatchObject({ status: 404, body: error });
+  });
+
+  it.each([[[]], [["etc"]], [["/a/../b"]], [Array.from({ length: 1001 }, (_, n) => `/${n}`)], ["/etc"]])(
+    "%j is refused and nobody asked",
+    async (paths) => {
+      expect((await count(paths)).body.code).toBe("request.invalid");
+      expect(agent.all("tree.count")).toEqual([]);
+    },
+  );
+});
+
 describe("the versions of a file", () => {
   const versions = (path: string) => server.admin.get(`${url}/versions?path=${encodeURIComponent(path)}`);
   const at = { kind: "file", mode: 0o644, modified_at: "2026-01-01T00:00:00.000Z" } as const;

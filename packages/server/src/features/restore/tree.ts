@@ -9,9 +9,12 @@ import {
   shownSnapshotPath,
   snapshotPath,
   splitSnapshotPath,
+  type TreeCount,
+  type TreeCounts,
   type TreeList,
   type TreeMatches,
   type TreePage,
+  type TreeQuestion,
   type TreeSearch,
   type TreeVersionList,
   type TreeVersions,
@@ -102,6 +105,23 @@ export async function searchSnapshot(
   return { matches, more, index };
 }
 
+/**
+ * What selections hold together, folders with everything in them. Until the host's index of the snapshot is there, nothing.
+ * @throws AppError as searchSnapshot
+ */
+export async function countFiles(
+  deps: TreeDeps,
+  input: Reading & { snapshotId: string; paths: string[] },
+): Promise<Pick<TreeCounts, "files" | "folders" | "size_bytes" | "index">> {
+  const { snapshotId, paths } = input;
+  const host = await getHost(deps.db, input.hostId);
+  await getSnapshot(deps.db, host.id, snapshotId);
+  const answer = await ask<TreeCount>(deps, input, { type: "tree.count", snapshot_id: snapshotId, paths });
+  if (answer.index.state === "none") throw refusal(answer.index.problem);
+  const { files, folders, size_bytes, index } = answer;
+  return { files, folders, size_bytes, index };
+}
+
 export interface Version {
   snapshotId: string;
   /** The snapshot's, epoch milliseconds. */
@@ -176,8 +196,6 @@ export function covers(source: string, path: string): boolean {
   const shown = shownSnapshotPath(path);
   return shown === folder || shown.startsWith(`${folder}/`);
 }
-
-type TreeQuestion = TreeList | TreeSearch | TreeVersions;
 
 /** Asks the host's own agent, or another one with this host's access. */
 async function ask<Q extends TreeQuestion>(

@@ -36,6 +36,10 @@ export function FilesStep(props: WizardProps): JSX.Element {
               <Icon name="download" />
               Download
             </a>
+            <a class="btn small" href="#tree-chosen" data-tree-download="zip" download="" hidden>
+              <Icon name="download" />
+              Download as zip
+            </a>
             <button type="button" class="btn small" data-tree-clear="" hidden>
               Clear
             </button>
