@@ -2,6 +2,11 @@
 import { defineConfig } from "vitest/config";
 
 const resolve = { conditions: ["source"] };
+/**
+ * Files share their worker: nothing is kept in modules and nothing happens on import (ARCHITECTURE.md), so that each test
+ * starts from what it makes itself. It saves two thirds of the time that unit tests take.
+ */
+const isolate = false;
 const ssr = { resolve: { conditions: ["source"], externalConditions: ["source"] } };
 
 export default defineConfig({
@@ -14,6 +19,7 @@ export default defineConfig({
         ssr,
         test: {
           name: "unit",
+          isolate,
           include: ["packages/**/*.test.{ts,tsx}", "tools/**/*.test.ts"],
           exclude: ["**/node_modules/**", "**/dist/**", "**/*.store.test.ts", "**/*.integration.test.ts"],
           // Some do thousands of cases: five seconds are not enough on a machine with other work.
@@ -25,6 +31,7 @@ export default defineConfig({
         ssr,
         test: {
           name: "stores",
+          isolate,
           globalSetup: ["packages/testkit/src/postgres-setup.ts"],
           include: ["packages/**/*.store.test.ts"],
           testTimeout: 30_000,
@@ -36,6 +43,7 @@ export default defineConfig({
         ssr,
         test: {
           name: "integration",
+          isolate,
           include: ["packages/**/*.integration.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
