@@ -63,12 +63,19 @@ export function controlOf(deb: Deb, installedKiB: number): string {
     .join("");
 }
 
-/**
- * Writes the package into `folder`.
- * @param epochSeconds the release's time
- * @returns its control file, for the list of a repository
- */
-export async function writeDeb(deb: Deb, folder: string, epochSeconds: number): Promise<string> {
+export interface DebWishes {
+  /** The release's time. */
+  readonly epochSeconds: number;
+  /** From 1 (quick) to 9 (small). */
+  readonly compression?: number;
+}
+
+/** Writes the package into `folder`. @returns its control file, for the list of a repository */
+export async function writeDeb(
+  deb: Deb,
+  folder: string,
+  { epochSeconds, compression = 6 }: DebWishes,
+): Promise<string> {
   const tree = await mkdtemp(join(folder, ".deb-"));
   try {
     for (const file of deb.files) await place(tree, file);
@@ -83,7 +90,14 @@ export async function writeDeb(deb: Deb, folder: string, epochSeconds: number): 
     await settle(tree, epochSeconds);
     const env = { ...process.env, SOURCE_DATE_EPOCH: String(epochSeconds) };
     // gzip: every apt reads it, and it takes seconds where xz takes minutes.
-    const args = ["--root-owner-group", "-Zgzip", "-z6", "--build", tree, join(folder, debFileName(deb))];
+    const args = [
+      "--root-owner-group",
+      "-Zgzip",
+      `-z${compression}`,
+      "--build",
+      tree,
+      join(folder, debFileName(deb)),
+    ];
     await run("dpkg-deb", args, { env, timeout: timeoutMs });
     return control;
   } finally {

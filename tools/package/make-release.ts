@@ -84,14 +84,17 @@ async function checkVersions(
   }
 }
 
+/** Debian's emulator of another processor, and where its packages for cross compiling put that one's libraries. */
+const arm64Emulator = ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"];
+
 /** The words before a program of that platform; undefined when it can't run here. */
 async function findRunner({ os, arch }: ReleasePlatform): Promise<string[] | undefined> {
   const own = releasePlatformOf(process.platform, process.arch);
   if (own?.os === os && own.arch === arch) return [];
-  if (os !== "linux" || arch !== "arm64") return undefined;
-  const emulator = "qemu-aarch64-static";
+  if (os !== "linux" || arch !== "arm64" || !existsSync("/usr/aarch64-linux-gnu/lib")) return undefined;
+  const [emulator = ""] = arm64Emulator;
   return await run(emulator, ["--version"]).then(
-    () => [emulator],
+    () => arm64Emulator,
     () => undefined,
   );
 }
@@ -132,7 +135,7 @@ async function packForDebian(
   const debs: ListedDeb[] = [];
   for (const arch of releaseArchitectures) {
     for (const deb of debsOf({ root, folder, version: productVersion, resticVersions }, arch, hasProgram)) {
-      const control = await writeDeb(deb, folder, epochSeconds);
+      const control = await writeDeb(deb, folder, { epochSeconds });
       debs.push({ file: join(folder, debFileName(deb)), name: deb.name, arch: deb.arch, control });
       say(debFileName(deb));
     }
