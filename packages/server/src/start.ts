@@ -96,8 +96,6 @@ import {
   listSourceGroups,
   type SourcesDeps,
 } from "./features/sources/sources.ts";
-import { registerTokenRoutes } from "./features/users/tokens.api.ts";
-import { registerTokenPages } from "./features/users/tokens.pages.tsx";
 import { registerUserRoutes } from "./features/users/users.api.ts";
 import { createAttemptLimit } from "./features/users/users.attempts.ts";
 import { registerUserPages } from "./features/users/users.pages.tsx";
@@ -233,8 +231,6 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const users = { db, clock, passwords: createPasswordHasher(), attempts: createAttemptLimit(), page };
   registerUserRoutes(app, { ...users, cookieSecure: config.cookieSecure });
   registerUserPages(app, { ...users, cookieSecure: config.cookieSecure });
-  registerTokenRoutes(app, { db, clock });
-  registerTokenPages(app, { db, clock, page });
   registerAuditRoutes(app, { db });
   registerAuditPages(app, { db, page });
 

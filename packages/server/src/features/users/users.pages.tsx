@@ -7,6 +7,7 @@ import { z } from "zod";
 import type { PageContext } from "../../platform/html/scope.ts";
 import { type Refusal, safePath, tryForm } from "../../platform/http/forms.ts";
 import { type App, pageRoute, requireIdentity } from "../../platform/http/route.ts";
+import { registerTokenPages } from "./tokens.pages.tsx";
 import { listApiTokens } from "./tokens.ts";
 import {
   endSession,
@@ -38,6 +39,7 @@ export function registerUserPages(app: App, deps: UserPageDeps): void {
   registerSignInPages(app, deps);
   registerFirstRunPage(app, deps);
   registerAccountPages(app, deps);
+  registerTokenPages(app, deps);
   pageRoute(app, {
     method: "POST",
     url: "/logout",
