@@ -31,7 +31,7 @@ beforeAll(async () => {
     tokens[role] = String(made.body.token);
   }
   agent = await connectTestAgent(server, { name: "web-01", tags: ["prod"] });
-  await agent.hello();
+  await agent.hello({ backend_kinds: ["local"] });
   await finish(await agent.nextMessage("command.run"));
   const snapshots = [snapshotOf(older, { time: "2026-11-20T03:00:00.000Z" }), snapshotOf(newer)];
   agent.send(reportOf(++seq, snapshots));
