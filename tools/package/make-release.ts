@@ -80,7 +80,9 @@ async function checkVersions(
     }
     const [program = "", ...args] = [...runner, join(folder, name), "--version"];
     const { stdout } = await run(program, args, { timeout: 60_000 });
-    if (stdout.trim() !== productVersion) throw new Error(`${name} says that it is ${stdout.trim()}.`);
+    // Some say their name before it.
+    if (stdout.trim().split(" ").at(-1) !== productVersion)
+      throw new Error(`${name} says that it is ${stdout.trim()}.`);
   }
 }
 

@@ -27,7 +27,9 @@ async function main(argv: string[]): Promise<number> {
   return run(argv, systemWorld(process.env, interrupted.signal));
 }
 
-const code = await main(process.argv.slice(2));
-process.exitCode = code;
-// An idle connection would keep the process for seconds; everything is written by now.
-process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+// Not awaited here: an executable is one CommonJS module, which knows no await outside of functions.
+void main(process.argv.slice(2)).then((code) => {
+  process.exitCode = code;
+  // An idle connection would keep the process for seconds; everything is written by now.
+  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+});
