@@ -44,7 +44,7 @@ export async function writeAptRepository(
   for (const [path, content] of lists) await write(join(dist, path), content);
   const release = releaseText(architectures, lists, epochSeconds);
   await write(join(dist, "Release"), release);
-  await write(join(dist, "InRelease"), await key.signInside(release, epochSeconds));
+  await write(join(dist, "InRelease"), key.signInside(release, epochSeconds));
   await write(join(folder, aptKeyName), key.publicKey);
 }
 
