@@ -4,7 +4,7 @@
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host.
  */
 import { parseArgs } from "node:util";
-import { agentVersion } from "./version.ts";
+import { productVersion } from "@restic-manager/protocol/version";
 
 const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
@@ -50,7 +50,7 @@ async function main(argv: string[]): Promise<number> {
   }
   const { values, positionals } = parsed;
   const [command = "run", ...rest] = positionals;
-  if (values.version === true) return say(agentVersion);
+  if (values.version === true) return say(productVersion);
   if (values.help === true) return say(USAGE.trimEnd());
   if (command === "runner" && rest[0] !== undefined) return runnerCommand(rest[0]);
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
