@@ -4,12 +4,15 @@
  */
 import { mkdir } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
 import { registerAgentLink } from "./features/agent-link/agent-link.api.ts";
 import { AgentHub, type LinkHandlers } from "./features/agent-link/agent-link.ts";
+import { registerArtefactRoutes } from "./features/artefacts/artefacts.api.ts";
+import { ReleaseShelf } from "./features/artefacts/artefacts.ts";
 import { registerAuditRoutes } from "./features/audit/audit.api.ts";
 import { registerAuditPages } from "./features/audit/audit.pages.tsx";
 import { registerEnrolmentRoutes } from "./features/enrolment/enrolment.api.ts";
@@ -132,6 +135,8 @@ export interface ServerParts {
   clock?: Clock;
   /** Folder of the built pages' files. */
   assetsDir?: string;
+  /** Folder of the files for hosts that come with the server. */
+  releaseDir?: string;
 }
 
 export interface RunningServer extends BuiltApp {
@@ -154,6 +159,7 @@ interface Ground {
   box: SecretBox;
   bus: EventBus;
   page: PageOf;
+  shelf: ReleaseShelf;
 }
 
 /** @throws AppError with a sentence for the operator when the server must not start */
@@ -178,7 +184,9 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   addHealthRoutes(built.app, { db, stopping: () => stopping.signal.aborted });
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
   await addAssetRoutes(built.app, assetsDir);
-  const lives = registerSlices({ config, log, clock, database, box, bus, page }, built);
+  const builtInFolder = parts.releaseDir ?? fileURLToPath(new URL("../../../build/package", import.meta.url));
+  const shelf = new ReleaseShelf({ clock, log, dataFolder: join(config.dataDir, "release"), builtInFolder });
+  const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf }, built);
   await listen(built, config, clock);
   for (const life of lives) life.start();
   const url = addressOf(config, built);
@@ -227,6 +235,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const orderOf = (job: Job) => orderOfKind({ db, box }, job);
   const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeOrder: orderOf });
   registerAgentLink(app, { db, hub });
+  registerArtefactRoutes(app, { shelf: ground.shelf });
 
   const users = { db, clock, passwords: createPasswordHasher(), attempts: createAttemptLimit(), page };
   registerUserRoutes(app, { ...users, cookieSecure: config.cookieSecure });
@@ -294,7 +303,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const { isConnected } = jobs;
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
-  return [dispatcher, hub, watch, new MaintenanceWatch(shared), rotation, retention];
+  return [ground.shelf, dispatcher, hub, watch, new MaintenanceWatch(shared), rotation, retention];
 }
 
 /** What a job is sent with: by the slice that makes jobs of its kind. */
