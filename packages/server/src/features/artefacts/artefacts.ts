@@ -140,6 +140,22 @@ export function servedVersion(release: Release, program: ReleaseProgram, system:
   return newestVersion(release.sums, program, platform);
 }
 
+/** The newest version of a program, for whatever system; undefined when there is none, whatever the reason. */
+export function newestOf(release: Release, program: ReleaseProgram): string | undefined {
+  if (release.kind !== "whole") return undefined;
+  const versions = [...release.files.values()].flatMap(({ artefact }) =>
+    artefact?.program === program ? [artefact.version] : [],
+  );
+  return versions.sort((a, b) => compareReleaseVersions(b, a) ?? 0)[0];
+}
+
+/** The newest version of a program. @throws AppError `artefacts.not_found`, and as requireWhole */
+export function newestServed(release: Release, program: ReleaseProgram): string {
+  const newest = newestOf(requireWhole(release), program);
+  if (newest !== undefined) return newest;
+  throw new AppError("not_found", "artefacts.not_found", `This server has no ${program} for hosts.`);
+}
+
 /** The newest of a program for a system. @throws AppError `artefacts.not_found`, and as requireWhole */
 export function findNewest(release: Release, program: ReleaseProgram, system: System): ReleaseFile {
   const { files } = requireWhole(release);

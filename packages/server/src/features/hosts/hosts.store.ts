@@ -170,6 +170,15 @@ export async function updateFromHello(tx: Db, hostId: string, facts: HelloFacts)
   return result.numUpdatedRows > 0n;
 }
 
+/** Another restic took the place of the one from before, and was found to work. */
+export async function recordRestic(tx: Db, hostId: string, version: string): Promise<void> {
+  await hosts(tx)
+    .updateTable("hosts")
+    .set({ restic_version: version, restic_problem: null })
+    .where("id", "=", hostId)
+    .execute();
+}
+
 /** What a person sets of a host. */
 export async function updateSettings(
   tx: Db,

@@ -28,6 +28,7 @@ export {
   findHostByBearer,
   listHosts,
   recordAppliedVersion,
+  recordRestic,
   setHostRepository,
   touchHosts,
 } from "./hosts.store.ts";

@@ -43,16 +43,16 @@ export async function sendFile(
   void reply.header("content-length", end - start + 1);
   // Without a stream the length would be set to that of an empty body.
   if (request.method === "HEAD" || file.sizeBytes === 0) return reply.send(Readable.from([]));
-  const handle = await openKnown(file);
-  return reply.send(handle.createReadStream({ start, end }));
+  const opened = await openKnown(file);
+  return reply.send(opened.createReadStream({ start, end }));
 }
 
 async function openKnown(file: KnownFile): Promise<FileHandle> {
-  const handle = await open(file.path, "r").catch(() => undefined);
-  const stat = await handle?.stat();
-  if (handle && stat?.isFile() && stat.size === file.sizeBytes && stat.mtimeMs === file.modifiedMs)
-    return handle;
-  await handle?.close();
+  const opened = await open(file.path, "r").catch(() => undefined);
+  const stat = await opened?.stat();
+  if (opened && stat?.isFile() && stat.size === file.sizeBytes && stat.mtimeMs === file.modifiedMs)
+    return opened;
+  await opened?.close();
   const message = "This file is being replaced on the server at this moment. Try again in a minute.";
   throw new AppError("unavailable", "request.file_changed", message);
 }
