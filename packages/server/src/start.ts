@@ -313,10 +313,10 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
 
 /** @returns what drives the update runs */
 function registerUpdates(ground: Ground, app: App, isConnected: (hostId: string) => boolean): UpdateWatch {
-  const { clock, bus, log, shelf, page } = ground;
+  const { config, clock, bus, log, shelf, page } = ground;
   const deps = { db: ground.database.db, clock, bus, shelf };
   registerUpdateRoutes(app, deps);
-  registerUpdatePages(app, { ...deps, page });
+  registerUpdatePages(app, { ...deps, page, baseUrl: config.baseUrl });
   return new UpdateWatch({ ...deps, log, isConnected });
 }
 
