@@ -301,8 +301,9 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   });
   registerRestoreRoutes(app, jobs);
   registerWizardPages(app, { ...jobs, downloads });
-  registerOverviewRoutes(app, jobs);
-  registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
+  const overview = { ...jobs, shelf };
+  registerOverviewRoutes(app, overview);
+  registerOverviewPages(app, { ...overview, events: bus, repositories, deletion, sources });
   const deliver = connectEvents(ground, hub, log);
   const { isConnected } = jobs;
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
