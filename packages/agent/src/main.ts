@@ -87,7 +87,9 @@ async function guardCommand(): Promise<number> {
   const { systemClock } = await import("./platform/clock.ts");
   const { nowMs } = systemClock();
   const done = await guardUpdate({ nowMs, platform: process.platform }, guardedProgram(executablePath()));
-  return done === "rolled_back" ? say("The new version never reached its server: the one from before is back.") : EXIT.done;
+  return done === "rolled_back"
+    ? say("The new version never reached its server: the one from before is back.")
+    : EXIT.done;
 }
 
 async function systemDeps() {

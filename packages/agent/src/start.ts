@@ -3,7 +3,15 @@
  * touches argv, signals or exit codes (main.ts), so tests start the same agent in their own program.
  */
 import { dirname, join } from "node:path";
-import { backendKinds, type Hello, jobKinds, protocolRange, releasePlatformOf } from "@restic-manager/protocol";
+
+import {
+  backendKinds,
+  type Hello,
+  jobKinds,
+  protocolRange,
+  releasePlatformOf,
+} from "@restic-manager/protocol";
+
 import { readDump } from "./commands/dump.ts";
 import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";

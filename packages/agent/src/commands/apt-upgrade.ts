@@ -26,7 +26,14 @@ exec apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold
 const MAX_SECONDS = 1800;
 
 /** Outside of the agent's sandbox, and of what ends with the agent. */
-const OWN_UNIT = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe", "--unit=restic-manager-agent-upgrade"];
+const OWN_UNIT = [
+  "systemd-run",
+  "--quiet",
+  "--collect",
+  "--wait",
+  "--pipe",
+  "--unit=restic-manager-agent-upgrade",
+];
 
 /** Whether a package has brought this program. */
 export async function isOwnedByApt(deps: CommandDeps): Promise<boolean> {
@@ -60,7 +67,10 @@ export async function runApt(deps: CommandDeps, job: ActiveJob): Promise<AptEnd>
   if (exit.kind === "exited" && exit.code === 0) return { kind: "ended" };
   const why = exit.kind === "exited" ? `ended with code ${exit.code}` : "did not run to its end";
   const message = `apt owns this agent's program, and apt-get ${why}. Look at its lines above; then update again, or on the host: apt-get install --only-upgrade ${PACKAGE}`;
-  return { kind: "ended", error: { ...updateError("update.managed_by_apt", message), last_lines: tail.lines() } };
+  return {
+    kind: "ended",
+    error: { ...updateError("update.managed_by_apt", message), last_lines: tail.lines() },
+  };
 }
 
 /** Why apt changed nothing. */
@@ -79,7 +89,10 @@ async function hear(job: ActiveJob, tail: StderrTail, line: OutputLine): Promise
   if (text.trim() === "") return;
   if (line.stream === "stderr") tail.add(text);
   if (job.log.isTold(line)) return;
-  await job.log.add({ level: line.stream === "stderr" ? "warning" : "info", stream: line.stream, text }, line);
+  await job.log.add(
+    { level: line.stream === "stderr" ? "warning" : "info", stream: line.stream, text },
+    line,
+  );
 }
 
 function aptCommand({ inherited }: CommandDeps): string[] {

@@ -5,7 +5,7 @@
  * server, and otherwise the version before says why it is back.
  */
 import { dirname } from "node:path";
-import { compareReleaseVersions, type Progress, type UpdateSpec } from "@restic-manager/protocol";
+import { compareVersions, type Progress, type UpdateSpec } from "@restic-manager/protocol";
 import { ProgressThrottle } from "../journal/progress-throttle.ts";
 import { whenAborted } from "../platform/clock.ts";
 import { fileSizeBytes, removeTree } from "../platform/files.ts";
@@ -27,7 +27,11 @@ import {
   type JobResult,
 } from "./job-context.ts";
 
-export async function runUpdate(deps: CommandDeps, job: ActiveJob, spec: UpdateSpec): Promise<CommandOutcome> {
+export async function runUpdate(
+  deps: CommandDeps,
+  job: ActiveJob,
+  spec: UpdateSpec,
+): Promise<CommandOutcome> {
   const { updates } = deps;
   const folder = dirname(spec.program === "agent" ? updates.agent.program : updates.restic.program);
   try {
@@ -60,14 +64,22 @@ async function updateAgent(deps: CommandDeps, job: ActiveJob, spec: UpdateSpec):
   if (job.cancelled.aborted) return cancelledResult();
   if (await isOwnedByApt(deps)) return upgradeByApt(deps, job, spec, from);
   const { agent } = updates;
-  const wanted = { program: "restic-manager-agent" as const, spec, running: updates.version, place: agent.fresh };
+  const wanted = {
+    program: "restic-manager-agent" as const,
+    spec,
+    running: updates.version,
+    place: agent.fresh,
+  };
   const fetched = await fetch(deps, job, wanted);
   if (fetched.kind !== "placed") return notPlaced(job, fetched);
   const said = await sayVersion(deps, job, agent.fresh);
   if (job.detached.aborted) return "detached";
   if (said !== spec.version) return unusable(agent.fresh, spec, said);
   if (job.cancelled.aborted) return withdrawn(agent.fresh);
-  await tell(job, `${spec.version} is in place; the agent starts anew. ${from} is kept and comes back by itself if need be.`);
+  await tell(
+    job,
+    `${spec.version} is in place; the agent starts anew. ${from} is kept and comes back by itself if need be.`,
+  );
   await keepPrevious(agent);
   const started = { starts: 0, deadline: null, rolled_back: null };
   await writeRecord(agent.record, { job: job.entry.job_id, from, to: spec.version, ...started });
@@ -101,7 +113,7 @@ async function upgradeByApt(
 
 /** apt gives the newest that it knows, which may be newer than what was asked for. */
 function isAtLeast(version: string, wanted: string): boolean {
-  return (compareReleaseVersions(version, wanted) ?? -1) >= 0;
+  return (compareVersions(version, wanted) ?? -1) >= 0;
 }
 
 async function updateRestic(deps: CommandDeps, job: ActiveJob, spec: UpdateSpec): Promise<CommandOutcome> {
@@ -124,7 +136,11 @@ async function updateRestic(deps: CommandDeps, job: ActiveJob, spec: UpdateSpec)
   return updated(spec, from);
 }
 
-async function fetch(deps: CommandDeps, job: ActiveJob, wanted: Parameters<typeof fetchRelease>[1]): Promise<Fetched> {
+async function fetch(
+  deps: CommandDeps,
+  job: ActiveJob,
+  wanted: Parameters<typeof fetchRelease>[1],
+): Promise<Fetched> {
   const throttle = new ProgressThrottle<Progress>(deps.clock, job.reportProgress);
   const startedMs = deps.clock.monotonicMs();
   try {
@@ -165,7 +181,11 @@ async function unusable(fresh: string, spec: UpdateSpec, said: string | undefine
 }
 
 /** Asked of nobody but the file itself: what it is called must be what it is. */
-async function sayVersion({ updates, ...deps }: CommandDeps, job: ActiveJob, path: string): Promise<string | undefined> {
+async function sayVersion(
+  { updates, ...deps }: CommandDeps,
+  job: ActiveJob,
+  path: string,
+): Promise<string | undefined> {
   const outcome = await runShort(deps, {
     argv: [path, "--version"],
     env: toolEnv(deps.inherited, deps.platform),
@@ -187,7 +207,8 @@ function askRestic(deps: CommandDeps, job: ActiveJob, path: string): Promise<str
 
 function updated({ program, version }: UpdateSpec, from: string | null): JobResult {
   const before = from === null || from === version ? "" : `; it was ${from}`;
-  const what = program === "agent" ? `The agent is ${version} and was welcomed by the server` : `restic is ${version}`;
+  const what =
+    program === "agent" ? `The agent is ${version} and was welcomed by the server` : `restic is ${version}`;
   return {
     ...{ status: "succeeded", error: null, exitCode: null, summary: null },
     closing: [{ level: "info", stream: "agent", text: `${what}${before}.` }],

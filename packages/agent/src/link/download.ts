@@ -5,7 +5,7 @@
  * is followed.
  */
 import { createWriteStream } from "node:fs";
-import { type IncomingMessage, request as httpRequest } from "node:http";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -67,7 +67,8 @@ export async function download(deps: DownloadDeps, file: Download): Promise<Down
     if (tried.kind !== "broken") return tried;
     emptyTries = (await fileSizeBytes(file.path)) > before ? 0 : emptyTries + 1;
     if (emptyTries >= MAX_EMPTY_TRIES) return { kind: "failed", reason: tried.reason };
-    if (emptyTries <= 1) await file.onTrouble(`The download broke off (${tried.reason}); it goes on in a moment.`);
+    if (emptyTries <= 1)
+      await file.onTrouble(`The download broke off (${tried.reason}); it goes on in a moment.`);
     const waitMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** emptyTries);
     if (!(await slept(deps.clock, waitMs, file.signal))) return { kind: "aborted" };
   }
@@ -94,9 +95,11 @@ async function take(file: Download, response: IncomingMessage, have: number): Pr
   if (statusCode === 416) await removeTree(file.path);
   if (statusCode !== 200 && statusCode !== 206) return { kind: "broken", reason: `HTTP ${statusCode}` };
   const from = statusCode === 206 ? have : 0;
-  if (statusCode === 206 && !startsAt(response, have)) return { kind: "failed", reason: "it is another part of the file" };
+  if (statusCode === 206 && !startsAt(response, have))
+    return { kind: "failed", reason: "it is another part of the file" };
   const length = Number(response.headers["content-length"]);
-  if (!Number.isSafeInteger(length)) return { kind: "failed", reason: "the server does not say how large the file is" };
+  if (!Number.isSafeInteger(length))
+    return { kind: "failed", reason: "the server does not say how large the file is" };
   const total = from + length;
   if (total > file.maxBytes)
     return { kind: "failed", reason: `${total} bytes are more than such a file can have (${file.maxBytes})` };
@@ -104,7 +107,9 @@ async function take(file: Download, response: IncomingMessage, have: number): Pr
   if (message !== undefined) return { kind: "no_room", message };
   await write(file, response, from, total);
   const size = await fileSizeBytes(file.path);
-  return size === total ? { kind: "whole", sizeBytes: size } : { kind: "broken", reason: "the line was closed" };
+  return size === total
+    ? { kind: "whole", sizeBytes: size }
+    : { kind: "broken", reason: "the line was closed" };
 }
 
 function startsAt(response: IncomingMessage, offset: number): boolean {
@@ -126,9 +131,14 @@ async function write(file: Download, response: IncomingMessage, from: number, to
   await pipeline(response, counted, target, { signal: file.signal });
 }
 
-async function ask({ server, certPin }: DownloadDeps, file: Download, have: number): Promise<IncomingMessage> {
+async function ask(
+  { server, certPin }: DownloadDeps,
+  file: Download,
+  have: number,
+): Promise<IncomingMessage> {
   const url = releaseUrl(server, file.name);
-  if (certPin !== null && url.protocol !== "https:") throw new Error("cert_pin is set, but the server's address is not https");
+  if (certPin !== null && url.protocol !== "https:")
+    throw new Error("cert_pin is set, but the server's address is not https");
   const pinned = certPin === null ? undefined : await connectPinned(url, certPin, file.signal);
   return open(url, pinned, { have, sha256: file.sha256, signal: file.signal });
 }

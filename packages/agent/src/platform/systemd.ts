@@ -43,7 +43,11 @@ export function watchdogIntervalMs(env: Environment, pid: number): number | unde
  * Says that the agent runs, and then that it is alive at every half of the watchdog's time, until `signal` aborts. Does
  * nothing without systemd. Never rejects. `status` is one line for `systemctl status`, asked each time.
  */
-export async function keepNotified(deps: NotifyDeps, status: () => string, signal: AbortSignal): Promise<void> {
+export async function keepNotified(
+  deps: NotifyDeps,
+  status: () => string,
+  signal: AbortSignal,
+): Promise<void> {
   if ((deps.env.NOTIFY_SOCKET ?? "") === "") return;
   await tell(deps, ["READY=1", `STATUS=${status()}`]);
   const intervalMs = watchdogIntervalMs(deps.env, deps.pid);

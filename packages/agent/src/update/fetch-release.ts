@@ -5,10 +5,22 @@
  */
 import { access, constants, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { chooseArtefact, type JobError, type ReleaseProgram, type UpdateSpec } from "@restic-manager/protocol";
-import { ensurePrivateDir, fileDigest, freeBytes, hasErrorCode, isSameDevice, removeTree } from "../platform/files.ts";
+import {
+  chooseArtefact,
+  type JobError,
+  type ReleaseProgram,
+  type UpdateSpec,
+} from "@restic-manager/protocol";
 import type { Download } from "../link/download.ts";
 import { reasonOf } from "../platform/errors.ts";
+import {
+  ensurePrivateDir,
+  fileDigest,
+  freeBytes,
+  hasErrorCode,
+  isSameDevice,
+  removeTree,
+} from "../platform/files.ts";
 import { placeFresh } from "./swap.ts";
 import { type Updates, verifySignature } from "./updates.ts";
 
@@ -34,7 +46,11 @@ const MAX_BYTES = 512 * 1024 * 1024;
 const RESERVE_BYTES = 16 * 1024 * 1024;
 
 /** Rejects with what the disk throws; `diskError` has sentences for that. */
-export async function fetchRelease(updates: Updates, wanted: WantedRelease, hooks: FetchHooks): Promise<Fetched> {
+export async function fetchRelease(
+  updates: Updates,
+  wanted: WantedRelease,
+  hooks: FetchHooks,
+): Promise<Fetched> {
   const chosen = chooseFile(updates, wanted);
   if ("code" in chosen) return { kind: "failed", error: chosen };
   const { name, sha256 } = chosen;
@@ -101,8 +117,15 @@ const NO_PLATFORM = "No release is made for this system. Update the agent as it 
 const WRONG_SIGNATURE =
   "The list of the release is not signed with the key that this agent was built with. Nothing was downloaded. If you sign releases with a key of your own now, install the agent anew, by hand; if not, look who changed the server's files.";
 
-function downloadError(name: string, end: { kind: "no_room"; message: string } | { kind: "not_found" } | { kind: "failed"; reason: string }): JobError {
-  if (end.kind === "no_room") return updateError("update.disk_full", `${end.message} Nothing was changed. Free some space, then update again.`);
+function downloadError(
+  name: string,
+  end: { kind: "no_room"; message: string } | { kind: "not_found" } | { kind: "failed"; reason: string },
+): JobError {
+  if (end.kind === "no_room")
+    return updateError(
+      "update.disk_full",
+      `${end.message} Nothing was changed. Free some space, then update again.`,
+    );
   const why = end.kind === "not_found" ? "the server does not have it" : end.reason;
   return updateError(
     "update.download_failed",
@@ -111,9 +134,18 @@ function downloadError(name: string, end: { kind: "no_room"; message: string } |
 }
 
 /** A sentence when one of the disks has not enough room: the first folder gets what is missing, the second all of it. */
-async function findNoRoom([downloads, folder]: [string, string], missing: number, total: number): Promise<string | undefined> {
+async function findNoRoom(
+  [downloads, folder]: [string, string],
+  missing: number,
+  total: number,
+): Promise<string | undefined> {
   const same = await isSameDevice(downloads, folder);
-  const needs = same ? [{ dir: downloads, bytes: missing }] : [{ dir: downloads, bytes: missing }, { dir: folder, bytes: total }];
+  const needs = same
+    ? [{ dir: downloads, bytes: missing }]
+    : [
+        { dir: downloads, bytes: missing },
+        { dir: folder, bytes: total },
+      ];
   for (const { dir, bytes } of needs) {
     const free = await freeBytes(dir);
     if (free < bytes + RESERVE_BYTES)
@@ -132,7 +164,10 @@ async function removeOthers(dir: string, name: string): Promise<void> {
 /** What the disk threw while programs were put in place, as the end of a job; undefined for anything else. */
 export function diskError(error: unknown, folder: string): JobError | undefined {
   if (hasErrorCode(error, "ENOSPC") || hasErrorCode(error, "EDQUOT"))
-    return updateError("update.disk_full", `The disk of ${folder} is full. Nothing was changed. Free some space, then update again.`);
+    return updateError(
+      "update.disk_full",
+      `The disk of ${folder} is full. Nothing was changed. Free some space, then update again.`,
+    );
   const refused = ["EROFS", "EACCES", "EPERM"].some((code) => hasErrorCode(error, code));
   if (!refused) return undefined;
   return updateError(

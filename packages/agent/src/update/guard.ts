@@ -10,12 +10,16 @@ import { rollBack } from "./swap.ts";
 export type GuardDeps = { nowMs: () => number; platform: NodeJS.Platform };
 
 /** What the guard did. Rejects when the program's folder can't be used. */
-export async function guardUpdate(deps: GuardDeps, program: string): Promise<"nothing" | "counted" | "rolled_back"> {
+export async function guardUpdate(
+  deps: GuardDeps,
+  program: string,
+): Promise<"nothing" | "counted" | "rolled_back"> {
   const paths = updatePaths(program);
   const record = await readRecord(paths.record);
   if (record === undefined || (await fileSizeBytes(paths.previous)) === 0) return "nothing";
   const nowMs = deps.nowMs();
-  const reason = record.rolled_back ?? reasonToGoBack(record, nowMs) ?? (await count(paths.record, record, nowMs));
+  const reason =
+    record.rolled_back ?? reasonToGoBack(record, nowMs) ?? (await count(paths.record, record, nowMs));
   if (reason === undefined) return "counted";
   await rollBack(paths, reason, deps.platform);
   return "rolled_back";

@@ -68,7 +68,9 @@ export function removeRecord(path: string): Promise<void> {
 function parseRecord(text: string): UpdateRecord | undefined {
   const value = parseJson(text);
   if (typeof value !== "object" || value === null) return undefined;
-  const { job, from, to, starts, deadline, rolled_back } = value as Partial<Record<keyof UpdateRecord, unknown>>;
+  const { job, from, to, starts, deadline, rolled_back } = value as Partial<
+    Record<keyof UpdateRecord, unknown>
+  >;
   if (typeof job !== "string" || typeof from !== "string" || typeof to !== "string") return undefined;
   if (typeof starts !== "number" || (deadline !== null && typeof deadline !== "number")) return undefined;
   if (rolled_back !== null && typeof rolled_back !== "string") return undefined;

@@ -11,7 +11,10 @@ import { readRecord, type UpdatePaths, writeRecord } from "./record.ts";
 const EXECUTABLE = 0o755;
 
 /** Keeps the program that runs as the previous one. */
-export async function keepPrevious({ program, previous }: Pick<UpdatePaths, "program" | "previous">): Promise<void> {
+export async function keepPrevious({
+  program,
+  previous,
+}: Pick<UpdatePaths, "program" | "previous">): Promise<void> {
   const kept = `${previous}.tmp`;
   await rm(kept, { force: true });
   // A second name costs no space; where there are no such links, it is a copy.
