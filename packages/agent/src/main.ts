@@ -134,7 +134,7 @@ async function runAgent(options: Options): Promise<number> {
     ...deps,
     createLog: (redact) => createLog({ level: config.log_level, redact }),
     runnerCommand: ownCommand(["runner"]),
-    ...{ version: productVersion, releaseKey: releasePublicKey, restart },
+    release: { version: productVersion, key: releasePublicKey, restart },
   });
   if (exit === EXIT.restart) void agent.stop();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);

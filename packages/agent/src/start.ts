@@ -3,7 +3,6 @@
  * touches argv, signals or exit codes (main.ts), so tests start the same agent in their own program.
  */
 import { dirname, join } from "node:path";
-
 import {
   backendKinds,
   type Hello,
@@ -11,7 +10,7 @@ import {
   protocolRange,
   releasePlatformOf,
 } from "@restic-manager/protocol";
-
+import { productVersion } from "@restic-manager/protocol/version";
 import { readDump } from "./commands/dump.ts";
 import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
@@ -58,15 +57,24 @@ export type AgentDeps = {
   executablePath: string;
   env: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;
-  /** What this program calls itself. */
-  version: string;
-  /** The key of releases (SPKI in PEM); undefined in what was not packaged. */
-  releaseKey: string | undefined;
-  /** Ends this program as after `stop`, to be started anew. May be called before `startAgent` resolves. */
-  restart: () => void;
+  /** Absent from what was not started as a program: it takes no update. */
+  release?: ReleaseDeps;
   outboxLimits?: OutboxLimits;
   indexLimits?: IndexLimits;
 };
+
+export type ReleaseDeps = {
+  /** What this program calls itself. */
+  version: string;
+  /** The key that releases are signed with (SPKI in PEM); undefined in what was not packaged. */
+  key: string | undefined;
+  /** Ends this program as after `stop`, to be started anew. May be called before `startAgent` resolves. */
+  restart: () => void;
+};
+
+type ReleasedDeps = AgentDeps & { release: ReleaseDeps };
+
+const NO_RELEASE: ReleaseDeps = { version: productVersion, key: undefined, restart: () => undefined };
 
 export type RunningAgent = {
   /** Resolves when the server removed this host, or after `stop`. */
@@ -78,11 +86,18 @@ export type RunningAgent = {
 };
 
 /** Starts the agent. Throws AgentError with a sentence when its own files do not allow it. */
-export async function startAgent(config: AgentConfig, deps: AgentDeps): Promise<RunningAgent> {
-  const { clock, platform, version, restart } = deps;
+export async function startAgent(config: AgentConfig, given: AgentDeps): Promise<RunningAgent> {
+  const deps = { ...given, release: given.release ?? NO_RELEASE };
+  const { clock, platform, release } = deps;
   const paths = updatePaths(deps.executablePath);
   // First of all: of a new version that can't get any further, the previous one comes back.
-  const trial = await Trial.begin({ clock, paths, platform, version, restart });
+  const trial = await Trial.begin({
+    clock,
+    paths,
+    platform,
+    version: release.version,
+    restart: release.restart,
+  });
   try {
     const lock = await acquireLock(config.data_dir);
     try {
@@ -124,7 +139,7 @@ export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Pro
 
 async function assemble(
   config: AgentConfig,
-  deps: AgentDeps,
+  deps: ReleasedDeps,
   trial: Trial,
   releaseLock: () => Promise<void>,
 ): Promise<RunningAgent> {
@@ -205,14 +220,14 @@ async function assemble(
     await releaseLock();
   });
   const status = () =>
-    `${deps.version}, ${link.connected ? "connected to" : "not connected to"} ${config.server}`;
+    `${deps.release.version}, ${link.connected ? "connected to" : "not connected to"} ${config.server}`;
   return { ended, stop, status };
 }
 
 /** What every command works with, and whoever else runs restic. */
 function createCommandDeps(
   config: AgentConfig,
-  deps: AgentDeps,
+  deps: ReleasedDeps,
   parts: { log: Log; restic: KnownRestic; serverConfig: ServerConfig; trial: Trial },
 ): CommandDeps & { log: Log } {
   const { log, restic, serverConfig, trial } = parts;
@@ -229,11 +244,11 @@ function createCommandDeps(
   };
 }
 
-function createUpdates(config: AgentConfig, deps: AgentDeps, trial: Trial): Updates {
-  const { clock, env, executablePath, machine, platform, releaseKey, restart, version } = deps;
+function createUpdates(config: AgentConfig, deps: ReleasedDeps, trial: Trial): Updates {
+  const { clock, env, executablePath, machine, platform, release } = deps;
   const resticName = platform === "win32" ? "restic.exe" : "restic";
   return {
-    ...{ trial, version, releaseKey, restart },
+    ...{ trial, version: release.version, releaseKey: release.key, restart: release.restart },
     releasePlatform: releasePlatformOf(machine.os, machine.arch),
     supervised: isSupervised(env),
     agent: updatePaths(executablePath),
@@ -250,7 +265,7 @@ function chosenRestic(config: AgentConfig, { env }: AgentDeps): string | undefin
   return path === "" ? undefined : path;
 }
 
-function searchRestic(config: AgentConfig, deps: AgentDeps, workDir: string): Promise<BinaryOutcome> {
+function searchRestic(config: AgentConfig, deps: ReleasedDeps, workDir: string): Promise<BinaryOutcome> {
   const { clock, random, env, platform, executablePath } = deps;
   const explicitPath = chosenRestic(config, deps);
   return findRestic(
@@ -265,12 +280,12 @@ function searchRestic(config: AgentConfig, deps: AgentDeps, workDir: string): Pr
   );
 }
 
-function createHello(deps: AgentDeps, outbox: Outbox, jobs: Jobs, restic: BinaryOutcome): Hello {
+function createHello(deps: ReleasedDeps, outbox: Outbox, jobs: Jobs, restic: BinaryOutcome): Hello {
   const { hostname, os, arch, machineId, bootId } = deps.machine;
   return {
     type: "hello",
     protocol: protocolRange,
-    agent_version: deps.version,
+    agent_version: deps.release.version,
     restic_version: "version" in restic ? restic.version : null,
     restic_problem: restic.kind === "ok" ? null : { code: restic.code, message: restic.message },
     ...{ hostname, os, arch, machine_id: machineId, boot_id: bootId },

@@ -4,11 +4,9 @@
  * and nothing when the disk has no room for all of it; the server's certificate is checked as for the link; no redirect
  * is followed.
  */
-import { createWriteStream } from "node:fs";
+import { open as openFile } from "node:fs/promises";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import type { TLSSocket } from "node:tls";
 import { type Clock, slept } from "../platform/clock.ts";
 import { reasonOf } from "../platform/errors.ts";
@@ -116,19 +114,21 @@ function startsAt(response: IncomingMessage, offset: number): boolean {
   return (response.headers["content-range"] ?? "").startsWith(`bytes ${offset}-`);
 }
 
+/** Chunk by chunk, so that what came before the line broke is on the disk. */
 async function write(file: Download, response: IncomingMessage, from: number, total: number): Promise<void> {
-  let done = from;
-  const counted = new Transform({
-    transform(chunk: Buffer, _encoding, next) {
+  const target = await openFile(file.path, from === 0 ? "w" : "a", 0o600);
+  try {
+    let done = from;
+    for await (const chunk of response as AsyncIterable<Buffer>) {
       done += chunk.length;
       // A server that sends more than it said would fill the disk.
-      if (done > total) return next(new Error("the server sends more than it said"));
+      if (done > total) throw new Error("the server sends more than it said");
+      await target.writeFile(chunk);
       file.onProgress(done, total);
-      next(null, chunk);
-    },
-  });
-  const target = createWriteStream(file.path, { flags: from === 0 ? "w" : "a", mode: 0o600 });
-  await pipeline(response, counted, target, { signal: file.signal });
+    }
+  } finally {
+    await target.close();
+  }
 }
 
 async function ask(
