@@ -19,7 +19,6 @@ import {
   createRelease,
   installProgram,
   nameOf,
-  type ReleaseLab,
   resticScript,
   type Serving,
   serve,
@@ -32,7 +31,7 @@ const NEW = "1.1.0";
 
 let lab: AgentLab;
 let program: string;
-let release: ReleaseLab;
+let release: ReturnType<typeof createRelease>;
 let serving: Serving;
 let mounts: string[];
 
@@ -51,7 +50,7 @@ afterEach(() => {
   for (const point of mounts) execFileSync("umount", ["-l", point]);
 });
 
-function use(given: ReleaseLab): void {
+function use(given: typeof release): void {
   release = given;
   serving = serve(release);
   lab.server.onHttp = serving.answer;
