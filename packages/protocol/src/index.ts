@@ -20,4 +20,3 @@ export * from "./snapshots.ts";
 export * from "./tree.ts";
 export * from "./update.ts";
 export * from "./version.ts";
-export * from "./version-order.ts";

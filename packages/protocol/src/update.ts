@@ -5,14 +5,14 @@
  */
 import { z } from "zod";
 import { text } from "./primitives.ts";
-import { versionText } from "./version-order.ts";
+import { isReleaseVersion, maxSumsBytes } from "./release.ts";
 
 /** What an update is of. */
 export const updateProgram = z.enum(["agent", "restic"]);
 export type UpdateProgram = z.infer<typeof updateProgram>;
 
-/** The longest SHA256SUMS, in characters: some hundred files. */
-export const maxSumsChars = 65_536;
+/** A version that can be compared with another one. */
+export const releaseVersion = text(64).refine(isReleaseVersion, "must be a version such as 1.2.3");
 
 /**
  * The agent looks up the file of its own system in `sums`, downloads `/install/<its name>` from its server and takes it
@@ -23,9 +23,9 @@ export const updateSpec = z.object({
   kind: z.literal("update"),
   program: updateProgram,
   /** The version wanted. */
-  version: versionText,
+  version: releaseVersion,
   /** SHA256SUMS, byte for byte, and its Ed25519 signature in base64. Put in when the job is sent; never absent on the wire. */
-  sums: text(maxSumsChars).nullish(),
+  sums: text(maxSumsBytes).nullish(),
   signature: text(256).nullish(),
 });
 export type UpdateSpec = z.infer<typeof updateSpec>;
