@@ -4,7 +4,7 @@
  */
 import { access, constants, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { compareReleaseVersions } from "@restic-manager/protocol";
+import { compareVersions } from "@restic-manager/protocol";
 import { versionArgs } from "./args.ts";
 import { toolEnv } from "./env.ts";
 import { parseVersion } from "./output.ts";
@@ -49,7 +49,7 @@ export async function findRestic(deps: ShortDeps, search: BinarySearch): Promise
       broken ??= path;
       continue;
     }
-    if ((compareReleaseVersions(version, MINIMUM_RESTIC) ?? -1) >= 0) return { kind: "ok", path, version };
+    if ((compareVersions(version, MINIMUM_RESTIC) ?? -1) >= 0) return { kind: "ok", path, version };
     tooOld ??= {
       kind: "too_old",
       code: "restic.too_old",
