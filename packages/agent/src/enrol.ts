@@ -65,7 +65,8 @@ export async function enrol(deps: EnrolDeps, options: EnrolOptions): Promise<Enr
   };
 }
 
-function parseServer(server: string): URL {
+/** The server's address without user, query and fragment. Throws AgentError `enrol.invalid_server`. */
+export function parseServer(server: string): URL {
   const url = URL.parse(server);
   if (url === null || !/^https?:$/.test(url.protocol))
     throw new AgentError(

@@ -80,8 +80,8 @@ function named(error: Error): Error {
   return /handshake has timed out/.test(error.message) ? Object.assign(error, { code: "ETIMEDOUT" }) : error;
 }
 
-/** The beginning of a body. Resolves whatever happens; the request's own time-out bounds it. */
-function readStart(response: IncomingMessage): Promise<string> {
+/** The beginning of a body, for `explain…`. Resolves whatever happens; the request's own time-out bounds it. */
+export function readStart(response: IncomingMessage): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   let body = "";
   const end = () => resolve(body);
