@@ -46,6 +46,8 @@ export interface HostWishes {
   resticPath?: string;
   /** Its repository is there already, with a key that is cheap to derive: for stories with many calls of restic. */
   isQuick?: boolean;
+  /** By which address and whose authority it reaches the server; directly when left out. */
+  way?: { server: string; caFile: string };
   /** False for a host whose first job is not expected to succeed. */
   awaitsInit?: boolean;
 }
@@ -99,7 +101,9 @@ export class LabHost {
   async enrol(): Promise<void> {
     const token = await this.createToken();
     await mkdir(this.folder, { recursive: true });
-    const env = { ...plainEnvironment(), RM_TOKEN: token, RM_SERVER: this.lab.url };
+    const { way } = this.wishes;
+    const ca = way === undefined ? {} : { RM_CA_FILE: way.caFile };
+    const env = { ...plainEnvironment(), RM_TOKEN: token, RM_SERVER: way?.server ?? this.lab.url, ...ca };
     await run(process.execPath, [agentProgram, "enrol", ...this.enrolOptions()], { env });
     const { hosts } = await this.lab.api.get<{ hosts: { id: string; name: string }[] }>("/api/hosts");
     this.id = hosts.find((host) => host.name === this.name)?.id ?? "";

@@ -176,6 +176,13 @@ describe("the way to the server", () => {
     expect(line("http")).toMatchObject({ status: "failed", code });
   });
 
+  test("with a certificate that was not renewed in time is warned of", async () => {
+    await startTls();
+    const clock = new AgentFakeClock(Date.UTC(2119, 11, 25));
+    const { line } = await diagnose({ caFile: authority }, { clock });
+    expect(line("tls")).toMatchObject({ status: "warning", message: expect.stringContaining("(7 days)") });
+  });
+
   test("with a certificate of nobody's says where its authority goes", async () => {
     await startTls();
     await enrolled({ ca_file: null });

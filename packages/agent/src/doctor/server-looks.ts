@@ -32,8 +32,12 @@ export type ServerLooks = {
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 const DAY_MS = 86_400_000;
-/** Let's Encrypt's clients renew a month before the end: two weeks before it, that did not work. */
-const EXPIRES_SOON_MS = 14 * DAY_MS;
+/**
+ * Certificates are renewed when a third of their time is left, a month before the end at most: who has less than half
+ * of that was not renewed. One of an authority in the house may last hours.
+ */
+const RENEWED_BEFORE_PART = 1 / 6;
+const RENEWED_BEFORE_MS = 14 * DAY_MS;
 
 /** All lines about the way to the server, in its order. Never rejects. */
 export async function lookAtServer(given: ServerLooks): Promise<Finding[]> {
@@ -150,8 +154,9 @@ function judge(socket: TLSSocket, certPin: string | null, way: Way, nowMs: numbe
       ? failed("tls", `${facts}; it is not believed (${code}).`)
       : { ...failedBy("tls", explained), message: `${explained.message} ${facts}.` };
   }
-  const leftMs = Date.parse(certificate.valid_to) - nowMs;
-  return leftMs < EXPIRES_SOON_MS
+  const endMs = Date.parse(certificate.valid_to);
+  const lifetimeMs = endMs - Date.parse(certificate.valid_from);
+  return endMs - nowMs < Math.min(RENEWED_BEFORE_MS, lifetimeMs * RENEWED_BEFORE_PART)
     ? warning("tls", `${facts}: it was not renewed in time; look at what renews it.`)
     : ok("tls", `${facts}.`);
 }
@@ -159,9 +164,10 @@ function judge(socket: TLSSocket, certPin: string | null, way: Way, nowMs: numbe
 function describeCertificate(certificate: PeerCertificate, nowMs: number): string {
   const issuer = certificate.issuer?.O ?? certificate.issuer?.CN ?? "an unnamed authority";
   const endMs = Date.parse(certificate.valid_to);
-  const days = Math.floor((endMs - nowMs) / DAY_MS);
+  const leftHours = Math.floor((endMs - nowMs) / 3_600_000);
+  const left = Math.abs(leftHours) < 48 ? `${leftHours} hours` : `${Math.floor(leftHours / 24)} days`;
   const end = Number.isNaN(endMs) ? "an unknown day" : new Date(endMs).toISOString().slice(0, 10);
-  return `The certificate is by ${plain(String(issuer))}, valid until ${end} (${days} days)`;
+  return `The certificate is by ${plain(String(issuer))}, valid until ${end} (${left})`;
 }
 
 /** Names in a certificate are foreign text: nothing of it may steer a terminal. */
