@@ -40,8 +40,16 @@ export async function startCaddy(lab: Lab): Promise<ReverseProxy> {
   return proxy;
 }
 
-/** Starts nginx with deploy/nginx.conf and a certificate of the tests. `idleSeconds` is put in place of the hour. */
-export async function startNginx(lab: Lab, idleSeconds?: number): Promise<ReverseProxy> {
+export interface NginxWishes {
+  /** In place of the hour. */
+  idleSeconds?: number;
+  /** In place of the laboratory's server; it need not be one. */
+  upstreamPort?: number;
+}
+
+/** Starts nginx with deploy/nginx.conf and a certificate of the tests. */
+export async function startNginx(lab: Lab, wishes: NginxWishes = {}): Promise<ReverseProxy> {
+  const { idleSeconds, upstreamPort = lab.port } = wishes;
   const [program, port] = [await findProgram("nginx"), await freePort()];
   const folder = await lab.makeFolder(`nginx-${port}`);
   for (const name of ["server.pem", "key.pem"]) await copyFile(join(tlsFolder, name), join(folder, name));
@@ -51,7 +59,7 @@ export async function startNginx(lab: Lab, idleSeconds?: number): Promise<Revers
     ["    listen 443 ssl;\n    listen [::]:443 ssl;\n", `    listen 127.0.0.1:${port} ssl;\n`],
     ["/etc/ssl/backup.example.org.pem", join(folder, "server.pem")],
     ["/etc/ssl/private/backup.example.org.key", join(folder, "key.pem")],
-    ["http://127.0.0.1:8080", `http://127.0.0.1:${lab.port}`],
+    ["http://127.0.0.1:8080", `http://127.0.0.1:${upstreamPort}`],
   ];
   if (idleSeconds !== undefined)
     changes.push(["proxy_read_timeout 1h", `proxy_read_timeout ${idleSeconds}s`]);
@@ -111,7 +119,6 @@ export async function ask(proxy: ReverseProxy, path: string, wish: ProxyRequest 
 
 async function untilAnswers(proxy: ReverseProxy): Promise<void> {
   await until(`${proxy.name}'s start`, 30_000, async () => {
-    const answer = await ask(proxy, "/readyz").catch(() => null);
-    return answer?.status === 200;
+    return (await ask(proxy, "/readyz").catch(() => null)) !== null;
   });
 }
