@@ -63,6 +63,8 @@ describe.each(names)("behind %s", (name) => {
     expect(page).toMatchObject({ status: 200, headers: { "content-type": "text/html; charset=utf-8" } });
     expect(page.headers["strict-transport-security"]).toContain("max-age=");
     expect(page.headers["content-security-policy"]).toContain("default-src 'none'");
+    const packed = await ask(proxies[name], "/login", { headers: { "accept-encoding": "gzip" } });
+    expect(packed.headers["content-encoding"]).toBe("gzip");
     const [, asset = ""] = /(?:src|href)="(\/assets\/[^"]+\.(?:js|css))"/.exec(page.text) ?? [];
     expect(await ask(proxies[name], asset)).toMatchObject({ status: 200 });
     const body = new URLSearchParams({ ...admin, return_to: "/" }).toString();
