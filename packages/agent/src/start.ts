@@ -21,9 +21,11 @@ import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enro
 import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
 import { download } from "./link/download.ts";
+import { createNetwork, type Network } from "./link/network.ts";
 import { Outbox } from "./link/outbox.ts";
 import type { OutboxLimits } from "./link/outbox-limits.ts";
 import { ServerConfig } from "./link/server-config.ts";
+import type { Receiver } from "./link/session.ts";
 import type { Command } from "./platform/child.ts";
 import type { Clock } from "./platform/clock.ts";
 import { ensurePrivateDir, removeTree } from "./platform/files.ts";
@@ -117,16 +119,18 @@ export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & {
   dataDir: string;
   /** Replaces an enrolment that is there. */
   force: boolean;
+  /** Goes into the configuration; `deps.fetch` already believes it. */
+  caFile: string | null;
 };
 
 /** Makes this machine a host of a server and writes its configuration. Throws AgentError with a sentence. */
 export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Promise<Enrolment> {
-  const { configPath, dataDir, force, resticPath } = options;
+  const { configPath, dataDir, force, resticPath, caFile } = options;
   const secretsKey = await prepareEnrolment(configPath, dataDir, force);
   const allow_hooks = await keepsHooksAllowed(configPath);
   const enrolment = await enrol(deps, { ...options, workDir: dataPaths(dataDir).work });
   const { server, host_id, bearer, cert_pin } = enrolment;
-  const known = { server, host_id, bearer, cert_pin, secrets_key: secretsKey };
+  const known = { server, host_id, bearer, cert_pin, ca_file: caFile, secrets_key: secretsKey };
   const chosen = {
     data_dir: dataDir,
     restic_path: resticPath ?? null,
@@ -157,9 +161,9 @@ async function assemble(
   await trial.forgetUnless((jobId) => journal.findEntry(jobId) !== undefined);
   const schedules = new StoredSchedules(secrets, config.host_id, log);
   const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
-  const folders = createFolderLister(deps.platform);
   const stopping = new AbortController();
-  const commands = createCommandDeps(config, deps, { log, restic, serverConfig, trial });
+  const network = createNetwork({ env: deps.env, caFile: config.ca_file, certPin: config.cert_pin });
+  const commands = createCommandDeps(config, deps, { log, restic, serverConfig, trial, network });
   const tree = new Tree({ ...commands, treeDir: paths.trees });
   const jobs: Jobs = new Jobs({
     ...{ ...commands, journal, outbox },
@@ -173,7 +177,8 @@ async function assemble(
     send: (message) => link.sendFire(message),
   });
   const link: AgentLink = new AgentLink({
-    ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer, certPin: config.cert_pin },
+    ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer },
+    network,
     createHello: async () => ({
       ...createHello(deps, outbox, jobs, await restic.search()),
       schedule_version: schedules.version,
@@ -185,27 +190,10 @@ async function assemble(
       scheduler.connected();
       void trial.welcomed(log);
     },
-    receiver: {
-      updateConfig: async (update, opens) => {
-        const outcome = await serverConfig.update(update, opens);
-        if (outcome === "unchanged") return;
-        await placeAccessFiles(commands.accessDir, serverConfig.findRepository());
-        log.info({ version: update.version }, "repository credentials received");
-      },
-      runCommand: (command) => jobs.accept(command),
-      cancelJob: (jobId) => jobs.cancel(jobId),
-      updateSchedules: async (part, opens) => {
-        const ack = await schedules.take(part, opens);
-        if (ack !== undefined) await scheduler.changed();
-        return ack;
-      },
-      scheduleFired: (answer) => scheduler.fired(answer),
-      listFolder: folders,
-      testRepository: createRepositoryTester(commands, paths.access, stopping.signal),
-      readDump: (request, signal) => readDump(commands, request, signal),
-      readTree: (question) => tree.answer(question),
-      cancelTree: (requestId) => tree.cancel(requestId),
-    },
+    receiver: createReceiver({ commands, jobs, log, schedules, scheduler, serverConfig, tree }, deps, {
+      scratchDir: paths.access,
+      signal: stopping.signal,
+    }),
   });
   await tree.start();
   await scheduler.resume();
@@ -224,13 +212,51 @@ async function assemble(
   return { ended, stop, status };
 }
 
+/** What the server's messages do. */
+function createReceiver(
+  parts: {
+    commands: CommandDeps & { log: Log };
+    jobs: Jobs;
+    log: Log;
+    schedules: StoredSchedules;
+    scheduler: Scheduler;
+    serverConfig: ServerConfig;
+    tree: Tree;
+  },
+  { platform }: ReleasedDeps,
+  { scratchDir, signal }: { scratchDir: string; signal: AbortSignal },
+): Receiver {
+  const { commands, jobs, log, schedules, scheduler, serverConfig, tree } = parts;
+  return {
+    updateConfig: async (update, opens) => {
+      const outcome = await serverConfig.update(update, opens);
+      if (outcome === "unchanged") return;
+      await placeAccessFiles(commands.accessDir, serverConfig.findRepository());
+      log.info({ version: update.version }, "repository credentials received");
+    },
+    runCommand: (command) => jobs.accept(command),
+    cancelJob: (jobId) => jobs.cancel(jobId),
+    updateSchedules: async (part, opens) => {
+      const ack = await schedules.take(part, opens);
+      if (ack !== undefined) await scheduler.changed();
+      return ack;
+    },
+    scheduleFired: (answer) => scheduler.fired(answer),
+    listFolder: createFolderLister(platform),
+    testRepository: createRepositoryTester(commands, scratchDir, signal),
+    readDump: (request, signal) => readDump(commands, request, signal),
+    readTree: (question) => tree.answer(question),
+    cancelTree: (requestId) => tree.cancel(requestId),
+  };
+}
+
 /** What every command works with, and whoever else runs restic. */
 function createCommandDeps(
   config: AgentConfig,
   deps: ReleasedDeps,
-  parts: { log: Log; restic: KnownRestic; serverConfig: ServerConfig; trial: Trial },
+  parts: { log: Log; restic: KnownRestic; serverConfig: ServerConfig; trial: Trial; network: Network },
 ): CommandDeps & { log: Log } {
-  const { log, restic, serverConfig, trial } = parts;
+  const { log, restic, serverConfig } = parts;
   const paths = dataPaths(config.data_dir);
   return {
     ...{ ...deps, log, inherited: deps.env },
@@ -238,13 +264,17 @@ function createCommandDeps(
     accessDir: join(paths.access, "everyday"),
     hooksAllowed: config.allow_hooks,
     redact: (text) => serverConfig.redact(text),
-    updates: createUpdates(config, deps, trial),
+    updates: createUpdates(config, deps, parts),
     findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),
   };
 }
 
-function createUpdates(config: AgentConfig, deps: ReleasedDeps, trial: Trial): Updates {
+function createUpdates(
+  config: AgentConfig,
+  deps: ReleasedDeps,
+  { trial, network }: { trial: Trial; network: Network },
+): Updates {
   const { clock, env, executablePath, machine, platform, release } = deps;
   const resticName = platform === "win32" ? "restic.exe" : "restic";
   return {
@@ -255,7 +285,7 @@ function createUpdates(config: AgentConfig, deps: ReleasedDeps, trial: Trial): U
     restic: updatePaths(join(dirname(executablePath), resticName)),
     chosenRestic: chosenRestic(config, deps),
     downloadDir: dataPaths(config.data_dir).downloads,
-    download: (file) => download({ clock, server: config.server, certPin: config.cert_pin }, file),
+    download: (file) => download({ clock, server: config.server, network }, file),
   };
 }
 
