@@ -54,7 +54,8 @@ export async function syncDir(dir: string): Promise<void> {
 
 /** Makes the content of a file survive a power cut. */
 export async function syncFile(path: string): Promise<void> {
-  const file = await open(path, "r+");
+  // Windows wants the right to write. Elsewhere a program that is open for writing can't be started meanwhile.
+  const file = await open(path, process.platform === "win32" ? "r+" : "r");
   try {
     await file.sync();
   } finally {
