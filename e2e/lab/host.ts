@@ -46,6 +46,10 @@ export interface HostWishes {
   resticPath?: string;
   /** Its repository is there already, with a key that is cheap to derive: for stories with many calls of restic. */
   isQuick?: boolean;
+  /** The agent as an executable; the built files that Node runs when left out. */
+  executable?: string;
+  /** By which address and whose authority it reaches the server; directly when left out. */
+  way?: { server: string; caFile: string };
   /** False for a host whose first job is not expected to succeed. */
   awaitsInit?: boolean;
 }
@@ -99,10 +103,20 @@ export class LabHost {
   async enrol(): Promise<void> {
     const token = await this.createToken();
     await mkdir(this.folder, { recursive: true });
-    const env = { ...plainEnvironment(), RM_TOKEN: token, RM_SERVER: this.lab.url };
-    await run(process.execPath, [agentProgram, "enrol", ...this.enrolOptions()], { env });
+    const { way } = this.wishes;
+    const ca = way === undefined ? {} : { RM_CA_FILE: way.caFile };
+    const env = { ...plainEnvironment(), RM_TOKEN: token, RM_SERVER: way?.server ?? this.lab.url, ...ca };
+    const { file, args } = this.agentCommand(["enrol", ...this.enrolOptions()]);
+    await run(file, args, { env });
     const { hosts } = await this.lab.api.get<{ hosts: { id: string; name: string }[] }>("/api/hosts");
     this.id = hosts.find((host) => host.name === this.name)?.id ?? "";
+  }
+
+  agentCommand(args: string[]): { file: string; args: string[] } {
+    const { executable } = this.wishes;
+    return executable === undefined
+      ? { file: process.execPath, args: [agentProgram, ...args] }
+      : { file: executable, args };
   }
 
   /** Where this host's agent keeps its files, and its restic. */
@@ -124,10 +138,8 @@ export class LabHost {
   }
 
   async startAgent(): Promise<void> {
-    const args = [agentProgram, "run", "--config", this.configFile];
-    this.agent = this.lab.keep(
-      startChild(process.execPath, args, { env: plainEnvironment(), logFile: this.agentLog }),
-    );
+    const { file, args } = this.agentCommand(["run", "--config", this.configFile]);
+    this.agent = this.lab.keep(startChild(file, args, { env: plainEnvironment(), logFile: this.agentLog }));
     await this.untilOnline();
   }
 

@@ -20,3 +20,4 @@ export * from "./snapshots.ts";
 export * from "./tree.ts";
 export * from "./update.ts";
 export * from "./version.ts";
+export * from "./version-order.ts";

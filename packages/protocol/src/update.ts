@@ -5,14 +5,12 @@
  */
 import { z } from "zod";
 import { text } from "./primitives.ts";
-import { isReleaseVersion, maxSumsBytes } from "./release.ts";
+import { maxSumsBytes } from "./release.ts";
+import { versionText } from "./version-order.ts";
 
 /** What an update is of. */
 export const updateProgram = z.enum(["agent", "restic"]);
 export type UpdateProgram = z.infer<typeof updateProgram>;
-
-/** A version that can be compared with another one. */
-export const releaseVersion = text(64).refine(isReleaseVersion, "must be a version such as 1.2.3");
 
 /**
  * The agent looks up the file of its own system in `sums`, downloads `/install/<its name>` from its server and takes it
@@ -23,7 +21,7 @@ export const updateSpec = z.object({
   kind: z.literal("update"),
   program: updateProgram,
   /** The version wanted. */
-  version: releaseVersion,
+  version: versionText,
   /** SHA256SUMS, byte for byte, and its Ed25519 signature in base64. Put in when the job is sent; never absent on the wire. */
   sums: text(maxSumsBytes).nullish(),
   signature: text(256).nullish(),

@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import {
   artefactName,
-  compareReleaseVersions,
+  compareVersions,
   newestVersion,
   type ReleaseProgram,
   releasePlatformOf,
@@ -146,7 +146,7 @@ export function newestOf(release: Release, program: ReleaseProgram): string | un
   const versions = [...release.files.values()].flatMap(({ artefact }) =>
     artefact?.program === program ? [artefact.version] : [],
   );
-  return versions.sort((a, b) => compareReleaseVersions(b, a) ?? 0)[0];
+  return versions.sort((a, b) => compareVersions(b, a) ?? 0)[0];
 }
 
 /** The newest version of a program. @throws AppError `artefacts.not_found`, and as requireWhole */
@@ -179,7 +179,7 @@ export type Drift = "current" | "behind" | "ahead" | "unknown";
 
 /** `unknown` when one of them is not known or is no version: a build from source is never called behind. */
 export function driftOf(version: string | null, served: string | undefined): Drift {
-  const step = version === null || served === undefined ? undefined : compareReleaseVersions(version, served);
+  const step = version === null || served === undefined ? undefined : compareVersions(version, served);
   if (step === undefined) return "unknown";
   return step === 0 ? "current" : step < 0 ? "behind" : "ahead";
 }

@@ -1,5 +1,5 @@
 /** The release that is served, the versions in the fleet and update runs, as a page or a client asks for them at once. */
-import { compareReleaseVersions, isReleaseVersion, type UpdateProgram } from "@restic-manager/protocol";
+import { compareVersions, type UpdateProgram, versionText } from "@restic-manager/protocol";
 import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import { type Drift, newestOf, type Release, type ReleaseShelf } from "../artefacts/artefacts.ts";
@@ -120,9 +120,9 @@ function viewProgram(program: UpdateProgram, hosts: readonly Host[], release: Re
 
 /** What is no version comes last. */
 function newestFirst(a: string | null, b: string | null): number {
-  const [isA, isB] = [a, b].map((version) => isReleaseVersion(version ?? ""));
+  const [isA, isB] = [a, b].map((version) => versionText.safeParse(version).success);
   if (isA !== isB) return isA ? -1 : 1;
-  return compareReleaseVersions(b ?? "", a ?? "") ?? (a ?? "").localeCompare(b ?? "", "en");
+  return compareVersions(b ?? "", a ?? "") ?? (a ?? "").localeCompare(b ?? "", "en");
 }
 
 /** Hosts of one version differ only where another version is served for their system. */
