@@ -1,22 +1,26 @@
 /**
  * The agent's command line: argv, environment, signals, exit code, and nothing else. Subcommands are loaded
  * when they are asked for: `runner` lives as long as restic and must stay small.
- * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host.
+ * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host, 4 start the program anew: it was replaced.
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { productVersion } from "@restic-manager/protocol/version";
+import type { RunningAgent } from "./start.ts";
 
 const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
   restic-manager-agent enrol --server URL [--token TOKEN] [--hostname NAME] [--config PATH]
-                             [--data-dir PATH] [--restic PATH] [--force]
+                             [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
+  restic-manager-agent doctor [--server URL] [--config PATH] [--data-dir PATH] [--ca-file PATH] [--json]
   restic-manager-agent --version
 
 Give the token in RM_TOKEN rather than as an argument: arguments can be seen by every user of this machine.
-RM_SERVER stands in for --server.
+RM_SERVER stands in for --server, RM_CA_FILE for --ca-file: certificates (PEM) that are believed beside the system's.
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY lead to the server. doctor looks at everything in between and says what to do.
 `;
 
-const EXIT = { done: 0, failed: 1, usage: 2, removed: 3 } as const;
+const EXIT = { done: 0, failed: 1, usage: 2, removed: 3, restart: 4 } as const;
 
 /** systemd and the demo give us five seconds. */
 const STOP_WITHIN_MS = 4_500;
@@ -34,7 +38,9 @@ function parseCommandLine(argv: string[]) {
       hostname: { type: "string" },
       "data-dir": { type: "string" },
       restic: { type: "string" },
+      "ca-file": { type: "string" },
       force: { type: "boolean" },
+      json: { type: "boolean" },
       version: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -53,9 +59,11 @@ async function main(argv: string[]): Promise<number> {
   if (values.version === true) return say(productVersion);
   if (values.help === true) return say(USAGE.trimEnd());
   if (command === "runner" && rest[0] !== undefined) return runnerCommand(rest[0]);
+  if (command === "update-guard" && rest.length === 0) return guardCommand();
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
   if (command === "run") return runAgent(values);
   if (command === "enrol" || command === "enroll") return enrolThisHost(values);
+  if (command === "doctor") return runDoctor(values);
   return usageError(`There is no command "${command}".`);
 }
 
@@ -75,6 +83,19 @@ async function runnerCommand(jobDir: string): Promise<number> {
   const ignoreSignal = (signal: NodeJS.Signals) => void process.on(signal, () => undefined);
   const { nowMs, sleep } = systemClock();
   return runRunner({ pid: process.pid, env: process.env, nowMs, sleep, ignoreSignal }, jobDir);
+}
+
+/** Stands before every start: systemd runs the program of before with it (ExecStartPre). */
+async function guardCommand(): Promise<number> {
+  const { guardUpdate } = await import("./update/guard.ts");
+  const { guardedProgram } = await import("./update/record.ts");
+  const { executablePath } = await import("./platform/program.ts");
+  const { systemClock } = await import("./platform/clock.ts");
+  const { nowMs } = systemClock();
+  const done = await guardUpdate({ nowMs, platform: process.platform }, guardedProgram(executablePath()));
+  return done === "rolled_back"
+    ? say("The new version never reached its server: the one from before is back.")
+    : EXIT.done;
 }
 
 async function systemDeps() {
@@ -98,41 +119,77 @@ async function runAgent(options: Options): Promise<number> {
   for (const warning of warnings) process.stderr.write(`${warning}\n`);
   const { ownCommand } = await import("./platform/program.ts");
   const deps = await systemDeps();
-  const agent = await startAgent(config, {
-    ...deps,
-    createLog: (redact) => createLog({ level: config.log_level, redact }),
-    runnerCommand: ownCommand(["runner"]),
-  });
+  const { keepNotified } = await import("./platform/systemd.ts");
+  const { releasePublicKey } = await import("./platform/release-key.ts");
   const stopped = new AbortController();
+  let agent: RunningAgent | undefined;
+  let exit: number = EXIT.done;
   const stop = () => {
-    void agent.stop();
+    void agent?.stop();
     // Everything on the disk survives a crash, so leaving late work behind is safe; a stop that hangs is not.
     deps.clock.sleep(STOP_WITHIN_MS, stopped.signal).then(
-      () => process.exit(EXIT.done),
+      () => process.exit(exit),
       () => undefined,
     );
   };
+  const restart = () => {
+    exit = EXIT.restart;
+    stop();
+  };
+  agent = await startAgent(config, {
+    ...deps,
+    createLog: (redact) => createLog({ level: config.log_level, redact }),
+    runnerCommand: ownCommand(["runner"]),
+    release: { version: productVersion, key: releasePublicKey, restart },
+  });
+  if (exit === EXIT.restart) void agent.stop();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
+  const warn = (sentence: string) => void process.stderr.write(`${sentence}\n`);
+  void keepNotified({ ...deps, pid: process.pid, warn }, agent.status, stopped.signal);
   const end = await agent.ended;
   await agent.stop();
   stopped.abort();
-  if (end.kind === "stopped") return EXIT.done;
+  if (end.kind === "stopped") return exit;
   process.stderr.write(
     `The server removed this host: ${end.message} The agent stops; enrol it again to go on.\n`,
   );
   return EXIT.removed;
 }
 
+async function runDoctor(options: Options): Promise<number> {
+  const { defaultConfigPath, defaultDataDir, loadConfig } = await import("./config.ts");
+  const { examine, printed, printedJson } = await import("./doctor/doctor.ts");
+  const diagnosis = await examine(
+    { ...(await systemDeps()), uid: process.getuid?.(), loadConfig },
+    {
+      configPath: options.config ?? defaultConfigPath,
+      defaultDataDir,
+      server: options.server ?? (process.env.RM_SERVER || undefined),
+      caFile: options["ca-file"] ?? (process.env.RM_CA_FILE || undefined),
+      dataDir: options["data-dir"],
+    },
+  );
+  say(options.json === true ? printedJson(diagnosis) : printed(diagnosis));
+  return diagnosis.healthy ? EXIT.done : EXIT.failed;
+}
+
 async function enrolThisHost(options: Options): Promise<number> {
   const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
   const { enrolHost } = await import("./start.ts");
+  const { createNetwork } = await import("./link/network.ts");
   const server = options.server ?? process.env.RM_SERVER ?? "";
   const token = options.token ?? process.env.RM_TOKEN ?? "";
   if (server === "") return usageError("Give the server's address: --server or RM_SERVER.");
   if (token === "") return usageError("Give the one-time token: RM_TOKEN or --token.");
   const configPath = options.config ?? defaultConfigPath;
+  const caFile = options["ca-file"] ?? process.env.RM_CA_FILE ?? "";
+  const network = createNetwork({
+    env: process.env,
+    caFile: caFile === "" ? null : resolve(caFile),
+    certPin: null,
+  });
   const enrolled = await enrolHost(
-    { ...(await systemDeps()), fetch },
+    { ...(await systemDeps()), fetch: network.fetch },
     {
       ...{
         server,
@@ -143,6 +200,7 @@ async function enrolThisHost(options: Options): Promise<number> {
       },
       dataDir: options["data-dir"] ?? defaultDataDir,
       resticPath: options.restic ?? process.env.RM_RESTIC,
+      caFile: caFile === "" ? null : resolve(caFile),
     },
   );
   for (const warning of enrolled.warnings) process.stderr.write(`${warning}\n`);

@@ -45,7 +45,7 @@ async function runServer(config: Config): Promise<number> {
   const { createLog } = await import("./platform/log.ts");
   const { startServer } = await import("./start.ts");
   const log = createLog(config.logLevel);
-  const server = await startServer(config, { log, assetsDir: builtAssets() });
+  const server = await startServer(config, { log, assetsDir: builtAssets(), releaseDir: builtRelease() });
   log.info({ url: server.url, version: productVersion }, "restic-manager is listening");
   if (server.setupUrl)
     log.info({ setupUrl: server.setupUrl }, "no administrator yet: open this link to make one");
@@ -60,6 +60,12 @@ async function runServer(config: Config): Promise<number> {
 /** Beside the built files that Node runs; an executable has them inside. */
 const builtAssets = (): string | undefined =>
   isSea() ? undefined : join(dirname(process.argv[1] ?? ""), "../assets");
+
+/** Beside an executable; of built files it is what `make package` has made. */
+const builtRelease = (): string =>
+  isSea()
+    ? join(dirname(process.execPath), "release")
+    : join(dirname(process.argv[1] ?? ""), "../../../../build/package");
 
 async function backUpDatabase(config: Config, target: string): Promise<number> {
   if (config.databaseUrl) {
