@@ -3,17 +3,19 @@
  * when they are asked for: `runner` lives as long as restic and must stay small.
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host.
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { productVersion } from "@restic-manager/protocol/version";
 
 const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
   restic-manager-agent enrol --server URL [--token TOKEN] [--hostname NAME] [--config PATH]
-                             [--data-dir PATH] [--restic PATH] [--force]
+                             [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
   restic-manager-agent --version
 
 Give the token in RM_TOKEN rather than as an argument: arguments can be seen by every user of this machine.
-RM_SERVER stands in for --server.
+RM_SERVER stands in for --server, RM_CA_FILE for --ca-file: certificates (PEM) that are believed beside the system's.
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY lead to the server.
 `;
 
 const EXIT = { done: 0, failed: 1, usage: 2, removed: 3 } as const;
@@ -34,6 +36,7 @@ function parseCommandLine(argv: string[]) {
       hostname: { type: "string" },
       "data-dir": { type: "string" },
       restic: { type: "string" },
+      "ca-file": { type: "string" },
       force: { type: "boolean" },
       version: { type: "boolean" },
       help: { type: "boolean", short: "h" },
@@ -126,13 +129,20 @@ async function runAgent(options: Options): Promise<number> {
 async function enrolThisHost(options: Options): Promise<number> {
   const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
   const { enrolHost } = await import("./start.ts");
+  const { createNetwork } = await import("./link/network.ts");
   const server = options.server ?? process.env.RM_SERVER ?? "";
   const token = options.token ?? process.env.RM_TOKEN ?? "";
   if (server === "") return usageError("Give the server's address: --server or RM_SERVER.");
   if (token === "") return usageError("Give the one-time token: RM_TOKEN or --token.");
   const configPath = options.config ?? defaultConfigPath;
+  const caFile = options["ca-file"] ?? process.env.RM_CA_FILE ?? "";
+  const network = createNetwork({
+    env: process.env,
+    caFile: caFile === "" ? null : resolve(caFile),
+    certPin: null,
+  });
   const enrolled = await enrolHost(
-    { ...(await systemDeps()), fetch },
+    { ...(await systemDeps()), fetch: network.fetch },
     {
       ...{
         server,
@@ -143,6 +153,7 @@ async function enrolThisHost(options: Options): Promise<number> {
       },
       dataDir: options["data-dir"] ?? defaultDataDir,
       resticPath: options.restic ?? process.env.RM_RESTIC,
+      caFile: caFile === "" ? null : resolve(caFile),
     },
   );
   for (const warning of enrolled.warnings) process.stderr.write(`${warning}\n`);

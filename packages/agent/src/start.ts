@@ -14,6 +14,7 @@ import { type AgentConfig, dataPaths, keepsHooksAllowed, prepareEnrolment, saveC
 import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enrol.ts";
 import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
+import { createNetwork } from "./link/network.ts";
 import { Outbox } from "./link/outbox.ts";
 import type { OutboxLimits } from "./link/outbox-limits.ts";
 import { ServerConfig } from "./link/server-config.ts";
@@ -73,16 +74,18 @@ export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & {
   dataDir: string;
   /** Replaces an enrolment that is there. */
   force: boolean;
+  /** Goes into the configuration; `deps.fetch` already believes it. */
+  caFile: string | null;
 };
 
 /** Makes this machine a host of a server and writes its configuration. Throws AgentError with a sentence. */
 export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Promise<Enrolment> {
-  const { configPath, dataDir, force, resticPath } = options;
+  const { configPath, dataDir, force, resticPath, caFile } = options;
   const secretsKey = await prepareEnrolment(configPath, dataDir, force);
   const allow_hooks = await keepsHooksAllowed(configPath);
   const enrolment = await enrol(deps, { ...options, workDir: dataPaths(dataDir).work });
   const { server, host_id, bearer, cert_pin } = enrolment;
-  const known = { server, host_id, bearer, cert_pin, secrets_key: secretsKey };
+  const known = { server, host_id, bearer, cert_pin, ca_file: caFile, secrets_key: secretsKey };
   const chosen = {
     data_dir: dataDir,
     restic_path: resticPath ?? null,
@@ -127,7 +130,8 @@ async function assemble(
     send: (message) => link.sendFire(message),
   });
   const link: AgentLink = new AgentLink({
-    ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer, certPin: config.cert_pin },
+    ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer },
+    network: createNetwork({ env: deps.env, caFile: config.ca_file, certPin: config.cert_pin }),
     createHello: async () => ({
       ...createHello(deps, outbox, jobs, await restic.search()),
       schedule_version: schedules.version,
