@@ -55,6 +55,7 @@ import { countLosses } from "./features/overview/host-page.ts";
 import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
 import { registerPendingHostRoutes } from "./features/pending-hosts/pending-hosts.api.ts";
+import { registerPendingHostPages } from "./features/pending-hosts/pending-hosts.pages.tsx";
 import { WaitingRoom } from "./features/pending-hosts/waiting-room.ts";
 import { registerRepositoryRoutes } from "./features/repositories/repositories.api.ts";
 import {
@@ -306,6 +307,7 @@ function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
   registerEnrolmentPages(app, enrolment);
   const room = new WaitingRoom({ ...enrolment, log });
   registerPendingHostRoutes(app, { ...enrolment, room });
+  registerPendingHostPages(app, enrolment);
   return room;
 }
 

@@ -36,6 +36,9 @@ import { htpasswdCommand } from "./install-command.ts";
 
 export { planBody, toPlanInput } from "./enrolment.wire.ts";
 export { type PlanInput, readPlan } from "./enrolment-plan.ts";
+export { Connected } from "./enrolment-status.views.tsx";
+export { planForm, planOfForm, readPlanForm, typedAgain } from "./plan-form.ts";
+export { MintedPassword, PlanFields, PlanSummary } from "./plan-form.views.tsx";
 
 /** Long enough to walk to a machine, short enough that a leaked one is soon worthless. */
 export const tokenLifetimeMs = 60 * 60 * 1000;

@@ -9,8 +9,10 @@ import { AppError } from "../../platform/errors.ts";
 import { type EventBus, topic } from "../../platform/events.ts";
 import { listHostsNamed, listHostsOnMachines } from "../hosts/hosts.ts";
 import { type PendingHost, selectPendingHost, selectWaiting } from "./pending-hosts.store.ts";
+import type { PendingRow } from "./pending-panel.views.tsx";
 
 export type { PendingHost } from "./pending-hosts.store.ts";
+export { PendingPanel, type PendingRow } from "./pending-panel.views.tsx";
 
 /** Long enough to walk to a machine and back. */
 export const announcementLifetimeMs = 60 * 60 * 1000;
@@ -82,6 +84,21 @@ async function withDuplicates(db: Db, waiting: PendingHost[]): Promise<WaitingHo
     return { ...one, duplicates };
   });
 }
+
+/** As the dashboard and its own page show it. */
+export const toPendingRow = (one: WaitingHost): PendingRow => ({
+  id: one.id,
+  hostname: one.hostname,
+  fingerprint: one.fingerprint,
+  os: one.os,
+  arch: one.arch,
+  address: one.address,
+  note: one.note,
+  proved: one.serverName !== null,
+  duplicates: one.duplicates,
+  announcedAt: one.announcedAt,
+  expiresAt: one.expiresAt,
+});
 
 export const isExpired = (pending: Pick<PendingHost, "state" | "expiresAt">, nowMs: number): boolean =>
   pending.state === "pending" && pending.expiresAt <= nowMs;
