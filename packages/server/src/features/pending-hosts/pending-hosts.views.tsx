@@ -112,11 +112,9 @@ function Waiting(props: PendingHostPageProps): JSX.Element {
           <span class="mono break">{props.hostname}</span> waits to be accepted
         </h1>
       </div>
-      <div class="column">
-        <Identity {...props} />
-        {mayOperate && props.proved ? <AcceptForm {...props} /> : null}
-        {mayOperate ? <RejectForm {...props} /> : null}
-      </div>
+      <Identity {...props} />
+      {mayOperate && props.proved ? <AcceptForm {...props} /> : null}
+      {mayOperate ? <RejectForm {...props} /> : null}
     </>
   );
 }
@@ -253,7 +251,8 @@ function Status({ hostname, state }: Pick<PendingHostPageProps, "hostname" | "st
         <div>
           <p class="strong">Accepted; waiting for its first connection</p>
           <p class="muted">
-            The machine collects its key and connects. If it was away, it does when it announces itself again.
+            The machine fetches its access and connects. If it was away, it does when it announces itself
+            again.
             <noscript> Load the page again to see news.</noscript>
           </p>
         </div>
