@@ -15,8 +15,15 @@ import {
   readPlan,
 } from "../enrolment/enrolment.ts";
 import { hostChanged } from "../hosts/hosts.ts";
-import { decide, linkHost, type PendingHost } from "./pending-hosts.store.ts";
-import { expired, getPendingHost, isExpired, pendingHostChanged, rejected } from "./pending-hosts.ts";
+import { decide, linkHost, type PendingHost, selectPendingHost } from "./pending-hosts.store.ts";
+import {
+  expired,
+  getPendingHost,
+  isExpired,
+  type PendingHostsDeps,
+  pendingHostChanged,
+  rejected,
+} from "./pending-hosts.ts";
 
 /** One line beside the machine's prompt. */
 export const maxReasonLength = 200;
@@ -51,7 +58,11 @@ export interface Accepted {
  *   `pending.fingerprint_differs`, `pending.unproved`, `pending.server_name_unconfirmed`, those of
  *   `createEnrolmentToken` for wrong fields, or `hosts.name_taken`, after which the machine still waits
  */
-export async function acceptPendingHost(deps: EnrolmentDeps, input: AcceptInput): Promise<Accepted> {
+export function acceptPendingHost(deps: EnrolmentDeps, input: AcceptInput): Promise<Accepted> {
+  return recordingRefusal(deps, input, "pending_host.accept_refused", () => accept(deps, input));
+}
+
+async function accept(deps: EnrolmentDeps, input: AcceptInput): Promise<Accepted> {
   const pending = await getPendingHost(deps, input.id);
   const at = deps.clock.now();
   const decided = decisionAbout(pending, at);
@@ -110,15 +121,23 @@ function checkIdentity(pending: PendingHost, input: AcceptInput): void {
   }
 }
 
+export interface RejectInput {
+  id: string;
+  /** Empty for none. */
+  reason: string;
+  actor: Actor;
+}
+
 /**
  * Tells a machine to go away. It may announce itself again.
  * @throws AppError `pending.not_found`, `pending.expired`, `pending.rejected`, `pending.already_accepted`, or
  *   `pending.reason_invalid`
  */
-export async function rejectPendingHost(
-  deps: Pick<EnrolmentDeps, "db" | "clock" | "events">,
-  input: { id: string; reason: string; actor: Actor },
-): Promise<void> {
+export function rejectPendingHost(deps: PendingHostsDeps, input: RejectInput): Promise<void> {
+  return recordingRefusal(deps, input, "pending_host.reject_refused", () => reject(deps, input));
+}
+
+async function reject(deps: PendingHostsDeps, input: RejectInput): Promise<void> {
   const { id, actor } = input;
   const reason = readReason(input.reason);
   const at = deps.clock.now();
@@ -153,4 +172,28 @@ function decisionAbout(pending: PendingHost, at: number): AppError | null {
 
 async function decidedMeanwhile(deps: Pick<EnrolmentDeps, "db" | "clock">, id: string): Promise<AppError> {
   return decisionAbout(await getPendingHost(deps, id), deps.clock.now()) ?? expired();
+}
+
+/**
+ * A decision that comes too late, or is about another machine than the one that was compared, changes nothing and is
+ * worth knowing of afterwards. What a person only mistyped is not.
+ */
+async function recordingRefusal<T>(
+  deps: Pick<PendingHostsDeps, "db" | "clock">,
+  { id, actor }: { id: string; actor: Actor },
+  action: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const pending =
+      error instanceof AppError && error.kind === "conflict" && (await selectPendingHost(deps.db, id));
+    if (pending) {
+      const target: AuditTarget = { kind: "pending_host", id, name: pending.hostname };
+      const payload = { code: error.code, fingerprint: pending.fingerprint };
+      await recordAudit(deps.db, { at: deps.clock.now(), actor, action, target, payload });
+    }
+    throw error;
+  }
 }

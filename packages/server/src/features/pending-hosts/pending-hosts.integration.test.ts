@@ -273,6 +273,11 @@ describe("accepting is refused", () => {
     const late = await accept(other.pendingId, { fingerprint: second.fingerprint, hostname: "b" });
     expect([late.status, late.body.code]).toEqual([409, "pending.rejected"]);
     expect(await hostNames()).toEqual(["web-01"]);
+    const codes = (await audited("pending_host.accept_refused")).map(({ code }) => code);
+    expect(codes.sort()).toEqual(["pending.already_accepted", "pending.rejected"]);
+    expect(await audited("pending_host.reject_refused")).toMatchObject([
+      { code: "pending.already_accepted" },
+    ]);
   });
 
   it("exactly one of two operators who accept at once wins", async () => {
@@ -302,6 +307,8 @@ describe("accepting is refused", () => {
     expect((await reject(pendingId, undefined, viewer)).body.code).toBe("auth.role_too_low");
     expect((await viewer.get("/api/pending-hosts")).status).toBe(200);
     expect((await accept("01KAQ2XK3M5N7P9Q1R3S5T7V9W", { fingerprint })).status).toBe(404);
+    const codes = (await audited("pending_host.accept_refused")).map(({ code }) => code);
+    expect(codes.sort()).toEqual(["hosts.name_taken", "pending.fingerprint_differs"]);
     expect((await accept(pendingId, { fingerprint })).status).toBe(201);
   });
 
