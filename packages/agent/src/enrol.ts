@@ -10,13 +10,13 @@ import {
   enrolRequest,
   enrolResponse,
 } from "@restic-manager/protocol";
+import { productVersion } from "@restic-manager/protocol/version";
 import type { Clock } from "./platform/clock.ts";
 import { AgentError, reasonOf } from "./platform/errors.ts";
 import type { Machine } from "./platform/machine.ts";
 import type { Random } from "./platform/random.ts";
 import { redact } from "./platform/redact.ts";
 import { findRestic } from "./restic/binary.ts";
-import { agentVersion } from "./version.ts";
 
 export type EnrolOptions = {
   server: string;
@@ -95,7 +95,7 @@ async function buildRequest(
   const parsed = enrolRequest.safeParse({
     token: options.token,
     hostname: options.hostname ?? machine.hostname,
-    ...{ os: machine.os, arch: machine.arch, agent_version: agentVersion },
+    ...{ os: machine.os, arch: machine.arch, agent_version: productVersion },
     restic_version: "version" in restic ? restic.version : null,
   });
   const field = parsed.error?.issues[0]?.path.join(".") ?? "";

@@ -4,7 +4,7 @@
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host.
  */
 import { parseArgs } from "node:util";
-import { agentVersion } from "./version.ts";
+import { productVersion } from "@restic-manager/protocol/version";
 
 const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
@@ -50,7 +50,7 @@ async function main(argv: string[]): Promise<number> {
   }
   const { values, positionals } = parsed;
   const [command = "run", ...rest] = positionals;
-  if (values.version === true) return say(agentVersion);
+  if (values.version === true) return say(productVersion);
   if (values.help === true) return say(USAGE.trimEnd());
   if (command === "runner" && rest[0] !== undefined) return runnerCommand(rest[0]);
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
@@ -78,14 +78,15 @@ async function runnerCommand(jobDir: string): Promise<number> {
 }
 
 async function systemDeps() {
-  const [{ systemClock }, { systemRandom }, { readMachine }] = await Promise.all([
+  const [{ systemClock }, { systemRandom }, { readMachine }, { executablePath }] = await Promise.all([
     import("./platform/clock.ts"),
     import("./platform/random.ts"),
     import("./platform/machine.ts"),
+    import("./platform/program.ts"),
   ]);
   return {
     ...{ clock: systemClock(), random: systemRandom(), machine: await readMachine() },
-    ...{ env: process.env, platform: process.platform, executablePath: process.argv[1] ?? process.execPath },
+    ...{ env: process.env, platform: process.platform, executablePath: executablePath() },
   };
 }
 
@@ -95,13 +96,12 @@ async function runAgent(options: Options): Promise<number> {
   const { startAgent } = await import("./start.ts");
   const { config, warnings } = await loadConfig(options.config ?? defaultConfigPath);
   for (const warning of warnings) process.stderr.write(`${warning}\n`);
-  // Node's own flags go along, so that the runner runs as this program does (from source in development).
-  const args = [...process.execArgv, process.argv[1] ?? "", "runner"];
+  const { ownCommand } = await import("./platform/program.ts");
   const deps = await systemDeps();
   const agent = await startAgent(config, {
     ...deps,
     createLog: (redact) => createLog({ level: config.log_level, redact }),
-    runnerCommand: { file: process.execPath, args },
+    runnerCommand: ownCommand(["runner"]),
   });
   const stopped = new AbortController();
   const stop = () => {
@@ -149,10 +149,13 @@ async function enrolThisHost(options: Options): Promise<number> {
   return say(`This machine is enrolled (host ${enrolled.host_id}); its configuration is ${configPath}.`);
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  // Our own errors are sentences; anything else is a mistake of ours, and its message is still the best we have.
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = EXIT.failed;
-}
+// Not awaited here: an executable is one CommonJS module, which knows no await outside of functions.
+void main(process.argv.slice(2))
+  .catch((error: unknown) => {
+    // Our own errors are sentences; anything else is a mistake of ours, and its message is still the best we have.
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return EXIT.failed;
+  })
+  .then((code) => {
+    process.exitCode = code;
+  });

@@ -3,7 +3,8 @@
  * touches argv, signals or exit codes (main.ts), so tests start the same agent in their own program.
  */
 import { dirname, join } from "node:path";
-import { backendKinds, type Hello, protocolRange } from "@restic-manager/protocol";
+import { backendKinds, type Hello, jobKinds, protocolRange } from "@restic-manager/protocol";
+import { productVersion } from "@restic-manager/protocol/version";
 import { readDump } from "./commands/dump.ts";
 import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
@@ -32,7 +33,6 @@ import { Scheduler } from "./scheduler/scheduler.ts";
 import { StoredSchedules } from "./scheduler/stored-schedules.ts";
 import type { IndexLimits } from "./tree/index-store.ts";
 import { Tree } from "./tree/tree.ts";
-import { agentVersion } from "./version.ts";
 
 export type AgentDeps = {
   clock: Clock;
@@ -133,6 +133,7 @@ async function assemble(
       schedule_version: schedules.version,
       hooks_allowed: config.allow_hooks,
       backend_kinds: [...backendKinds],
+      job_kinds: [...jobKinds],
     }),
     onWelcomed: () => scheduler.connected(),
     receiver: {
@@ -210,7 +211,7 @@ function createHello(deps: AgentDeps, outbox: Outbox, jobs: Jobs, restic: Binary
   return {
     type: "hello",
     protocol: protocolRange,
-    agent_version: agentVersion,
+    agent_version: productVersion,
     restic_version: "version" in restic ? restic.version : null,
     restic_problem: restic.kind === "ok" ? null : { code: restic.code, message: restic.message },
     ...{ hostname, os, arch, machine_id: machineId, boot_id: bootId },
