@@ -2,7 +2,7 @@
  * A throw-away machine: this one's disk seen through an overlay in memory, with mounts, processes and, when asked for,
  * a real systemd of its own (machine.sh). The network is shared, so a server on the loopback is there. Needs root.
  */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, rmdir } from "node:fs/promises";
@@ -68,7 +68,17 @@ export class Machine {
     const variables = Object.entries({ PATH: searchPath, HOME: "/root", ...env });
     const inside = ["env", "-i", ...variables.map(([name, value]) => `${name}=${value}`), ...command];
     const { promise, resolve: done } = Promise.withResolvers<Ended>();
-    const args = ["--target", String(this.pid), "--mount", "--pid", "--uts", "--ipc", "--cgroup", "--", ...inside];
+    const args = [
+      "--target",
+      String(this.pid),
+      "--mount",
+      "--pid",
+      "--uts",
+      "--ipc",
+      "--cgroup",
+      "--",
+      ...inside,
+    ];
     const child = spawn("nsenter", args, { stdio: ["ignore", "pipe", "pipe"], timeout: 120_000 });
     let output = "";
     for (const stream of [child.stdout, child.stderr])

@@ -10,10 +10,11 @@ const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
   restic-manager-agent enrol --server URL [--token TOKEN] [--hostname NAME] [--config PATH]
                              [--data-dir PATH] [--restic PATH] [--force]
+  restic-manager-agent status [--wait SECONDS] [--config PATH]
   restic-manager-agent --version
 
 Give the token in RM_TOKEN rather than as an argument: arguments can be seen by every user of this machine.
-RM_SERVER stands in for --server.
+RM_SERVER stands in for --server. status ends with 0 when the server has this host online.
 `;
 
 const EXIT = { done: 0, failed: 1, usage: 2, removed: 3 } as const;
@@ -35,6 +36,7 @@ function parseCommandLine(argv: string[]) {
       "data-dir": { type: "string" },
       restic: { type: "string" },
       force: { type: "boolean" },
+      wait: { type: "string" },
       version: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -56,6 +58,7 @@ async function main(argv: string[]): Promise<number> {
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
   if (command === "run") return runAgent(values);
   if (command === "enrol" || command === "enroll") return enrolThisHost(values);
+  if (command === "status") return showStatus(values);
   return usageError(`There is no command "${command}".`);
 }
 
@@ -147,6 +150,26 @@ async function enrolThisHost(options: Options): Promise<number> {
   );
   for (const warning of enrolled.warnings) process.stderr.write(`${warning}\n`);
   return say(`This machine is enrolled (host ${enrolled.host_id}); its configuration is ${configPath}.`);
+}
+
+/** Longer than anybody looks at it. */
+const MAX_WAIT_SECONDS = 3600;
+
+async function showStatus(options: Options): Promise<number> {
+  const waitSeconds = Number(options.wait ?? 0);
+  if (!(waitSeconds >= 0 && waitSeconds <= MAX_WAIT_SECONDS))
+    return usageError(`--wait takes seconds, from 0 to ${MAX_WAIT_SECONDS}.`);
+  const { dataPaths, defaultConfigPath, loadConfig } = await import("./config.ts");
+  const { awaitOnline } = await import("./link/link-state.ts");
+  const { systemClock } = await import("./platform/clock.ts");
+  const { config } = await loadConfig(options.config ?? defaultConfigPath);
+  const path = dataPaths(config.data_dir).linkState;
+  const status = await awaitOnline(path, systemClock(), waitSeconds * 1000);
+  if (status.kind === "online") return say(`Online: ${config.server} has this host since ${status.since}.`);
+  const reason =
+    status.kind === "offline" ? status.reason : "no agent runs on this host, or it has just started";
+  process.stderr.write(`Not online at ${config.server}: ${reason}.\n`);
+  return EXIT.failed;
 }
 
 // Not awaited here: an executable is one CommonJS module, which knows no await outside of functions.

@@ -14,11 +14,13 @@ import { type AgentConfig, dataPaths, keepsHooksAllowed, prepareEnrolment, saveC
 import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enrol.ts";
 import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
+import { LinkState } from "./link/link-state.ts";
 import { Outbox } from "./link/outbox.ts";
 import type { OutboxLimits } from "./link/outbox-limits.ts";
 import { ServerConfig } from "./link/server-config.ts";
 import type { Command } from "./platform/child.ts";
 import type { Clock } from "./platform/clock.ts";
+import { reasonOf } from "./platform/errors.ts";
 import { ensurePrivateDir, removeTree } from "./platform/files.ts";
 import { createId } from "./platform/ids.ts";
 import { acquireLock } from "./platform/instance-lock.ts";
@@ -112,6 +114,11 @@ async function assemble(
   const schedules = new StoredSchedules(secrets, config.host_id, log);
   const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
   const folders = createFolderLister(deps.platform);
+  const linkState = new LinkState({
+    ...{ path: paths.linkState, nowMs: () => deps.clock.nowMs() },
+    warn: (error) =>
+      log.warn({ reason: reasonOf(error) }, "the state of the connection could not be written"),
+  });
   const stopping = new AbortController();
   const commands = createCommandDeps(config, deps, { log, restic, serverConfig });
   const tree = new Tree({ ...commands, treeDir: paths.trees });
@@ -135,7 +142,11 @@ async function assemble(
       backend_kinds: [...backendKinds],
       job_kinds: [...jobKinds],
     }),
-    onWelcomed: () => scheduler.connected(),
+    onWelcomed: () => {
+      linkState.online();
+      scheduler.connected();
+    },
+    onDown: (reason) => linkState.offline(serverConfig.redact(reason)),
     receiver: {
       updateConfig: async (update, opens) => {
         const outcome = await serverConfig.update(update, opens);
@@ -167,6 +178,7 @@ async function assemble(
     stopping.abort();
     await Promise.all([link.stop(), jobs.stop(), scheduler.stop(), tree.stop()]);
     await outbox.close();
+    await linkState.written();
     await releaseLock();
   });
   return { ended, stop };
