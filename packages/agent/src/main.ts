@@ -1,10 +1,11 @@
 /**
  * The agent's command line: argv, environment, signals, exit code, and nothing else. Subcommands are loaded
  * when they are asked for: `runner` lives as long as restic and must stay small.
- * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host.
+ * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host, 4 start the program anew: it was replaced.
  */
 import { parseArgs } from "node:util";
 import { productVersion } from "@restic-manager/protocol/version";
+import type { RunningAgent } from "./start.ts";
 
 const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
@@ -17,7 +18,7 @@ Give the token in RM_TOKEN rather than as an argument: arguments can be seen by 
 RM_SERVER stands in for --server. status ends with 0 when the server has this host online.
 `;
 
-const EXIT = { done: 0, failed: 1, usage: 2, removed: 3 } as const;
+const EXIT = { done: 0, failed: 1, usage: 2, removed: 3, restart: 4 } as const;
 
 /** systemd and the demo give us five seconds. */
 const STOP_WITHIN_MS = 4_500;
@@ -55,6 +56,7 @@ async function main(argv: string[]): Promise<number> {
   if (values.version === true) return say(productVersion);
   if (values.help === true) return say(USAGE.trimEnd());
   if (command === "runner" && rest[0] !== undefined) return runnerCommand(rest[0]);
+  if (command === "update-guard" && rest.length === 0) return guardCommand();
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
   if (command === "run") return runAgent(values);
   if (command === "enrol" || command === "enroll") return enrolThisHost(values);
@@ -80,6 +82,19 @@ async function runnerCommand(jobDir: string): Promise<number> {
   return runRunner({ pid: process.pid, env: process.env, nowMs, sleep, ignoreSignal }, jobDir);
 }
 
+/** Stands before every start: systemd runs the program of before with it (ExecStartPre). */
+async function guardCommand(): Promise<number> {
+  const { guardUpdate } = await import("./update/guard.ts");
+  const { guardedProgram } = await import("./update/record.ts");
+  const { executablePath } = await import("./platform/program.ts");
+  const { systemClock } = await import("./platform/clock.ts");
+  const { nowMs } = systemClock();
+  const done = await guardUpdate({ nowMs, platform: process.platform }, guardedProgram(executablePath()));
+  return done === "rolled_back"
+    ? say("The new version never reached its server: the one from before is back.")
+    : EXIT.done;
+}
+
 async function systemDeps() {
   const [{ systemClock }, { systemRandom }, { readMachine }, { executablePath }] = await Promise.all([
     import("./platform/clock.ts"),
@@ -101,25 +116,37 @@ async function runAgent(options: Options): Promise<number> {
   for (const warning of warnings) process.stderr.write(`${warning}\n`);
   const { ownCommand } = await import("./platform/program.ts");
   const deps = await systemDeps();
-  const agent = await startAgent(config, {
-    ...deps,
-    createLog: (redact) => createLog({ level: config.log_level, redact }),
-    runnerCommand: ownCommand(["runner"]),
-  });
+  const { keepNotified } = await import("./platform/systemd.ts");
+  const { releasePublicKey } = await import("./platform/release-key.ts");
   const stopped = new AbortController();
+  let agent: RunningAgent | undefined;
+  let exit: number = EXIT.done;
   const stop = () => {
-    void agent.stop();
+    void agent?.stop();
     // Everything on the disk survives a crash, so leaving late work behind is safe; a stop that hangs is not.
     deps.clock.sleep(STOP_WITHIN_MS, stopped.signal).then(
-      () => process.exit(EXIT.done),
+      () => process.exit(exit),
       () => undefined,
     );
   };
+  const restart = () => {
+    exit = EXIT.restart;
+    stop();
+  };
+  agent = await startAgent(config, {
+    ...deps,
+    createLog: (redact) => createLog({ level: config.log_level, redact }),
+    runnerCommand: ownCommand(["runner"]),
+    ...{ version: productVersion, releaseKey: releasePublicKey, restart },
+  });
+  if (exit === EXIT.restart) void agent.stop();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
+  const warn = (sentence: string) => void process.stderr.write(`${sentence}\n`);
+  void keepNotified({ ...deps, pid: process.pid, warn }, agent.status, stopped.signal);
   const end = await agent.ended;
   await agent.stop();
   stopped.abort();
-  if (end.kind === "stopped") return EXIT.done;
+  if (end.kind === "stopped") return exit;
   process.stderr.write(
     `The server removed this host: ${end.message} The agent stops; enrol it again to go on.\n`,
   );

@@ -3,8 +3,15 @@
  * touches argv, signals or exit codes (main.ts), so tests start the same agent in their own program.
  */
 import { dirname, join } from "node:path";
-import { backendKinds, type Hello, jobKinds, protocolRange } from "@restic-manager/protocol";
-import { productVersion } from "@restic-manager/protocol/version";
+
+import {
+  backendKinds,
+  type Hello,
+  jobKinds,
+  protocolRange,
+  releasePlatformOf,
+} from "@restic-manager/protocol";
+
 import { readDump } from "./commands/dump.ts";
 import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
@@ -14,6 +21,7 @@ import { type AgentConfig, dataPaths, keepsHooksAllowed, prepareEnrolment, saveC
 import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enrol.ts";
 import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
+import { download } from "./link/download.ts";
 import { LinkState } from "./link/link-state.ts";
 import { Outbox } from "./link/outbox.ts";
 import type { OutboxLimits } from "./link/outbox-limits.ts";
@@ -28,6 +36,7 @@ import type { Log } from "./platform/log.ts";
 import type { Machine } from "./platform/machine.ts";
 import type { Random } from "./platform/random.ts";
 import { Secrets } from "./platform/secrets.ts";
+import { isSupervised } from "./platform/systemd.ts";
 import { placeAccessFiles } from "./restic/access-files.ts";
 import { type BinaryOutcome, findRestic } from "./restic/binary.ts";
 import { KnownRestic } from "./restic/known-restic.ts";
@@ -35,6 +44,9 @@ import { Scheduler } from "./scheduler/scheduler.ts";
 import { StoredSchedules } from "./scheduler/stored-schedules.ts";
 import type { IndexLimits } from "./tree/index-store.ts";
 import { Tree } from "./tree/tree.ts";
+import { updatePaths } from "./update/record.ts";
+import { Trial } from "./update/trial.ts";
+import type { Updates } from "./update/updates.ts";
 
 export type AgentDeps = {
   clock: Clock;
@@ -48,6 +60,12 @@ export type AgentDeps = {
   executablePath: string;
   env: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;
+  /** What this program calls itself. */
+  version: string;
+  /** The key of releases (SPKI in PEM); undefined in what was not packaged. */
+  releaseKey: string | undefined;
+  /** Ends this program as after `stop`, to be started anew. May be called before `startAgent` resolves. */
+  restart: () => void;
   outboxLimits?: OutboxLimits;
   indexLimits?: IndexLimits;
 };
@@ -57,15 +75,26 @@ export type RunningAgent = {
   ended: Promise<LinkEnd>;
   /** Ends the connection and lets go of running jobs; restic runs on. Idempotent. */
   stop: () => Promise<void>;
+  /** One line for whoever looks at the program from outside. */
+  status: () => string;
 };
 
 /** Starts the agent. Throws AgentError with a sentence when its own files do not allow it. */
 export async function startAgent(config: AgentConfig, deps: AgentDeps): Promise<RunningAgent> {
-  const lock = await acquireLock(config.data_dir);
+  const { clock, platform, version, restart } = deps;
+  const paths = updatePaths(deps.executablePath);
+  // First of all: of a new version that can't get any further, the previous one comes back.
+  const trial = await Trial.begin({ clock, paths, platform, version, restart });
   try {
-    return await assemble(config, deps, lock.release);
+    const lock = await acquireLock(config.data_dir);
+    try {
+      return await assemble(config, deps, trial, lock.release);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
   } catch (error) {
-    await lock.release();
+    trial.stop();
     throw error;
   }
 }
@@ -98,6 +127,7 @@ export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Pro
 async function assemble(
   config: AgentConfig,
   deps: AgentDeps,
+  trial: Trial,
   releaseLock: () => Promise<void>,
 ): Promise<RunningAgent> {
   const paths = dataPaths(config.data_dir);
@@ -111,6 +141,7 @@ async function assemble(
   const limits = deps.outboxLimits === undefined ? {} : { limits: deps.outboxLimits };
   const outbox = await Outbox.open({ dir: paths.outbox, newId, log, ...limits });
   const journal = await Journal.open(paths.jobs, log);
+  await trial.forgetUnless((jobId) => journal.findEntry(jobId) !== undefined);
   const schedules = new StoredSchedules(secrets, config.host_id, log);
   const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
   const folders = createFolderLister(deps.platform);
@@ -120,7 +151,7 @@ async function assemble(
       log.warn({ reason: reasonOf(error) }, "the state of the connection could not be written"),
   });
   const stopping = new AbortController();
-  const commands = createCommandDeps(config, deps, { log, restic, serverConfig });
+  const commands = createCommandDeps(config, deps, { log, restic, serverConfig, trial });
   const tree = new Tree({ ...commands, treeDir: paths.trees });
   const jobs: Jobs = new Jobs({
     ...{ ...commands, journal, outbox },
@@ -145,6 +176,7 @@ async function assemble(
     onWelcomed: () => {
       linkState.online();
       scheduler.connected();
+      void trial.welcomed(log);
     },
     onDown: (reason) => linkState.offline(serverConfig.redact(reason)),
     receiver: {
@@ -176,21 +208,24 @@ async function assemble(
   const { ended } = link.start();
   const stop = once(async () => {
     stopping.abort();
+    trial.stop();
     await Promise.all([link.stop(), jobs.stop(), scheduler.stop(), tree.stop()]);
     await outbox.close();
     await linkState.written();
     await releaseLock();
   });
-  return { ended, stop };
+  const status = () =>
+    `${deps.version}, ${link.connected ? "connected to" : "not connected to"} ${config.server}`;
+  return { ended, stop, status };
 }
 
 /** What every command works with, and whoever else runs restic. */
 function createCommandDeps(
   config: AgentConfig,
   deps: AgentDeps,
-  parts: { log: Log; restic: KnownRestic; serverConfig: ServerConfig },
+  parts: { log: Log; restic: KnownRestic; serverConfig: ServerConfig; trial: Trial },
 ): CommandDeps & { log: Log } {
-  const { log, restic, serverConfig } = parts;
+  const { log, restic, serverConfig, trial } = parts;
   const paths = dataPaths(config.data_dir);
   return {
     ...{ ...deps, log, inherited: deps.env },
@@ -198,18 +233,40 @@ function createCommandDeps(
     accessDir: join(paths.access, "everyday"),
     hooksAllowed: config.allow_hooks,
     redact: (text) => serverConfig.redact(text),
+    updates: createUpdates(config, deps, trial),
     findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),
   };
 }
 
+function createUpdates(config: AgentConfig, deps: AgentDeps, trial: Trial): Updates {
+  const { clock, env, executablePath, machine, platform, releaseKey, restart, version } = deps;
+  const resticName = platform === "win32" ? "restic.exe" : "restic";
+  return {
+    ...{ trial, version, releaseKey, restart },
+    releasePlatform: releasePlatformOf(machine.os, machine.arch),
+    supervised: isSupervised(env),
+    agent: updatePaths(executablePath),
+    restic: updatePaths(join(dirname(executablePath), resticName)),
+    chosenRestic: chosenRestic(config, deps),
+    downloadDir: dataPaths(config.data_dir).downloads,
+    download: (file) => download({ clock, server: config.server, certPin: config.cert_pin }, file),
+  };
+}
+
+/** The restic that somebody has named; undefined when the agent looks for one itself. */
+function chosenRestic(config: AgentConfig, { env }: AgentDeps): string | undefined {
+  const path = config.restic_path ?? env.RM_RESTIC ?? "";
+  return path === "" ? undefined : path;
+}
+
 function searchRestic(config: AgentConfig, deps: AgentDeps, workDir: string): Promise<BinaryOutcome> {
   const { clock, random, env, platform, executablePath } = deps;
-  const explicitPath = config.restic_path ?? env.RM_RESTIC;
+  const explicitPath = chosenRestic(config, deps);
   return findRestic(
     { clock, random, workDir },
     {
-      ...(explicitPath === undefined || explicitPath === "" ? {} : { explicitPath }),
+      ...(explicitPath === undefined ? {} : { explicitPath }),
       searchPath: env.PATH ?? "",
       executableDir: dirname(executablePath),
       inherited: env,
@@ -223,7 +280,7 @@ function createHello(deps: AgentDeps, outbox: Outbox, jobs: Jobs, restic: Binary
   return {
     type: "hello",
     protocol: protocolRange,
-    agent_version: productVersion,
+    agent_version: deps.version,
     restic_version: "version" in restic ? restic.version : null,
     restic_problem: restic.kind === "ok" ? null : { code: restic.code, message: restic.message },
     ...{ hostname, os, arch, machine_id: machineId, boot_id: bootId },

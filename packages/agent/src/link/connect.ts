@@ -74,7 +74,8 @@ function upgrade(url: URL, options: ConnectOptions, pinned: TLSSocket | undefine
   return promise.finally(() => options.signal.removeEventListener("abort", onAbort));
 }
 
-async function connectPinned(url: URL, pin: string, signal: AbortSignal): Promise<TLSSocket> {
+/** A connection to exactly that certificate. Rejects with a sentence. */
+export async function connectPinned(url: URL, pin: string, signal: AbortSignal): Promise<TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = Number(url.port || 443);
