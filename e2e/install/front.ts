@@ -75,7 +75,9 @@ export class Front {
     const found = await stat(path).catch(() => null);
     if (found === null) {
       response.writeHead(404, { "content-type": "application/json" });
-      response.end(JSON.stringify({ code: "artefacts.not_found", message: `There is no file ${name} here.` }));
+      response.end(
+        JSON.stringify({ code: "artefacts.not_found", message: `There is no file ${name} here.` }),
+      );
       return;
     }
     response.writeHead(200, { "content-length": found.size });
@@ -85,10 +87,13 @@ export class Front {
   private passOn(asked: IncomingMessage, response: ServerResponse): void {
     const { serverPort } = this.wishes;
     const { method, url, headers } = asked;
-    const passed = request({ host: "127.0.0.1", port: serverPort, method, path: url, headers }, (answered) => {
-      response.writeHead(answered.statusCode ?? 502, answered.headers);
-      answered.pipe(response);
-    });
+    const passed = request(
+      { host: "127.0.0.1", port: serverPort, method, path: url, headers },
+      (answered) => {
+        response.writeHead(answered.statusCode ?? 502, answered.headers);
+        answered.pipe(response);
+      },
+    );
     passed.on("error", () => response.destroy());
     asked.pipe(passed);
   }

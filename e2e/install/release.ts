@@ -1,8 +1,13 @@
 /** A folder of files as `make package` lays it out, small enough for a test: the agent for this machine and a restic. */
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { artefactName, formatSums, releaseFiles, releasePlatformOf } from "../../packages/protocol/src/release.ts";
+import {
+  artefactName,
+  formatSums,
+  releaseFiles,
+  releasePlatformOf,
+} from "../../packages/protocol/src/release.ts";
 import { productVersion } from "../../packages/protocol/src/version.ts";
 import { quickBuild } from "../../tools/package/quick.ts";
 import { openSigningKey } from "../../tools/package/signing.ts";
@@ -18,7 +23,11 @@ export interface Release {
 }
 
 /** @param resticPath what is served as restic 0.19.1 */
-export async function makeRelease(folder: string, resticPath: string, version = productVersion): Promise<Release> {
+export async function makeRelease(
+  folder: string,
+  resticPath: string,
+  version = productVersion,
+): Promise<Release> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const platform = releasePlatformOf(process.platform, process.arch);
@@ -38,7 +47,12 @@ export async function signRelease(folder: string): Promise<void> {
   const own = Object.values<string>(releaseFiles);
   const sums = new Map<string, string>();
   for (const name of (await readdir(folder)).filter((file) => !own.includes(file)))
-    sums.set(name, createHash("sha256").update(await readFile(join(folder, name))).digest("hex"));
+    sums.set(
+      name,
+      createHash("sha256")
+        .update(await readFile(join(folder, name)))
+        .digest("hex"),
+    );
   const key = openSigningKey(root, process.env);
   const text = formatSums(sums);
   await writeFile(join(folder, releaseFiles.sums), text);
