@@ -1,4 +1,6 @@
 /** What the stories of the installer are played on: a server, a release before it, and a throw-away machine. */
+import { join } from "node:path";
+import { createQuickRepository } from "../../packages/testkit/src/quick-repository.ts";
 import { LabHost } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { type Ended, Machine } from "../lab/machine.ts";
@@ -43,6 +45,7 @@ export class Stage {
   /** A host whose repository lies in the machine, installed and online. @throws Error when that fails */
   async addHost(name: string, paths: string[]): Promise<LabHost> {
     const host = new LabHost(this.lab, { name, paths, repository: "/srv/repository" });
+    await createQuickRepository(join(this.machine.root, host.repository), host.password);
     const { code, output } = await this.install({ RM_TOKEN: await host.createToken() });
     if (code !== 0) throw new Error(`the installer ended with ${code}: ${output}`);
     const { hosts } = await this.lab.api.get<{ hosts: { id: string; name: string }[] }>("/api/hosts");

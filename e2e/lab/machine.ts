@@ -63,6 +63,11 @@ export class Machine {
     return machine;
   }
 
+  /** The machine's disk as it is seen from outside. */
+  get root(): string {
+    return `/proc/${this.pid}/root`;
+  }
+
   /** Runs a command as root with an environment of its own. Never rejects for its exit code. */
   run(command: readonly string[], env: Readonly<Record<string, string>> = {}, input = ""): Promise<Ended> {
     const variables = Object.entries({ PATH: searchPath, HOME: "/root", ...env });
