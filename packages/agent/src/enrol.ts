@@ -11,8 +11,9 @@ import {
   enrolResponse,
 } from "@restic-manager/protocol";
 import { productVersion } from "@restic-manager/protocol/version";
+import { explainAnswer, explainClockSkew, explainError } from "./link/explain.ts";
 import type { Clock } from "./platform/clock.ts";
-import { AgentError, reasonOf } from "./platform/errors.ts";
+import { AgentError } from "./platform/errors.ts";
 import type { Machine } from "./platform/machine.ts";
 import type { Random } from "./platform/random.ts";
 import { redact } from "./platform/redact.ts";
@@ -35,7 +36,7 @@ export type EnrolDeps = {
   env: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;
   executablePath: string;
-  /** Sends the request; Node's own fetch outside of tests. */
+  /** Sends the request: the network's own outside of tests. */
   fetch: typeof fetch;
 };
 
@@ -52,7 +53,9 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 export async function enrol(deps: EnrolDeps, options: EnrolOptions): Promise<Enrolment> {
   const server = parseServer(options.server);
   const { request, warnings } = await buildRequest(deps, options);
-  const answer = await exchange(deps, server, request);
+  const { answer, date } = await exchange(deps, server, request);
+  const skew = explainClockSkew(date, deps.clock.nowMs());
+  if (skew !== undefined) warnings.push(skew);
   const plain = server.protocol === "http:" && !LOOPBACK.test(server.hostname);
   const unencrypted = "The connection to the server is not encrypted: give it an https address.";
   return {
@@ -62,7 +65,8 @@ export async function enrol(deps: EnrolDeps, options: EnrolOptions): Promise<Enr
   };
 }
 
-function parseServer(server: string): URL {
+/** The server's address without user, query and fragment. Throws AgentError `enrol.invalid_server`. */
+export function parseServer(server: string): URL {
   const url = URL.parse(server);
   if (url === null || !/^https?:$/.test(url.protocol))
     throw new AgentError(
@@ -104,39 +108,36 @@ async function buildRequest(
   return { request: parsed.data, warnings: restic.kind === "ok" ? [] : [restic.message] };
 }
 
-async function exchange(deps: EnrolDeps, server: URL, request: EnrolRequest): Promise<EnrolResponse> {
+async function exchange(deps: EnrolDeps, server: URL, request: EnrolRequest) {
   const url = new URL(`${server.pathname.replace(/\/+$/, "")}/api/agents/enroll`, server);
   let response: Response;
-  let body: unknown;
+  let text: string;
   try {
     response = await deps.fetch(url, {
       method: "POST",
       headers: { "content-type": "application/json", accept: "application/json" },
       body: JSON.stringify(request),
-      redirect: "error",
+      redirect: "manual",
       signal: AbortSignal.timeout(ENROL_TIMEOUT_MS),
     });
-    body = parseJson(await response.text());
+    text = await response.text();
   } catch (cause) {
-    throw new AgentError(
-      "enrol.unreachable",
-      `${server.origin} can't be reached: ${connectionReason(cause)}.`,
-      {
-        cause,
-      },
-    );
+    throw explainError(cause, { target: url, proxy: undefined });
   }
+  const body = parseJson(text);
   const answer = enrolResponse.safeParse(body);
-  if (response.ok && answer.success) return answer.data;
+  if (response.ok && answer.success) return { answer: answer.data, date: response.headers.get("date") };
   const refusal = apiError.safeParse(body);
   if (refusal.success) {
     const message = redact(refusal.data.message, [request.token]);
     throw new AgentError(refusal.data.code, `The server refused: ${message}`);
   }
-  throw new AgentError(
-    "enrol.unexpected_answer",
-    `${server.origin} answered HTTP ${response.status}, but not as a restic-manager server does. Check the address.`,
-  );
+  throw explainAnswer(answerOf(response, text), { target: url, proxy: undefined });
+}
+
+function answerOf(response: Response, body: string) {
+  const { status, headers } = response;
+  return { status, location: headers.get("location"), contentType: headers.get("content-type"), body };
 }
 
 function parseJson(text: string): unknown {
@@ -145,11 +146,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** fetch hides the system's reason in the cause. */
-function connectionReason(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined;
-  if (error instanceof Error && error.name === "TimeoutError") return "no answer in 30 seconds";
-  return cause instanceof Error && cause.message !== "" ? cause.message : reasonOf(error);
 }

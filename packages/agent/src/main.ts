@@ -3,6 +3,7 @@
  * when they are asked for: `runner` lives as long as restic and must stay small.
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host, 4 start the program anew: it was replaced.
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { productVersion } from "@restic-manager/protocol/version";
 import type { RunningAgent } from "./start.ts";
@@ -10,12 +11,15 @@ import type { RunningAgent } from "./start.ts";
 const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
   restic-manager-agent enrol --server URL [--token TOKEN] [--hostname NAME] [--config PATH]
-                             [--data-dir PATH] [--restic PATH] [--force]
+                             [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
+  restic-manager-agent doctor [--server URL] [--config PATH] [--data-dir PATH] [--ca-file PATH] [--json]
   restic-manager-agent status [--wait SECONDS] [--config PATH]
   restic-manager-agent --version
 
 Give the token in RM_TOKEN rather than as an argument: arguments can be seen by every user of this machine.
-RM_SERVER stands in for --server. status ends with 0 when the server has this host online.
+RM_SERVER stands in for --server, RM_CA_FILE for --ca-file: certificates (PEM) that are believed beside the system's.
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY lead to the server. doctor looks at everything in between and says what to do;
+status ends with 0 when the server has this host online.
 `;
 
 const EXIT = { done: 0, failed: 1, usage: 2, removed: 3, restart: 4 } as const;
@@ -36,7 +40,9 @@ function parseCommandLine(argv: string[]) {
       hostname: { type: "string" },
       "data-dir": { type: "string" },
       restic: { type: "string" },
+      "ca-file": { type: "string" },
       force: { type: "boolean" },
+      json: { type: "boolean" },
       wait: { type: "string" },
       version: { type: "boolean" },
       help: { type: "boolean", short: "h" },
@@ -60,6 +66,7 @@ async function main(argv: string[]): Promise<number> {
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
   if (command === "run") return runAgent(values);
   if (command === "enrol" || command === "enroll") return enrolThisHost(values);
+  if (command === "doctor") return runDoctor(values);
   if (command === "status") return showStatus(values);
   return usageError(`There is no command "${command}".`);
 }
@@ -137,7 +144,7 @@ async function runAgent(options: Options): Promise<number> {
     ...deps,
     createLog: (redact) => createLog({ level: config.log_level, redact }),
     runnerCommand: ownCommand(["runner"]),
-    ...{ version: productVersion, releaseKey: releasePublicKey, restart },
+    release: { version: productVersion, key: releasePublicKey, restart },
   });
   if (exit === EXIT.restart) void agent.stop();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
@@ -153,16 +160,40 @@ async function runAgent(options: Options): Promise<number> {
   return EXIT.removed;
 }
 
+async function runDoctor(options: Options): Promise<number> {
+  const { defaultConfigPath, defaultDataDir, loadConfig } = await import("./config.ts");
+  const { examine, printed, printedJson } = await import("./doctor/doctor.ts");
+  const diagnosis = await examine(
+    { ...(await systemDeps()), uid: process.getuid?.(), loadConfig },
+    {
+      configPath: options.config ?? defaultConfigPath,
+      defaultDataDir,
+      server: options.server ?? (process.env.RM_SERVER || undefined),
+      caFile: options["ca-file"] ?? (process.env.RM_CA_FILE || undefined),
+      dataDir: options["data-dir"],
+    },
+  );
+  say(options.json === true ? printedJson(diagnosis) : printed(diagnosis));
+  return diagnosis.healthy ? EXIT.done : EXIT.failed;
+}
+
 async function enrolThisHost(options: Options): Promise<number> {
   const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
   const { enrolHost } = await import("./start.ts");
+  const { createNetwork } = await import("./link/network.ts");
   const server = options.server ?? process.env.RM_SERVER ?? "";
   const token = options.token ?? process.env.RM_TOKEN ?? "";
   if (server === "") return usageError("Give the server's address: --server or RM_SERVER.");
   if (token === "") return usageError("Give the one-time token: RM_TOKEN or --token.");
   const configPath = options.config ?? defaultConfigPath;
+  const caFile = options["ca-file"] ?? process.env.RM_CA_FILE ?? "";
+  const network = createNetwork({
+    env: process.env,
+    caFile: caFile === "" ? null : resolve(caFile),
+    certPin: null,
+  });
   const enrolled = await enrolHost(
-    { ...(await systemDeps()), fetch },
+    { ...(await systemDeps()), fetch: network.fetch },
     {
       ...{
         server,
@@ -173,6 +204,7 @@ async function enrolThisHost(options: Options): Promise<number> {
       },
       dataDir: options["data-dir"] ?? defaultDataDir,
       resticPath: options.restic ?? process.env.RM_RESTIC,
+      caFile: caFile === "" ? null : resolve(caFile),
     },
   );
   for (const warning of enrolled.warnings) process.stderr.write(`${warning}\n`);

@@ -3,7 +3,6 @@
  * touches argv, signals or exit codes (main.ts), so tests start the same agent in their own program.
  */
 import { dirname, join } from "node:path";
-
 import {
   backendKinds,
   type Hello,
@@ -11,7 +10,7 @@ import {
   protocolRange,
   releasePlatformOf,
 } from "@restic-manager/protocol";
-
+import { productVersion } from "@restic-manager/protocol/version";
 import { readDump } from "./commands/dump.ts";
 import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
@@ -23,9 +22,11 @@ import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
 import { download } from "./link/download.ts";
 import { LinkState } from "./link/link-state.ts";
+import { createNetwork, type Network } from "./link/network.ts";
 import { Outbox } from "./link/outbox.ts";
 import type { OutboxLimits } from "./link/outbox-limits.ts";
 import { ServerConfig } from "./link/server-config.ts";
+import type { Receiver } from "./link/session.ts";
 import type { Command } from "./platform/child.ts";
 import type { Clock } from "./platform/clock.ts";
 import { reasonOf } from "./platform/errors.ts";
@@ -60,15 +61,24 @@ export type AgentDeps = {
   executablePath: string;
   env: Readonly<Record<string, string | undefined>>;
   platform: NodeJS.Platform;
-  /** What this program calls itself. */
-  version: string;
-  /** The key of releases (SPKI in PEM); undefined in what was not packaged. */
-  releaseKey: string | undefined;
-  /** Ends this program as after `stop`, to be started anew. May be called before `startAgent` resolves. */
-  restart: () => void;
+  /** Absent from what was not started as a program: it takes no update. */
+  release?: ReleaseDeps;
   outboxLimits?: OutboxLimits;
   indexLimits?: IndexLimits;
 };
+
+export type ReleaseDeps = {
+  /** What this program calls itself. */
+  version: string;
+  /** The key that releases are signed with (SPKI in PEM); undefined in what was not packaged. */
+  key: string | undefined;
+  /** Ends this program as after `stop`, to be started anew. May be called before `startAgent` resolves. */
+  restart: () => void;
+};
+
+type ReleasedDeps = AgentDeps & { release: ReleaseDeps };
+
+const NO_RELEASE: ReleaseDeps = { version: productVersion, key: undefined, restart: () => undefined };
 
 export type RunningAgent = {
   /** Resolves when the server removed this host, or after `stop`. */
@@ -80,11 +90,18 @@ export type RunningAgent = {
 };
 
 /** Starts the agent. Throws AgentError with a sentence when its own files do not allow it. */
-export async function startAgent(config: AgentConfig, deps: AgentDeps): Promise<RunningAgent> {
-  const { clock, platform, version, restart } = deps;
+export async function startAgent(config: AgentConfig, given: AgentDeps): Promise<RunningAgent> {
+  const deps = { ...given, release: given.release ?? NO_RELEASE };
+  const { clock, platform, release } = deps;
   const paths = updatePaths(deps.executablePath);
   // First of all: of a new version that can't get any further, the previous one comes back.
-  const trial = await Trial.begin({ clock, paths, platform, version, restart });
+  const trial = await Trial.begin({
+    clock,
+    paths,
+    platform,
+    version: release.version,
+    restart: release.restart,
+  });
   try {
     const lock = await acquireLock(config.data_dir);
     try {
@@ -104,16 +121,18 @@ export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & {
   dataDir: string;
   /** Replaces an enrolment that is there. */
   force: boolean;
+  /** Goes into the configuration; `deps.fetch` already believes it. */
+  caFile: string | null;
 };
 
 /** Makes this machine a host of a server and writes its configuration. Throws AgentError with a sentence. */
 export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Promise<Enrolment> {
-  const { configPath, dataDir, force, resticPath } = options;
+  const { configPath, dataDir, force, resticPath, caFile } = options;
   const secretsKey = await prepareEnrolment(configPath, dataDir, force);
   const allow_hooks = await keepsHooksAllowed(configPath);
   const enrolment = await enrol(deps, { ...options, workDir: dataPaths(dataDir).work });
   const { server, host_id, bearer, cert_pin } = enrolment;
-  const known = { server, host_id, bearer, cert_pin, secrets_key: secretsKey };
+  const known = { server, host_id, bearer, cert_pin, ca_file: caFile, secrets_key: secretsKey };
   const chosen = {
     data_dir: dataDir,
     restic_path: resticPath ?? null,
@@ -126,7 +145,7 @@ export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Pro
 
 async function assemble(
   config: AgentConfig,
-  deps: AgentDeps,
+  deps: ReleasedDeps,
   trial: Trial,
   releaseLock: () => Promise<void>,
 ): Promise<RunningAgent> {
@@ -144,14 +163,10 @@ async function assemble(
   await trial.forgetUnless((jobId) => journal.findEntry(jobId) !== undefined);
   const schedules = new StoredSchedules(secrets, config.host_id, log);
   const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
-  const folders = createFolderLister(deps.platform);
-  const linkState = new LinkState({
-    ...{ path: paths.linkState, nowMs: () => deps.clock.nowMs() },
-    warn: (error) =>
-      log.warn({ reason: reasonOf(error) }, "the state of the connection could not be written"),
-  });
+  const linkState = createLinkState(paths.linkState, deps, log);
   const stopping = new AbortController();
-  const commands = createCommandDeps(config, deps, { log, restic, serverConfig, trial });
+  const network = createNetwork({ env: deps.env, caFile: config.ca_file, certPin: config.cert_pin });
+  const commands = createCommandDeps(config, deps, { log, restic, serverConfig, trial, network });
   const tree = new Tree({ ...commands, treeDir: paths.trees });
   const jobs: Jobs = new Jobs({
     ...{ ...commands, journal, outbox },
@@ -165,7 +180,8 @@ async function assemble(
     send: (message) => link.sendFire(message),
   });
   const link: AgentLink = new AgentLink({
-    ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer, certPin: config.cert_pin },
+    ...{ ...deps, log, outbox, server: config.server, bearer: config.bearer },
+    network,
     createHello: async () => ({
       ...createHello(deps, outbox, jobs, await restic.search()),
       schedule_version: schedules.version,
@@ -179,27 +195,10 @@ async function assemble(
       void trial.welcomed(log);
     },
     onDown: (reason) => linkState.offline(serverConfig.redact(reason)),
-    receiver: {
-      updateConfig: async (update, opens) => {
-        const outcome = await serverConfig.update(update, opens);
-        if (outcome === "unchanged") return;
-        await placeAccessFiles(commands.accessDir, serverConfig.findRepository());
-        log.info({ version: update.version }, "repository credentials received");
-      },
-      runCommand: (command) => jobs.accept(command),
-      cancelJob: (jobId) => jobs.cancel(jobId),
-      updateSchedules: async (part, opens) => {
-        const ack = await schedules.take(part, opens);
-        if (ack !== undefined) await scheduler.changed();
-        return ack;
-      },
-      scheduleFired: (answer) => scheduler.fired(answer),
-      listFolder: folders,
-      testRepository: createRepositoryTester(commands, paths.access, stopping.signal),
-      readDump: (request, signal) => readDump(commands, request, signal),
-      readTree: (question) => tree.answer(question),
-      cancelTree: (requestId) => tree.cancel(requestId),
-    },
+    receiver: createReceiver({ commands, jobs, log, schedules, scheduler, serverConfig, tree }, deps, {
+      scratchDir: paths.access,
+      signal: stopping.signal,
+    }),
   });
   await tree.start();
   await scheduler.resume();
@@ -215,17 +214,63 @@ async function assemble(
     await releaseLock();
   });
   const status = () =>
-    `${deps.version}, ${link.connected ? "connected to" : "not connected to"} ${config.server}`;
+    `${deps.release.version}, ${link.connected ? "connected to" : "not connected to"} ${config.server}`;
   return { ended, stop, status };
+}
+
+/** What the server's messages do. */
+function createReceiver(
+  parts: {
+    commands: CommandDeps & { log: Log };
+    jobs: Jobs;
+    log: Log;
+    schedules: StoredSchedules;
+    scheduler: Scheduler;
+    serverConfig: ServerConfig;
+    tree: Tree;
+  },
+  { platform }: ReleasedDeps,
+  { scratchDir, signal }: { scratchDir: string; signal: AbortSignal },
+): Receiver {
+  const { commands, jobs, log, schedules, scheduler, serverConfig, tree } = parts;
+  return {
+    updateConfig: async (update, opens) => {
+      const outcome = await serverConfig.update(update, opens);
+      if (outcome === "unchanged") return;
+      await placeAccessFiles(commands.accessDir, serverConfig.findRepository());
+      log.info({ version: update.version }, "repository credentials received");
+    },
+    runCommand: (command) => jobs.accept(command),
+    cancelJob: (jobId) => jobs.cancel(jobId),
+    updateSchedules: async (part, opens) => {
+      const ack = await schedules.take(part, opens);
+      if (ack !== undefined) await scheduler.changed();
+      return ack;
+    },
+    scheduleFired: (answer) => scheduler.fired(answer),
+    listFolder: createFolderLister(platform),
+    testRepository: createRepositoryTester(commands, scratchDir, signal),
+    readDump: (request, signal) => readDump(commands, request, signal),
+    readTree: (question) => tree.answer(question),
+    cancelTree: (requestId) => tree.cancel(requestId),
+  };
+}
+
+function createLinkState(path: string, { clock }: AgentDeps, log: Log): LinkState {
+  const words = "the state of the connection could not be written";
+  return new LinkState({
+    ...{ path, nowMs: () => clock.nowMs() },
+    warn: (error) => log.warn({ reason: reasonOf(error) }, words),
+  });
 }
 
 /** What every command works with, and whoever else runs restic. */
 function createCommandDeps(
   config: AgentConfig,
-  deps: AgentDeps,
-  parts: { log: Log; restic: KnownRestic; serverConfig: ServerConfig; trial: Trial },
+  deps: ReleasedDeps,
+  parts: { log: Log; restic: KnownRestic; serverConfig: ServerConfig; trial: Trial; network: Network },
 ): CommandDeps & { log: Log } {
-  const { log, restic, serverConfig, trial } = parts;
+  const { log, restic, serverConfig } = parts;
   const paths = dataPaths(config.data_dir);
   return {
     ...{ ...deps, log, inherited: deps.env },
@@ -233,24 +278,28 @@ function createCommandDeps(
     accessDir: join(paths.access, "everyday"),
     hooksAllowed: config.allow_hooks,
     redact: (text) => serverConfig.redact(text),
-    updates: createUpdates(config, deps, trial),
+    updates: createUpdates(config, deps, parts),
     findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),
   };
 }
 
-function createUpdates(config: AgentConfig, deps: AgentDeps, trial: Trial): Updates {
-  const { clock, env, executablePath, machine, platform, releaseKey, restart, version } = deps;
+function createUpdates(
+  config: AgentConfig,
+  deps: ReleasedDeps,
+  { trial, network }: { trial: Trial; network: Network },
+): Updates {
+  const { clock, env, executablePath, machine, platform, release } = deps;
   const resticName = platform === "win32" ? "restic.exe" : "restic";
   return {
-    ...{ trial, version, releaseKey, restart },
+    ...{ trial, version: release.version, releaseKey: release.key, restart: release.restart },
     releasePlatform: releasePlatformOf(machine.os, machine.arch),
     supervised: isSupervised(env),
     agent: updatePaths(executablePath),
     restic: updatePaths(join(dirname(executablePath), resticName)),
     chosenRestic: chosenRestic(config, deps),
     downloadDir: dataPaths(config.data_dir).downloads,
-    download: (file) => download({ clock, server: config.server, certPin: config.cert_pin }, file),
+    download: (file) => download({ clock, server: config.server, network }, file),
   };
 }
 
@@ -260,7 +309,7 @@ function chosenRestic(config: AgentConfig, { env }: AgentDeps): string | undefin
   return path === "" ? undefined : path;
 }
 
-function searchRestic(config: AgentConfig, deps: AgentDeps, workDir: string): Promise<BinaryOutcome> {
+function searchRestic(config: AgentConfig, deps: ReleasedDeps, workDir: string): Promise<BinaryOutcome> {
   const { clock, random, env, platform, executablePath } = deps;
   const explicitPath = chosenRestic(config, deps);
   return findRestic(
@@ -275,12 +324,12 @@ function searchRestic(config: AgentConfig, deps: AgentDeps, workDir: string): Pr
   );
 }
 
-function createHello(deps: AgentDeps, outbox: Outbox, jobs: Jobs, restic: BinaryOutcome): Hello {
+function createHello(deps: ReleasedDeps, outbox: Outbox, jobs: Jobs, restic: BinaryOutcome): Hello {
   const { hostname, os, arch, machineId, bootId } = deps.machine;
   return {
     type: "hello",
     protocol: protocolRange,
-    agent_version: deps.version,
+    agent_version: deps.release.version,
     restic_version: "version" in restic ? restic.version : null,
     restic_problem: restic.kind === "ok" ? null : { code: restic.code, message: restic.message },
     ...{ hostname, os, arch, machine_id: machineId, boot_id: bootId },

@@ -4,12 +4,15 @@
  */
 import { mkdir } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
 import { registerAgentLink } from "./features/agent-link/agent-link.api.ts";
 import { AgentHub, type LinkHandlers } from "./features/agent-link/agent-link.ts";
+import { registerArtefactRoutes } from "./features/artefacts/artefacts.api.ts";
+import { ReleaseShelf } from "./features/artefacts/artefacts.ts";
 import { registerAuditRoutes } from "./features/audit/audit.api.ts";
 import { registerAuditPages } from "./features/audit/audit.pages.tsx";
 import { registerEnrolmentRoutes } from "./features/enrolment/enrolment.api.ts";
@@ -96,6 +99,9 @@ import {
   listSourceGroups,
   type SourcesDeps,
 } from "./features/sources/sources.ts";
+import { registerUpdateRoutes } from "./features/updates/updates.api.ts";
+import { registerUpdatePages } from "./features/updates/updates.pages.tsx";
+import { completeUpdateOrder, onUpdateFinished, UpdateWatch } from "./features/updates/updates.ts";
 import { registerUserRoutes } from "./features/users/users.api.ts";
 import { createAttemptLimit } from "./features/users/users.attempts.ts";
 import { registerUserPages } from "./features/users/users.pages.tsx";
@@ -111,6 +117,7 @@ import { type BuiltApp, buildApp } from "./platform/http/app.ts";
 import { addAssetRoutes, readManifest } from "./platform/http/assets.ts";
 import { addHealthRoutes } from "./platform/http/health.ts";
 import { addThemeRoute, createPageContext, type PageOf } from "./platform/http/page-context.ts";
+import type { App } from "./platform/http/route.ts";
 import { openSecretBox } from "./platform/key-check.ts";
 import { newId } from "./platform/random.ts";
 import type { SecretBox } from "./platform/secrets.ts";
@@ -132,6 +139,8 @@ export interface ServerParts {
   clock?: Clock;
   /** Folder of the built pages' files. */
   assetsDir?: string;
+  /** Folder of the files for hosts that come with the server. */
+  releaseDir?: string;
 }
 
 export interface RunningServer extends BuiltApp {
@@ -154,6 +163,7 @@ interface Ground {
   box: SecretBox;
   bus: EventBus;
   page: PageOf;
+  shelf: ReleaseShelf;
 }
 
 /** @throws AppError with a sentence for the operator when the server must not start */
@@ -178,7 +188,9 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   addHealthRoutes(built.app, { db, stopping: () => stopping.signal.aborted });
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
   await addAssetRoutes(built.app, assetsDir);
-  const lives = registerSlices({ config, log, clock, database, box, bus, page }, built);
+  const builtInFolder = parts.releaseDir ?? fileURLToPath(new URL("../../../build/package", import.meta.url));
+  const shelf = new ReleaseShelf({ clock, log, dataFolder: join(config.dataDir, "release"), builtInFolder });
+  const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf }, built);
   await listen(built, config, clock);
   for (const life of lives) life.start();
   const url = addressOf(config, built);
@@ -218,15 +230,16 @@ interface Life {
 
 /** @returns what is to be started, in this order, and stopped in the reverse */
 function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
-  const { config, log, clock, box, bus, page } = ground;
+  const { config, log, clock, box, bus, page, shelf } = ground;
   const { db } = ground.database;
   const shared = { db, clock, bus, log };
   const progress = new LiveProgress({ db, bus });
   const watch = new ScheduleWatch(shared);
   const hub = createHub(ground, { progress, watch, dispatcher: () => dispatcher });
-  const orderOf = (job: Job) => orderOfKind({ db, box }, job);
+  const orderOf = (job: Job) => orderOfKind({ db, box, shelf }, job);
   const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeOrder: orderOf });
   registerAgentLink(app, { db, hub });
+  registerArtefactRoutes(app, { shelf });
 
   const users = { db, clock, passwords: createPasswordHasher(), attempts: createAttemptLimit(), page };
   registerUserRoutes(app, { ...users, cookieSecure: config.cookieSecure });
@@ -294,11 +307,25 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const { isConnected } = jobs;
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
-  return [dispatcher, hub, watch, new MaintenanceWatch(shared), rotation, retention];
+  const updates = registerUpdates(ground, app, isConnected);
+  return [shelf, dispatcher, hub, watch, new MaintenanceWatch(shared), rotation, updates, retention];
+}
+
+/** @returns what drives the update runs */
+function registerUpdates(ground: Ground, app: App, isConnected: (hostId: string) => boolean): UpdateWatch {
+  const { config, clock, bus, log, shelf, page } = ground;
+  const deps = { db: ground.database.db, clock, bus, shelf };
+  registerUpdateRoutes(app, deps);
+  registerUpdatePages(app, { ...deps, page, baseUrl: config.baseUrl });
+  return new UpdateWatch({ ...deps, log, isConnected });
 }
 
 /** What a job is sent with: by the slice that makes jobs of its kind. */
-function orderOfKind(deps: Pick<RepositoriesDeps, "db" | "box">, job: Job): Promise<JobOrder> {
+function orderOfKind(
+  deps: Pick<RepositoriesDeps, "db" | "box"> & Pick<Ground, "shelf">,
+  job: Job,
+): Promise<JobOrder> {
+  if (job.kind === "update") return completeUpdateOrder(deps, job);
   if (job.kind === "key") return completeKeyOrder(deps, job);
   return job.kind === "restore" ? completeRestoreOrder(deps, job) : completeOrder(deps, job);
 }
@@ -330,6 +357,7 @@ function createHub(ground: Ground, { progress, watch, dispatcher }: LinkParts): 
       "job.finished": async (tx, host, event) => {
         const after = await jobEvents["job.finished"](tx, host, event);
         await onJobFinished(tx, host, event, clock.now());
+        await onUpdateFinished(tx, host, event);
         return after;
       },
       "repo.stats": (tx, host, event) => onRepoStats({ ...deps, log }, tx, host, event),

@@ -88,4 +88,11 @@ export const rowsOf: Record<string, (db: Db) => Promise<void>> = {
     await sql`INSERT INTO rotation_keys (rotation_id, key_id, role, username, hostname)
       VALUES (${id(12)}, 'abc', 'old', 'root', 'web-01')`.execute(db);
   },
+  "0011-updates": async (db) => {
+    await sql`INSERT INTO update_runs
+      (id, active, state, program, version, actor_kind, actor_name, started_at, changed_at)
+      VALUES (${id(13)}, 'yes', 'running', 'agent', '0.2.0', 'user', 'admin', ${at}, ${at})`.execute(db);
+    await sql`INSERT INTO update_targets (run_id, host_id, state, changed_at)
+      VALUES (${id(13)}, ${id(4)}, 'waiting', ${at})`.execute(db);
+  },
 };

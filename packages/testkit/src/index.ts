@@ -5,6 +5,7 @@ export * from "./databases.ts";
 export * from "./filled-database.ts";
 export * from "./html.ts";
 export * from "./postgres-cluster.ts";
+export * from "./release-folder.ts";
 export * from "./server-agent.ts";
 export * from "./server-browser.ts";
 export * from "./server-client.ts";

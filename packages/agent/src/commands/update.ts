@@ -13,8 +13,7 @@ import { askVersion } from "../restic/binary.ts";
 import { toolEnv } from "../restic/env.ts";
 import { runShort } from "../restic/short.ts";
 import { diskError, type Fetched, fetchRelease, updateError } from "../update/fetch-release.ts";
-import { writeRecord } from "../update/record.ts";
-import { keepPrevious, swapIn } from "../update/swap.ts";
+import { installFresh, keepPrevious, swapIn } from "../update/swap.ts";
 import type { Updates } from "../update/updates.ts";
 import { isOwnedByApt, notOffered, runApt } from "./apt-upgrade.ts";
 import { wasBegun } from "./follow-run.ts";
@@ -80,10 +79,7 @@ async function updateAgent(deps: CommandDeps, job: ActiveJob, spec: UpdateSpec):
     job,
     `${spec.version} is in place; the agent starts anew. ${from} is kept and comes back by itself if need be.`,
   );
-  await keepPrevious(agent);
-  const started = { starts: 0, deadline: null, rolled_back: null };
-  await writeRecord(agent.record, { job: job.entry.job_id, from, to: spec.version, ...started });
-  await swapIn(agent.fresh, agent.program, deps.platform);
+  await installFresh(agent, { job: job.entry.job_id, from, to: spec.version }, deps.platform);
   return startAnew(updates, job);
 }
 

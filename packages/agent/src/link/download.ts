@@ -1,25 +1,23 @@
 /**
  * Fetches one file of a release from the server into a file, and goes on where it stopped when the line breaks. The
  * server is not believed: whoever asked for the file checks its digest. Invariants: nothing is written beyond the bound,
- * and nothing when the disk has no room for all of it; the server's certificate is checked as for the link; no redirect
+ * and nothing when the disk has no room for all of it; the way and the certificate are those of the link; no redirect
  * is followed.
  */
-import { createWriteStream } from "node:fs";
-import { request as httpRequest, type IncomingMessage } from "node:http";
+import { open as openFile } from "node:fs/promises";
+import { type Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import type { TLSSocket } from "node:tls";
 import { type Clock, slept } from "../platform/clock.ts";
 import { reasonOf } from "../platform/errors.ts";
 import { fileSizeBytes, hasErrorCode, removeTree } from "../platform/files.ts";
-import { connectPinned } from "./connect.ts";
+import { explainError } from "./explain.ts";
+import type { Network } from "./network.ts";
 
 export type DownloadDeps = {
   clock: Clock;
   /** The server's address, as for the link. */
   server: string;
-  certPin: string | null;
+  network: Network;
 };
 
 export type Download = {
@@ -116,31 +114,34 @@ function startsAt(response: IncomingMessage, offset: number): boolean {
   return (response.headers["content-range"] ?? "").startsWith(`bytes ${offset}-`);
 }
 
+/** Chunk by chunk, so that what came before the line broke is on the disk. */
 async function write(file: Download, response: IncomingMessage, from: number, total: number): Promise<void> {
-  let done = from;
-  const counted = new Transform({
-    transform(chunk: Buffer, _encoding, next) {
+  const target = await openFile(file.path, from === 0 ? "w" : "a", 0o600);
+  try {
+    let done = from;
+    for await (const chunk of response as AsyncIterable<Buffer>) {
       done += chunk.length;
       // A server that sends more than it said would fill the disk.
-      if (done > total) return next(new Error("the server sends more than it said"));
+      if (done > total) throw new Error("the server sends more than it said");
+      await target.writeFile(chunk);
       file.onProgress(done, total);
-      next(null, chunk);
-    },
-  });
-  const target = createWriteStream(file.path, { flags: from === 0 ? "w" : "a", mode: 0o600 });
-  await pipeline(response, counted, target, { signal: file.signal });
+    }
+  } finally {
+    await target.close();
+  }
 }
 
 async function ask(
-  { server, certPin }: DownloadDeps,
+  { server, network }: DownloadDeps,
   file: Download,
   have: number,
 ): Promise<IncomingMessage> {
   const url = releaseUrl(server, file.name);
-  if (certPin !== null && url.protocol !== "https:")
-    throw new Error("cert_pin is set, but the server's address is not https");
-  const pinned = certPin === null ? undefined : await connectPinned(url, certPin, file.signal);
-  return open(url, pinned, { have, sha256: file.sha256, signal: file.signal });
+  try {
+    return await open(url, await network.agentFor(url), { have, sha256: file.sha256, signal: file.signal });
+  } catch (error) {
+    throw explainError(error, { target: url, proxy: network.proxyFor(url) });
+  }
 }
 
 /** The address of a file of the release below the server's address. */
@@ -152,7 +153,7 @@ export function releaseUrl(server: string, name: string): URL {
 
 function open(
   url: URL,
-  pinned: TLSSocket | undefined,
+  agent: HttpAgent,
   { have, sha256, signal }: { have: number; sha256: string; signal: AbortSignal },
 ): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -160,9 +161,8 @@ function open(
   const part = have === 0 ? {} : { range: `bytes=${have}-`, "if-range": `"${sha256}"` };
   const request = send(url, {
     headers: { "accept-encoding": "identity", ...part },
-    agent: false,
+    agent,
     signal,
-    ...(pinned === undefined ? {} : { createConnection: () => pinned }),
   });
   request.setTimeout(STALL_MS, () => request.destroy(new Error(`no byte in ${STALL_MS / 1000} seconds`)));
   request.once("response", resolve);

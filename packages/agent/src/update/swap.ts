@@ -6,7 +6,7 @@
 import { chmod, copyFile, link, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileSizeBytes, hasErrorCode, syncDir, syncFile } from "../platform/files.ts";
-import { readRecord, type UpdatePaths, writeRecord } from "./record.ts";
+import { readRecord, type UpdatePaths, type UpdateRecord, writeRecord } from "./record.ts";
 
 const EXECUTABLE = 0o755;
 
@@ -37,6 +37,20 @@ export async function placeFresh(downloaded: string, to: string): Promise<void> 
   }
   await chmod(to, EXECUTABLE);
   await syncFile(to);
+}
+
+/**
+ * Puts the fresh version in the place of the one that runs, with everything that the way back needs: in this order, so
+ * that the note is there before the new version can be started, and the version that it leads back to before the note.
+ */
+export async function installFresh(
+  paths: UpdatePaths,
+  update: Pick<UpdateRecord, "job" | "from" | "to">,
+  platform: NodeJS.Platform,
+): Promise<void> {
+  await keepPrevious(paths);
+  await writeRecord(paths.record, { ...update, starts: 0, deadline: null, rolled_back: null });
+  await swapIn(paths.fresh, paths.program, platform);
 }
 
 /** From here on the next start is one of the new program. */

@@ -34,7 +34,8 @@ export class Trial {
   readonly #passed = Promise.withResolvers<void>();
   #record: UpdateRecord | undefined;
 
-  private constructor(deps: TrialDeps, record: UpdateRecord | undefined) {
+  /** `record` is what lies beside the program. */
+  constructor(deps: TrialDeps, record: UpdateRecord | undefined) {
     this.#deps = deps;
     this.#record = record;
   }

@@ -68,6 +68,7 @@ describe.each(engines)("the overview on %s", (engine) => {
       appliedScheduleVersion: null,
       hooksAllowed: null,
       backendKinds: null,
+      jobKinds: null,
     };
     await recordHello(db, hostId, { ...facts, ...machine, resticProblem, at: clock.now() });
   }
