@@ -14,6 +14,7 @@ import * as rotation from "./0007-rotation.ts";
 import * as backends from "./0008-backends.ts";
 import * as drills from "./0009-drills.ts";
 import * as updates from "./0011-updates.ts";
+import * as installers from "./0012-installers.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -26,4 +27,5 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0008-backends": backends,
   "0009-drills": drills,
   "0011-updates": updates,
+  "0012-installers": installers,
 });

@@ -12,7 +12,7 @@ import type { Config } from "./config.ts";
 import { registerAgentLink } from "./features/agent-link/agent-link.api.ts";
 import { AgentHub, type LinkHandlers } from "./features/agent-link/agent-link.ts";
 import { registerArtefactRoutes } from "./features/artefacts/artefacts.api.ts";
-import { ReleaseShelf } from "./features/artefacts/artefacts.ts";
+import { ReleaseShelf, readText } from "./features/artefacts/artefacts.ts";
 import { registerAuditRoutes } from "./features/audit/audit.api.ts";
 import { registerAuditPages } from "./features/audit/audit.pages.tsx";
 import { registerEnrolmentRoutes } from "./features/enrolment/enrolment.api.ts";
@@ -259,7 +259,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   };
   const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
   registerEnrolmentRoutes(app, enrolment);
-  registerEnrolmentPages(app, enrolment);
+  registerEnrolmentPages(app, { ...enrolment, readInstaller: (kind) => readText(shelf, `install.${kind}`) });
 
   const jobs = {
     isConnected: (hostId: string) => hub.isConnected(hostId),
