@@ -94,6 +94,8 @@ read_arguments() {
 
 clean_up() {
   [ -z "$work" ] || rm -rf "$work"
+  # Empty unless something was installed.
+  rmdir "$BIN" "$TOP" 2>/dev/null || :
 }
 
 # ---------------------------------------------------------------------------------------------------------- install
@@ -187,7 +189,7 @@ check_places() {
   work=$(mktemp -d "$BIN/.install.XXXXXX" 2>/dev/null) || fail "$BIN can't be written: $(why_unwritable "$BIN")" \
     "The agent lives in /opt/restic-manager, where it can replace itself: make that writable, perhaps by a mount of its own."
   free=$(df -Pk "$BIN" | awk 'END { print int($4 / 1024) }')
-  [ "$free" -ge "$NEEDED_MIB" ] || fail "there is too little space in $BIN: $free MiB are free, $NEEDED_MIB are needed." \
+  [ "$free" -ge "$NEEDED_MIB" ] || fail "there is too little space in $BIN: $free MiB are free, $NEEDED_MIB MiB are needed." \
     "The agent with restic takes about half of it, and an update needs room for the new beside the old."
 }
 
@@ -271,10 +273,11 @@ explain_failure() {
   reason=$(sed -n 's/^curl: ([0-9]*) //p; s/^wget: //p' "$work/reason" | tail -n 1)
   [ -n "$reason" ] || reason=$(grep -v '^  ' "$work/reason" | tail -n 1)
   origin=$(printf '%s' "$server" | sed 's,^\(https*://[^/]*\).*,\1,')
-  # A full disk first: it has many faces.
-  if [ "$(df -Pk "$work" | awk 'END { print $4 }')" -lt 1024 ]; then
-    fail "the disk is full: $BIN has no space left for the download." "Free some space and run this again; nothing was changed."
-  fi
+  # What the program says to it may itself find no room.
+  case $fetcher$1 in
+    curl23 | wget3) fail "the download can't be written: $BIN has no space left." \
+      "Free some space and run this again; nothing was changed." ;;
+  esac
   case $reason in
     *"wrong version number"* | *"packet length"* | *"unsupported protocol"* | *"record layer"* | *"unexpected message"* | *"TLS packet with unexpected length"*)
       fail "$origin does not speak TLS." "Is its address http:// instead of https://, or its port another one?" ;;
@@ -332,7 +335,7 @@ explain_status() {
 
 fetch_sums() {
   fetch /install/SHA256SUMS "$work/SHA256SUMS"
-  if grep -vqE '^[0-9a-f]{64}  [A-Za-z0-9][A-Za-z0-9._+-]*$' "$work/SHA256SUMS" || [ ! -s "$work/SHA256SUMS" ]; then
+  if grep -vqE '^[0-9a-f]{64}  [A-Za-z0-9][A-Za-z0-9._+~-]*$' "$work/SHA256SUMS" || [ ! -s "$work/SHA256SUMS" ]; then
     if grep -qi '<html\|<!doctype' "$work/SHA256SUMS"; then
       fail "$server answered with a web page instead of a list of files." \
         "A proxy or a sign-in page of the network is in between, or the address is another site's."
@@ -434,8 +437,13 @@ install_program() {
     return 0
   fi
   fetch_program "$name" "$work/agent"
+  # The agent's own record of an update that is not over: its guard would put the former program back over ours.
+  if [ -e "$AGENT.update.json" ] && [ -z "$force" ]; then
+    fail "an update of the agent is under way." "Run this again in two minutes, or with --force to end it."
+  fi
   answer=$("$work/agent" --version 2>&1) || fail "the agent's program does not run here: $answer" \
     "It needs glibc 2.28 or newer, and a file system at /opt that allows programs (not mounted noexec)."
+  rm -f "$AGENT.update.json"
   mv -f "$work/agent" "$AGENT"
   changed=yes
   if [ -n "$present" ]; then say "The agent was upgraded: $present to $version."; else say "The agent $version is in $AGENT."; fi
@@ -493,6 +501,7 @@ keep_settings() {
   fi
   lines=''
   for variable in HTTPS_PROXY https_proxy HTTP_PROXY http_proxy NO_PROXY no_proxy; do
+    value=''
     eval "value=\${$variable:-}"
     case $value in
       '') ;;
@@ -592,8 +601,8 @@ find_timers() {
       timer=$(basename "$file")
       started=$(sed -n 's/^Unit=//p' "$file" | tail -n 1)
       [ -n "$started" ] || started=${timer%.timer}.service
-      # A template's service has no instance's name in its file's.
-      starts_restic "$timer" || starts_restic "$(cat "$folder/$started" "/etc/systemd/system/$started" 2>/dev/null | sed -n '/^Exec/p')" || continue
+      commands=$(cat "$folder/$started" "/etc/systemd/system/$started" 2>/dev/null | sed -n 's/^Exec[A-Za-z]*=[-@:+!]*//p')
+      starts_restic "$timer" || starts_restic "$commands" || continue
       if have systemctl && [ -d /run/systemd/system ]; then
         systemctl is-enabled --quiet "$timer" 2>/dev/null || systemctl is-active --quiet "$timer" 2>/dev/null || continue
       fi
@@ -602,12 +611,20 @@ find_timers() {
   done | sort -u
 }
 
+# Whether a name or commands speak of restic, or of a script that has it inside.
 starts_restic() {
   case $1 in
     *restic-manager*) return 1 ;;
     *restic* | *backrest*) return 0 ;;
   esac
-  return 1
+  [ -n "$(printf '%s\n' "$1" | scripts_with_restic)" ]
+}
+
+# From text, the paths in it of scripts that have restic inside; one a line.
+scripts_with_restic() {
+  tr -s '[:space:];&|()"' '\n' | grep '^/[A-Za-z0-9._/+-]*$' | sort -u | while IFS= read -r script; do
+    if [ -f "$script" ] && mentions_restic "$script"; then say "$script"; fi
+  done
 }
 
 find_cron() {
@@ -618,8 +635,7 @@ find_cron() {
     done
   done
   for file in /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*; do
-    [ -x "$file" ] && [ -f "$file" ] && mentions_restic "$file" || continue
-    say "  chmod -x $file"
+    if [ -x "$file" ] && [ -f "$file" ] && mentions_restic "$file"; then say "  chmod -x $file"; fi
   done
   for file in /var/spool/cron/crontabs/* /var/spool/cron/*; do
     [ -f "$file" ] || continue
@@ -633,10 +649,7 @@ find_cron() {
 # What tells the lines of a crontab that start restic: the word itself, or the path of a script that has it inside.
 cron_patterns() {
   if grep -q '^[^#]*restic' "$1"; then say restic; fi
-  sed -n '/^[[:space:]]*#/d; /restic/d; p' "$1" | tr -s '[:space:];&|()' '\n' | grep '^/[A-Za-z0-9._/+-]*$' | sort -u |
-    while IFS= read -r script; do
-      if [ -f "$script" ] && mentions_restic "$script"; then say "$script"; fi
-    done
+  sed -n '/^[[:space:]]*#/d; /restic/d; p' "$1" | scripts_with_restic
 }
 
 # A script, not a program: nothing large, nothing binary.

@@ -4,6 +4,11 @@ import {
   renderAddHostPage,
   renderAddHostResultPage,
 } from "../../packages/server/src/features/enrolment/enrolment.views.tsx";
+import {
+  enrolCommand,
+  installCommand,
+  windowsInstallCommand,
+} from "../../packages/server/src/features/enrolment/install-command.ts";
 import { renderJobListPage } from "../../packages/server/src/features/jobs/job-list.views.tsx";
 import { type JobPageProps, renderJobPage } from "../../packages/server/src/features/jobs/jobs.views.tsx";
 import { type HostTab, renderHostPage } from "../../packages/server/src/features/overview/host.views.tsx";
@@ -41,9 +46,13 @@ const STATUS = {
   expiresAt: NOW + 59 * 60_000 + 12_000,
   host: null,
 };
+const LONG_HOST = "build-worker-of-the-statistics-department-in-rotterdam-nr-42";
+const GALLERY_TOKEN = "7Kq2vN9xYtB4cW8sDfG1hJ6mP3rLzQ5aXe0UoRi";
 const RESULT = {
-  installCommand:
-    "curl -fsS https://backups.example.com/install.sh | sudo RM_SERVER=https://backups.example.com RM_TOKEN=rmt_7Kq2vN9xYtB4cW8sDfG1hJ6mP3rLzQ5a sh",
+  token: GALLERY_TOKEN,
+  installCommand: installCommand("https://backups.example.com", GALLERY_TOKEN),
+  windowsCommand: windowsInstallCommand("https://backups.example.com", GALLERY_TOKEN),
+  enrolCommand: enrolCommand("https://backups.example.com", GALLERY_TOKEN),
   mintedPassword: "kR7v-pX2q-Ts9w-Mn4c-Zd8f-Hb3j-Yg6k",
   htpasswdCommand: "htpasswd -B /var/lib/rest-server/.htpasswd web-02",
   repositoryUrl: "rest:https://backup.example.com:8000/web-02/",
@@ -153,6 +162,16 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   "add-host-errors": (page) => addHostErrors(page),
   "add-host-result": (page) =>
     renderAddHostResultPage(page, { ...RESULT, status: { ...STATUS, state: "waiting" } }),
+  "add-host-result-linux": (page) =>
+    renderAddHostResultPage(page, {
+      ...{ ...RESULT, mintedPassword: null, windowsCommand: null },
+      status: { ...STATUS, state: "waiting", hostname: LONG_HOST },
+    }),
+  "add-host-result-no-release": (page) =>
+    renderAddHostResultPage(page, {
+      ...{ ...RESULT, mintedPassword: null, installCommand: null, windowsCommand: null },
+      status: { ...STATUS, state: "waiting" },
+    }),
   "add-host-online": (page) =>
     renderAddHostResultPage(page, {
       ...RESULT,

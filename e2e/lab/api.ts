@@ -25,6 +25,8 @@ export class LabApi {
   getText = (path: string): Promise<string> => this.call("GET", path);
   post = <T>(path: string, body: unknown = {}): Promise<T> => this.send<T>("POST", path, body);
   put = <T>(path: string, body: unknown): Promise<T> => this.send<T>("PUT", path, body);
+  delete = (path: string, body: unknown = {}): Promise<string> =>
+    this.call("DELETE", path, JSON.stringify(body));
 
   private async send<T>(method: string, path: string, body: unknown): Promise<T> {
     return JSON.parse(await this.call(method, path, JSON.stringify(body))) as T;

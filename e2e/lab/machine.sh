@@ -38,6 +38,7 @@ stage_root() {
   make_devices
   forget_what_was_here
   hostname "$name"
+  echo "$name" >etc/hostname
   mkdir gone
   pivot_root . gone
   umount -l /gone
@@ -74,10 +75,7 @@ forget_what_was_here() {
 case "${5:-}$init" in
 root*) stage_root ;;
 systemd) stage_cgroup ;;
-*)
-  mount --make-rprivate /
-  stage_root
-  ;;
+*) stage_root ;;
 esac
 if [ "$init" = systemd ]; then
   exec env -i container=restic-manager-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \

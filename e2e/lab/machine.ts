@@ -63,8 +63,13 @@ export class Machine {
     return machine;
   }
 
+  /** The machine's disk as it is seen from outside. */
+  get root(): string {
+    return `/proc/${this.pid}/root`;
+  }
+
   /** Runs a command as root with an environment of its own. Never rejects for its exit code. */
-  run(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  run(command: readonly string[], env: Readonly<Record<string, string>> = {}, input = ""): Promise<Ended> {
     const variables = Object.entries({ PATH: searchPath, HOME: "/root", ...env });
     const inside = ["env", "-i", ...variables.map(([name, value]) => `${name}=${value}`), ...command];
     const { promise, resolve: done } = Promise.withResolvers<Ended>();
@@ -79,7 +84,8 @@ export class Machine {
       "--",
       ...inside,
     ];
-    const child = spawn("nsenter", args, { stdio: ["ignore", "pipe", "pipe"], timeout: 120_000 });
+    const child = spawn("nsenter", args, { stdio: ["pipe", "pipe", "pipe"], timeout: 120_000 });
+    child.stdin.on("error", () => undefined).end(input);
     let output = "";
     for (const stream of [child.stdout, child.stderr])
       stream.on("data", (data: Buffer) => {
@@ -94,6 +100,16 @@ export class Machine {
     const { code, output } = await this.run(["sh", "-c", line], env);
     if (code !== 0) throw new Error(`${line}\nended with ${code}: ${output}`);
     return output;
+  }
+
+  /** Writes a text to a file of the machine. */
+  async write(path: string, text: string, mode = "644"): Promise<void> {
+    const { code, output } = await this.run(
+      ["sh", "-c", 'cat >"$0" && chmod "$1" "$0"', path, mode],
+      {},
+      text,
+    );
+    if (code !== 0) throw new Error(`${path} can't be written in the machine: ${output}`);
   }
 
   /** Ends everything in it, by ending its process 1. */

@@ -161,6 +161,8 @@ export function dataPaths(dataDir: string) {
     jobs: join(dataDir, "jobs"),
     /** What the scheduler has dealt with. */
     scheduleState: join(dataDir, "schedules.json"),
+    /** What the server last told; for `status`. */
+    linkState: join(dataDir, "link.json"),
     /** Files of the repository's access that restic can't take otherwise. */
     access: join(dataDir, "access"),
     /** restic's own cache. */

@@ -15,6 +15,7 @@ const USAGE = `Usage:
   restic-manager-agent announce --server URL [--hostname NAME] [--note TEXT] [--run] [--config PATH]
                              [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
   restic-manager-agent doctor [--server URL] [--config PATH] [--data-dir PATH] [--ca-file PATH] [--json]
+  restic-manager-agent status [--wait SECONDS] [--config PATH]
   restic-manager-agent --version
 
 enrol makes this machine a host with a token of the server. announce needs none: it prints a fingerprint and waits
@@ -22,7 +23,8 @@ until somebody at the server accepts it; with --run it then goes on as run.
 
 Give the token in RM_TOKEN rather than as an argument: arguments can be seen by every user of this machine.
 RM_SERVER stands in for --server, RM_CA_FILE for --ca-file: certificates (PEM) that are believed beside the system's.
-HTTPS_PROXY, HTTP_PROXY and NO_PROXY lead to the server. doctor looks at everything in between and says what to do.
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY lead to the server. doctor looks at everything in between and says what to do;
+status ends with 0 when the server has this host online.
 `;
 
 const EXIT = { done: 0, failed: 1, usage: 2, removed: 3, restart: 4 } as const;
@@ -48,6 +50,7 @@ function parseCommandLine(argv: string[]) {
       run: { type: "boolean" },
       force: { type: "boolean" },
       json: { type: "boolean" },
+      wait: { type: "string" },
       version: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -72,6 +75,7 @@ async function main(argv: string[]): Promise<number> {
   if (command === "enrol" || command === "enroll") return enrolThisHost(values);
   if (command === "announce") return announceThisHost(values);
   if (command === "doctor") return runDoctor(values);
+  if (command === "status") return showStatus(values);
   return usageError(`There is no command "${command}".`);
 }
 
@@ -227,6 +231,26 @@ async function announceThisHost(options: Options): Promise<number> {
   const { host_name: name, host_id: id } = await announceHost(deps, { ...wanted, note: options.note });
   say(`This machine was accepted as ${name} (host ${id}); its configuration is ${wanted.configPath}.`);
   return options.run === true ? runAgent(options) : EXIT.done;
+}
+
+/** Longer than anybody looks at it. */
+const MAX_WAIT_SECONDS = 3600;
+
+async function showStatus(options: Options): Promise<number> {
+  const waitSeconds = Number(options.wait ?? 0);
+  if (!(waitSeconds >= 0 && waitSeconds <= MAX_WAIT_SECONDS))
+    return usageError(`--wait takes seconds, from 0 to ${MAX_WAIT_SECONDS}.`);
+  const { dataPaths, defaultConfigPath, loadConfig } = await import("./config.ts");
+  const { awaitOnline } = await import("./link/link-state.ts");
+  const { systemClock } = await import("./platform/clock.ts");
+  const { config } = await loadConfig(options.config ?? defaultConfigPath);
+  const path = dataPaths(config.data_dir).linkState;
+  const status = await awaitOnline(path, systemClock(), waitSeconds * 1000);
+  if (status.kind === "online") return say(`Online: ${config.server} has this host since ${status.since}.`);
+  const reason =
+    status.kind === "offline" ? status.reason : "no agent runs on this host, or it has just started";
+  process.stderr.write(`Not online at ${config.server}: ${reason}.\n`);
+  return EXIT.failed;
 }
 
 // Not awaited here: an executable is one CommonJS module, which knows no await outside of functions.

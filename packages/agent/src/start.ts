@@ -22,6 +22,7 @@ import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enro
 import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
 import { download } from "./link/download.ts";
+import { LinkState } from "./link/link-state.ts";
 import { createNetwork, type Network } from "./link/network.ts";
 import { Outbox } from "./link/outbox.ts";
 import type { OutboxLimits } from "./link/outbox-limits.ts";
@@ -29,6 +30,7 @@ import { ServerConfig } from "./link/server-config.ts";
 import type { Receiver } from "./link/session.ts";
 import type { Command } from "./platform/child.ts";
 import type { Clock } from "./platform/clock.ts";
+import { reasonOf } from "./platform/errors.ts";
 import { ensurePrivateDir, removeTree } from "./platform/files.ts";
 import { createId } from "./platform/ids.ts";
 import { acquireLock } from "./platform/instance-lock.ts";
@@ -189,6 +191,7 @@ async function assemble(
   await trial.forgetUnless((jobId) => journal.findEntry(jobId) !== undefined);
   const schedules = new StoredSchedules(secrets, config.host_id, log);
   const restic = new KnownRestic(() => searchRestic(config, deps, paths.work));
+  const linkState = createLinkState(paths.linkState, deps, log);
   const stopping = new AbortController();
   const network = createNetwork({ env: deps.env, caFile: config.ca_file, certPin: config.cert_pin });
   const commands = createCommandDeps(config, deps, { log, restic, serverConfig, trial, network });
@@ -215,9 +218,11 @@ async function assemble(
       job_kinds: [...jobKinds],
     }),
     onWelcomed: () => {
+      linkState.online();
       scheduler.connected();
       void trial.welcomed(log);
     },
+    onDown: (reason) => linkState.offline(serverConfig.redact(reason)),
     receiver: createReceiver({ commands, jobs, log, schedules, scheduler, serverConfig, tree }, deps, {
       scratchDir: paths.access,
       signal: stopping.signal,
@@ -233,6 +238,7 @@ async function assemble(
     trial.stop();
     await Promise.all([link.stop(), jobs.stop(), scheduler.stop(), tree.stop()]);
     await outbox.close();
+    await linkState.written();
     await releaseLock();
   });
   const status = () =>
@@ -276,6 +282,14 @@ function createReceiver(
     readTree: (question) => tree.answer(question),
     cancelTree: (requestId) => tree.cancel(requestId),
   };
+}
+
+function createLinkState(path: string, { clock }: AgentDeps, log: Log): LinkState {
+  const words = "the state of the connection could not be written";
+  return new LinkState({
+    ...{ path, nowMs: () => clock.nowMs() },
+    warn: (error) => log.warn({ reason: reasonOf(error) }, words),
+  });
 }
 
 /** What every command works with, and whoever else runs restic. */

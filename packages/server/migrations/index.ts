@@ -16,6 +16,7 @@ import * as drills from "./0009-drills.ts";
 import * as pendingHosts from "./0010-pending-hosts.ts";
 import * as updates from "./0011-updates.ts";
 import * as apiTokens from "./0012-api-tokens.ts";
+import * as installers from "./0013-installers.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -30,4 +31,5 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0010-pending-hosts": pendingHosts,
   "0011-updates": updates,
   "0012-api-tokens": apiTokens,
+  "0013-installers": installers,
 });

@@ -10,7 +10,7 @@ import type { Config } from "./config.ts";
 import { registerAgentLink } from "./features/agent-link/agent-link.api.ts";
 import { AgentHub, type LinkHandlers } from "./features/agent-link/agent-link.ts";
 import { registerArtefactRoutes } from "./features/artefacts/artefacts.api.ts";
-import { ReleaseShelf } from "./features/artefacts/artefacts.ts";
+import { ReleaseShelf, readText } from "./features/artefacts/artefacts.ts";
 import { registerAuditRoutes } from "./features/audit/audit.api.ts";
 import { registerAuditPages } from "./features/audit/audit.pages.tsx";
 import { registerEnrolmentRoutes } from "./features/enrolment/enrolment.api.ts";
@@ -325,14 +325,14 @@ function registerUpdates(ground: Ground, app: App, isConnected: (hostId: string)
 
 /** The two ways to become a host: by a token, and by being accepted. @returns where those wait who announced themselves */
 function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
-  const { config, log, clock, box, bus, page } = ground;
+  const { config, log, clock, box, bus, page, shelf } = ground;
   const { db } = ground.database;
   const onEnrolled = async (tx: typeof db, input: { host: Host; initialPaths: string[]; at: number }) => {
     await createDefaultGroup(tx, input);
   };
   const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
   registerEnrolmentRoutes(app, enrolment);
-  registerEnrolmentPages(app, enrolment);
+  registerEnrolmentPages(app, { ...enrolment, readInstaller: (kind) => readText(shelf, `install.${kind}`) });
   const room = new WaitingRoom({ ...enrolment, log });
   registerPendingHostRoutes(app, { ...enrolment, room });
   registerPendingHostPages(app, enrolment);

@@ -15,6 +15,8 @@ export type LinkDeps = Omit<SessionDeps, "newestProgress"> & {
   server: string;
   bearer: string;
   network: Network;
+  /** There is no connection; told again at each try. A sentence without secrets. */
+  onDown: (reason: string) => void;
 };
 
 export type LinkEnd = { kind: "stopped" } | { kind: "removed"; message: string };
@@ -98,6 +100,7 @@ export class AgentLink {
       // Warned of ever more rarely: a server that is away for days must not fill the host's log.
       const level = Number.isInteger(Math.log2(failures + 1)) ? "warn" : "debug";
       log[level]({ failures: failures + 1, ...codeOf(connected) }, sentenceFor(connected));
+      this.#deps.onDown(sentenceFor(connected));
       const slow = connected.kind === "unauthorized";
       return { delayMs: slow ? MAX_DELAY_MS : delayMs, welcomed: false };
     }
@@ -105,12 +108,14 @@ export class AgentLink {
   }
 
   #afterSession(end: SessionEnd, delayMs: number): { delayMs: number; welcomed: boolean; end?: LinkEnd } {
-    const { log } = this.#deps;
+    const { log, onDown } = this.#deps;
     switch (end.kind) {
       case "closed":
+        onDown(`the connection to the server ended: ${end.reason}`);
         log.warn({ reason: end.reason }, "the connection to the server ended");
         return { delayMs, welcomed: end.welcomed };
       case "rejected":
+        onDown(`the server refuses this agent: ${end.message}`);
         log.error({ code: end.code }, `the server refuses this agent: ${end.message}`);
         return { delayMs: REJECTED_DELAY_MS, welcomed: false };
       case "removed":

@@ -38,6 +38,7 @@ let links: AgentLink[];
 let logLines: string[];
 let calls: string[];
 let welcomes: number;
+let downs: string[];
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "agent-link-"));
@@ -49,6 +50,7 @@ beforeEach(async () => {
   logLines = [];
   calls = [];
   welcomes = 0;
+  downs = [];
   openers = [];
 });
 afterEach(async () => {
@@ -104,6 +106,7 @@ function createLink(clock: Clock = systemClock(), fraction = 0): AgentLink {
     onWelcomed: () => {
       welcomes += 1;
     },
+    onDown: (reason) => downs.push(reason),
   });
   links.push(link);
   return link;
@@ -227,6 +230,7 @@ describe("the handshake", () => {
     createLink(clock).start();
     await until(() => clock.sleeping === 1, "the wait");
     expect(logLines.join("")).toContain("HTTP 401");
+    expect(downs).toEqual([expect.stringContaining("does not know this host's credentials (HTTP 401)")]);
     await clock.advance(9_999);
     expect(server.bearers).toHaveLength(1);
     server.bearer = "test-bearer";

@@ -3,6 +3,7 @@
  * wins over the one that came with the server, as a whole: a broken one there is not mended by the other, because then
  * nobody would notice that the hosts get something else than was meant. How a set is read stands in release-set.ts.
  */
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   artefactName,
@@ -123,6 +124,13 @@ export function findByName(release: Release, name: string): ReleaseFile {
   const file = requireWhole(release).files.get(name);
   if (file) return file;
   throw new AppError("not_found", "artefacts.not_found", "This server has no such file for hosts.");
+}
+
+/** The text of a small file of the release, such as an installer; null when there is none, whatever the reason. */
+export async function readText(shelf: ReleaseShelf, name: string): Promise<string | null> {
+  const release = await shelf.current();
+  const file = release.kind === "whole" ? release.files.get(name) : undefined;
+  return file ? readFile(file.path, "utf8") : null;
 }
 
 /** A system, as Node or as a release spells it. */

@@ -20,12 +20,14 @@ import { createSecretBox } from "../../platform/secrets.ts";
 import { offlineAfterMs, recordHello } from "../hosts/hosts.ts";
 import { registerEnrolmentPages } from "./enrolment.pages.tsx";
 import { type EnrolmentDeps, enrol, tokenLifetimeMs } from "./enrolment.ts";
+import type { InstallerKind } from "./installer.ts";
 
 let database: TestDatabase;
 let app: App;
 let clock: FakeClock;
 let role: Role;
 let deps: EnrolmentDeps;
+let scripts: Record<InstallerKind, string | null>;
 
 beforeEach(async () => {
   database = await openTestDatabase("sqlite");
@@ -39,7 +41,9 @@ beforeEach(async () => {
     events: new EventBus(createLog("silent")),
     onEnrolled: () => Promise.resolve(),
   };
-  registerEnrolmentPages(app, { ...deps, baseUrl: undefined, page: testPage });
+  scripts = { sh: "#!/bin/sh\necho installs\n", ps1: null };
+  const readInstaller = async (kind: InstallerKind) => scripts[kind];
+  registerEnrolmentPages(app, { ...deps, baseUrl: undefined, page: testPage, readInstaller });
 });
 afterEach(async () => {
   await app.close();
@@ -157,7 +161,7 @@ describe("the result", () => {
     expect(answer.statusCode).toBe(200);
     expect(answer.headers["cache-control"]).toBe("no-store");
     expect(command(answer)).toMatch(
-      /RM_SERVER=http:\/\/rm\.example RM_TOKEN=[\w-]{43} restic-manager-agent enrol/,
+      /RM_SERVER=http:\/\/rm\.example RM_TOKEN=[\w-]{43} sudo -E sh$/,
     );
     expect(textOf(find(html(answer), "#minted-password"))).toMatch(/[A-Za-z2-9]{24}/);
     expect(textOf(find(html(answer), "#htpasswd-command"))).toContain("htpasswd -B .htpasswd web-01");
@@ -223,5 +227,98 @@ describe("the panel", () => {
 
   it("of an unknown token is not found", async () => {
     expect((await get("/hosts/new/01JDBQ0000000000000000F0RM/status")).statusCode).toBe(404);
+  });
+});
+
+describe("the installer as a file", () => {
+  const download = (answer: Answer, fields: Record<string, string> = {}) => {
+    const form = find(html(answer), "form[action$=/installer]");
+    const inputs = form.querySelectorAll("input");
+    const own = inputs.map((input) => [input.getAttribute("name") ?? "", input.getAttribute("value") ?? ""]);
+    return app.inject({
+      method: "POST",
+      url: form.getAttribute("action") ?? "",
+      headers: { ...headers, "content-type": "application/x-www-form-urlencoded" },
+      payload: new URLSearchParams({ ...Object.fromEntries(own), ...fields }).toString(),
+    });
+  };
+  const audited = async () => {
+    const { rows } = await sql<{ action: string; payload: string; target_name: string }>`
+      SELECT action, payload, target_name FROM audit_entries WHERE action = 'enrolment.installer_download'
+    `.execute(database.db);
+    return rows;
+  };
+
+  it("is the script with server and token in front, kept by no cache, written down without the token", async () => {
+    const shown = await send(wanted);
+    const token = tokenOf(shown);
+    const answer = await download(shown);
+    expect(answer.statusCode).toBe(200);
+    expect(answer.headers["content-disposition"]).toBe('attachment; filename="install-web-01.sh"');
+    expect(answer.headers["cache-control"]).toBe("no-store");
+    const lines = answer.body.split("\n");
+    expect(lines[0]).toBe("#!/bin/sh");
+    expect(lines.slice(-5)).toEqual([
+      "RM_SERVER=http://rm.example",
+      `RM_TOKEN=${token}`,
+      ...["#!/bin/sh", "echo installs", ""],
+    ]);
+    const [entry, ...others] = await audited();
+    expect(others).toEqual([]);
+    expect(entry).toMatchObject({ target_name: "web-01", payload: '{"file":"install-web-01.sh"}' });
+    await enrol(deps, {
+      token,
+      hostname: "x",
+      os: "linux",
+      arch: "x64",
+      agentVersion: "1",
+      resticVersion: null,
+    });
+  });
+
+  it("can be had once", async () => {
+    const shown = await send(wanted);
+    await download(shown);
+    const again = await download(shown);
+    expect(again.statusCode).toBe(409);
+    expect(again.body).toContain("enrolment.installer_taken");
+    expect(again.body).not.toContain(tokenOf(shown));
+    expect(await audited()).toHaveLength(1);
+  });
+
+  it("is refused for another token, a used one and one that expired", async () => {
+    const shown = await send(wanted);
+    const other = await send({ ...wanted, hostname: "web-02" });
+    expect((await download(shown, { token: "guessed" })).statusCode).toBe(404);
+    expect((await download(shown, { token: tokenOf(other) })).statusCode).toBe(404);
+    const agent = { hostname: "x", os: "linux", arch: "x64", agentVersion: "1", resticVersion: null };
+    await enrol(deps, { token: tokenOf(other), ...agent });
+    expect((await download(other)).statusCode).toBe(409);
+    clock.advance(tokenLifetimeMs);
+    expect((await download(shown)).statusCode).toBe(403);
+    expect(await audited()).toEqual([]);
+  });
+
+  it("is refused where the release has none, without using the one download up", async () => {
+    const shown = await send(wanted);
+    expect((await download(shown, { kind: "ps1" })).statusCode).toBe(404);
+    expect((await download(shown, { kind: "exe" })).statusCode).toBe(400);
+    expect((await download(shown)).statusCode).toBe(200);
+  });
+
+  it("for Windows is one script block, since parameters have to come first", async () => {
+    scripts = { sh: null, ps1: "param([string] $Server)\nInstall $Server\n" };
+    const shown = await send(wanted);
+    const answer = await download(shown);
+    expect(answer.headers["content-disposition"]).toBe('attachment; filename="install-web-01.ps1"');
+    expect(answer.body).toMatch(
+      /^# Installs .*\n# .*\n\$env:RM_SERVER = 'http:\/\/rm\.example'\n\$env:RM_TOKEN = '[\w-]+'\n& \{\nparam\(\[string\] \$Server\)\nInstall \$Server\n\n\} @args\n$/,
+    );
+  });
+
+  it("is for operators", async () => {
+    const shown = await send(wanted);
+    role = "viewer";
+    expect((await download(shown)).statusCode).toBe(403);
   });
 });

@@ -4,6 +4,7 @@
  */
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
+import { attachment } from "../../platform/http/attachment.ts";
 import { ownOrigin } from "../../platform/http/csrf.ts";
 import { tryForm } from "../../platform/http/forms.ts";
 import { actorOf } from "../../platform/http/identity.ts";
@@ -25,13 +26,16 @@ import {
   renderEnrolmentPage,
   renderEnrolmentStatus,
 } from "./enrolment.views.tsx";
-import { announceCommand, installCommand } from "./install-command.ts";
+import { announceCommand, enrolCommand, installCommand, windowsInstallCommand } from "./install-command.ts";
+import { type InstallerKind, installerKinds, type ReadInstaller, takeInstaller } from "./installer.ts";
 import { planForm, planOfForm, readPlanForm, typedAgain } from "./plan-form.ts";
 
 export interface EnrolmentPageDeps extends EnrolmentDeps {
   /** The public URL, when one is set; otherwise the request's own origin goes into the install command. */
   baseUrl: string | undefined;
   page: PageOf;
+  /** The installers of the release that is served. */
+  readInstaller: ReadInstaller;
 }
 
 const ulid = /^[0-9A-HJKMNP-TV-Z]{26}$/;
@@ -69,6 +73,26 @@ export function registerEnrolmentPages(app: App, deps: EnrolmentPageDeps): void 
     },
   });
   registerTokenPages(app, deps);
+  registerInstallerPage(app, deps);
+}
+
+const installerBody = z.object({ token: z.string().max(200), kind: z.enum(installerKinds) });
+
+function registerInstallerPage(app: App, deps: EnrolmentPageDeps): void {
+  pageRoute(app, {
+    method: "POST",
+    url: "/hosts/new/:tokenId/installer",
+    policy: "operator",
+    schema: { params, body: installerBody },
+    async answer({ params: { tokenId }, body, identity, request, reply }) {
+      const server = ownOrigin(request, deps.baseUrl);
+      const actor = actorOf(requireIdentity(identity));
+      const { fileName, text } = await takeInstaller(deps, { ...body, tokenId, server, actor });
+      // Not text/plain: a browser would show the token instead of saving the file.
+      void reply.type("application/octet-stream").header("cache-control", "no-store");
+      return reply.header("content-disposition", attachment(fileName)).send(text);
+    },
+  });
 }
 
 function registerTokenPages(app: App, deps: EnrolmentPageDeps): void {
@@ -94,11 +118,21 @@ function registerTokenPages(app: App, deps: EnrolmentPageDeps): void {
   });
 }
 
-function showResult(deps: EnrolmentPageDeps, request: FastifyRequest, created: CreatedEnrolment): string {
-  const { id, hostName, expiresAt, tags, initialPaths } = created;
+async function showResult(
+  deps: EnrolmentPageDeps,
+  request: FastifyRequest,
+  created: CreatedEnrolment,
+): Promise<string> {
+  const { id, hostName, expiresAt, tags, initialPaths, token } = created;
+  const server = ownOrigin(request, deps.baseUrl);
+  const commands = { sh: installCommand(server, token), ps1: windowsInstallCommand(server, token) };
+  const has = async (kind: InstallerKind) => (await deps.readInstaller(kind)) !== null;
   return renderAddHostResultPage(deps.page(request), {
     status: { tokenId: id, hostname: hostName, expiresAt, state: "waiting", host: null },
-    installCommand: installCommand(ownOrigin(request, deps.baseUrl), created.token),
+    token,
+    installCommand: (await has("sh")) ? commands.sh : null,
+    windowsCommand: (await has("ps1")) ? commands.ps1 : null,
+    enrolCommand: enrolCommand(server, token),
     mintedPassword: created.repoPassword,
     htpasswdCommand: created.restHtpasswdHint,
     repositoryUrl: created.location,

@@ -2,6 +2,7 @@
 import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { AppError } from "../../platform/errors.ts";
 import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
@@ -24,6 +25,7 @@ import {
   type NewEnrolment,
   tokenLifetimeMs,
 } from "./enrolment.ts";
+import { takeInstaller } from "./installer.ts";
 
 const box = createSecretBox(Buffer.alloc(32, 7));
 const repoPassword = "Encrypts-Everything-1";
@@ -122,6 +124,23 @@ describe.each(engines)("enrolment on %s", (engine) => {
     });
     expect(enrolled).toEqual([{ name: "web-01", paths: ["/etc", "/home"] }]);
     expect(changed).toEqual([hostId]);
+  });
+
+  it("gives the installer to one of several who ask for it at once", async () => {
+    const { id, token } = await createEnrolmentToken(deps, wanted());
+    const shelf = { ...deps, readInstaller: async () => "echo installs\n" };
+    const input = {
+      ...{ kind: "sh" as const, tokenId: id, token },
+      server: "https://rm",
+      actor: systemActor,
+    };
+    const ends = await Promise.allSettled([1, 2, 3].map(() => takeInstaller(shelf, input)));
+    const refused = ends.filter((end) => end.status === "rejected").map((end) => end.reason as AppError);
+    expect(refused.map(({ code }) => code)).toEqual(Array(2).fill("enrolment.installer_taken"));
+    expect(await auditOf("enrolment.installer_download")).toMatchObject([
+      { payload: { file: "install-web-01.sh" } },
+    ]);
+    expect(await everyStoredText()).not.toContain(token);
   });
 
   it("records both steps, and the machine's own name only where it differs", async () => {

@@ -16,6 +16,7 @@ interface TokenTable {
   expires_at: number;
   used_at: number | null;
   host_id: string | null;
+  installer_taken_at: number | null;
 }
 
 export interface EnrolmentToken {
@@ -82,6 +83,7 @@ export async function insertToken(tx: Db, token: NewToken): Promise<void> {
     expires_at: token.expiresAt,
     used_at: null,
     host_id: null,
+    installer_taken_at: null,
   };
   await tokens(tx).insertInto("enrolment_tokens").values(row).execute();
 }
@@ -93,6 +95,17 @@ export async function claimToken(tx: Db, id: string, at: number): Promise<boolea
     .set({ used_at: at, sealed: null })
     .where("id", "=", id)
     .where("used_at", "is", null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Compare-and-set: of several downloads exactly one gets true. */
+export async function claimInstaller(tx: Db, id: string, at: number): Promise<boolean> {
+  const result = await tokens(tx)
+    .updateTable("enrolment_tokens")
+    .set({ installer_taken_at: at })
+    .where("id", "=", id)
+    .where("installer_taken_at", "is", null)
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
 }

@@ -239,7 +239,11 @@ export async function getEnrolmentStatus(
   return { id, hostName, tags, initialPaths, expiresAt, state: host ? used : unused, host };
 }
 
-function checkUsable(token: EnrolmentToken | null, at: number): { token: EnrolmentToken; sealed: string } {
+/** @throws AppError `enrolment.token_invalid`, `enrolment.token_used` or `enrolment.token_expired` */
+export function checkUsable(
+  token: EnrolmentToken | null,
+  at: number,
+): { token: EnrolmentToken; sealed: string } {
   if (!token) {
     const message =
       "This enrolment token is not known here. Check RM_TOKEN and RM_SERVER, or make a new token.";
@@ -267,7 +271,8 @@ const alreadyCreated = (): AppError =>
     "This form was already sent, and its token was shown once.",
   );
 
-const notFound = (): AppError =>
+/** Also for a token that does not belong to the id that it came with. */
+export const notFound = (): AppError =>
   new AppError(
     "not_found",
     "enrolment.not_found",

@@ -20,7 +20,10 @@ const status = (overrides: Partial<EnrolmentStatusProps> = {}): EnrolmentStatusP
 
 const result = (overrides: Partial<AddHostResultProps> = {}): AddHostResultProps => ({
   status: status(),
+  token: "T0ken",
   installCommand: "curl … RM_TOKEN='a\"b<c' sh",
+  windowsCommand: "irm … | iex",
+  enrolCommand: "RM_TOKEN=T0ken restic-manager-agent enrol",
   mintedPassword: "kR7v-pX2q",
   htpasswdCommand: null,
   repositoryUrl: "/srv/restic",
@@ -49,6 +52,32 @@ describe("the result", () => {
     const root = parseHtml(renderAddHostResultPage(viewPage(), result()));
     expect(find(root, "#install-command").text).toBe("curl … RM_TOKEN='a\"b<c' sh");
     expect(findControl(root, "Copy install command").getAttribute("data-copy")).toBe("install-command");
+  });
+
+  it("offers for each system what the server has an installer for", () => {
+    const kinds = (overrides: Partial<AddHostResultProps>) =>
+      parseHtml(renderAddHostResultPage(viewPage(), result(overrides)))
+        .querySelectorAll("input[name=kind]")
+        .map((field) => field.getAttribute("value"));
+    expect(kinds({})).toEqual(["sh", "ps1"]);
+    expect(kinds({ windowsCommand: null })).toEqual(["sh"]);
+    expect(kinds({ installCommand: null })).toEqual(["ps1"]);
+    expect(kinds({ installCommand: null, windowsCommand: null })).toEqual([]);
+  });
+
+  it("downloads beside the page, which can't be made again, and carries the token in the form only", () => {
+    const root = parseHtml(renderAddHostResultPage(viewPage(), result()));
+    const form = find(root, "form[action=/hosts/new/T1/installer]");
+    expect(form.getAttribute("target")).toBe("_blank");
+    expect(find(form, "input[name=token]").getAttribute("value")).toBe("T0ken");
+    expect(root.querySelectorAll("a[href*=T0ken], form[action*=T0ken]")).toEqual([]);
+  });
+
+  it("shows how to enrol an agent that is there already when the server has no installer", () => {
+    const none = result({ installCommand: null, windowsCommand: null });
+    const root = parseHtml(renderAddHostResultPage(viewPage(), none));
+    expect(textOf(root)).toContain("This server has no installer to hand out.");
+    expect(find(root, "#install-command").text).toBe("RM_TOKEN=T0ken restic-manager-agent enrol");
   });
 
   it("shows a minted password, and nothing of one it did not make", () => {

@@ -25,7 +25,13 @@ export interface AddHostProps {
 /** The result page. */
 export interface AddHostResultProps {
   status: EnrolmentStatusProps;
-  installCommand: string;
+  /** Goes back with the form that downloads an installer; on this page only. */
+  token: string;
+  /** Null when the server has no installer for that system. */
+  installCommand: string | null;
+  windowsCommand: string | null;
+  /** For a host that has the agent already; shown when there is no installer at all. */
+  enrolCommand: string;
   /** Present only when the server minted it. */
   mintedPassword: string | null;
   /** The line for a rest-server's password file, when there is one to write. */
@@ -128,20 +134,79 @@ function Result(props: AddHostResultProps): JSX.Element {
       <div class="column">
         <LiveStatus {...props.status} />
         {props.mintedPassword === null ? null : <MintedPassword {...props} password={props.mintedPassword} />}
-        <Panel title="Install command" note="run as root on the host">
-          <div class="panel-body stack">
-            <CopyBlock id="install-command" text={props.installCommand} label="install command" />
-            <p class="hint">
-              The token in it works once. The agent dials out to this server and needs no open port. There is
-              no package of the agent yet: in a built source tree on the host,{" "}
-              <code>restic-manager-agent</code> is <code>node packages/agent/dist/main.js</code>. Start it
-              with <code>run</code> afterwards.
-            </p>
-          </div>
-        </Panel>
+        <InstallPanels {...props} />
         <PlanSummary {...props} />
       </div>
     </>
+  );
+}
+
+function InstallPanels(props: AddHostResultProps): JSX.Element {
+  const { installCommand, windowsCommand } = props;
+  if (installCommand === null && windowsCommand === null) return <EnrolPanel {...props} />;
+  return (
+    <>
+      {installCommand === null ? null : (
+        <Panel title="Linux" note="in a shell on the host">
+          <div class="panel-body stack">
+            <CopyBlock id="install-command" text={installCommand} label="install command" />
+            <p class="hint">
+              Without sudo, as root: leave out <code>sudo -E</code>. The token in it works once. The agent
+              dials out to this server and needs no open port.
+            </p>
+            <InstallerForm {...props} kind="sh" run="sudo sh" />
+          </div>
+        </Panel>
+      )}
+      {windowsCommand === null ? null : (
+        <Panel title="Windows" note="in PowerShell, as an administrator">
+          <div class="panel-body stack">
+            <CopyBlock id="windows-command" text={windowsCommand} label="command for Windows" />
+            <InstallerForm {...props} kind="ps1" run="powershell -ExecutionPolicy Bypass -File" />
+          </div>
+        </Panel>
+      )}
+    </>
+  );
+}
+
+/** In another tab, because this page and what it shows once must stay. */
+function InstallerForm(props: AddHostResultProps & { kind: "sh" | "ps1"; run: string }): JSX.Element {
+  const { kind, status, token, run } = props;
+  const fileName = `install-${status.hostname}.${kind}`;
+  return (
+    <PostForm action={`/hosts/new/${encodeURIComponent(status.tokenId)}/installer`} class="actions" newTab>
+      <input type="hidden" name="token" value={token} />
+      <input type="hidden" name="kind" value={kind} />
+      <button type="submit" class="btn">
+        Download {fileName}
+      </button>
+      <span class="hint">
+        Once, with server and token inside: keep it private, run{" "}
+        <code class="break">
+          {run} {fileName}
+        </code>
+        , then delete it.
+      </span>
+    </PostForm>
+  );
+}
+
+function EnrolPanel({ enrolCommand }: AddHostResultProps): JSX.Element {
+  return (
+    <Panel title="Enrol command" note="run as root on the host">
+      <div class="panel-body stack">
+        <Notice tone="warn" title="This server has no installer to hand out.">
+          An administrator puts a release into the folder that Settings → Agents names. Where the agent is
+          installed already, this enrols it:
+        </Notice>
+        <CopyBlock id="install-command" text={enrolCommand} label="enrol command" />
+        <p class="hint">
+          The token in it works once. In a built source tree on the host, <code>restic-manager-agent</code> is{" "}
+          <code>node packages/agent/dist/main.js</code>. Start it with <code>run</code> afterwards.
+        </p>
+      </div>
+    </Panel>
   );
 }
 

@@ -2,7 +2,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readInitialPaths } from "./initial-paths.ts";
-import { installCommand, shellWord } from "./install-command.ts";
 
 describe("initial paths", () => {
   it("are absolute for Linux or Windows, each once, empty lines skipped", () => {
@@ -37,19 +36,5 @@ describe("initial paths", () => {
         if ("problem" in read) expect(read.problem.length).toBeLessThan(250);
       }),
     );
-  });
-});
-
-describe("the install command", () => {
-  it("carries server and token in the environment, not among the arguments", () => {
-    expect(installCommand("https://rm.example.org", "abc_-1")).toBe(
-      "RM_SERVER=https://rm.example.org RM_TOKEN=abc_-1 restic-manager-agent enrol",
-    );
-  });
-
-  it("quotes what a shell would read differently", () => {
-    expect(shellWord("http://[::1]:8080")).toBe("'http://[::1]:8080'");
-    expect(shellWord("it's $(x)")).toBe("'it'\\''s $(x)'");
-    expect(shellWord("")).toBe("''");
   });
 });

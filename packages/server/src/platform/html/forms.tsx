@@ -20,6 +20,8 @@ export function PostForm(props: {
   class?: string;
   id?: string;
   label?: string;
+  /** The answer opens beside this page: for a download whose page can't be made again. */
+  newTab?: boolean;
   children?: ComponentChildren;
 }): JSX.Element {
   const { csrfToken } = usePage();
@@ -30,6 +32,7 @@ export function PostForm(props: {
       class={props.class}
       id={props.id}
       aria-label={props.label}
+      target={props.newTab ? "_blank" : undefined}
       novalidate
     >
       <input type="hidden" name="csrf_token" value={csrfToken} />

@@ -1,0 +1,176 @@
+/**
+ * install.sh on a throw-away machine with a real systemd: from the command that "Add host" shows to a host that is online
+ * and backs up, over an upgrade in the middle of a backup, until nothing is left.
+ */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { productVersion } from "../../packages/protocol/src/version.ts";
+import { until } from "../../tools/demo/children.ts";
+import type { LabHost } from "../lab/host.ts";
+import { makeRelease } from "./release.ts";
+import { Stage, unit } from "./stage.ts";
+
+const former = "0.0.9";
+
+let stage: Stage;
+let host: LabHost;
+
+beforeAll(async () => {
+  stage = await Stage.set({ init: "systemd", version: former });
+});
+afterAll(() => stage?.close());
+
+const shell = (line: string) => stage.machine.shell(line);
+const mainPid = async () => (await shell(`systemctl show -p MainPID --value ${unit}`)).trim();
+const agentVersion = async () =>
+  (await stage.lab.api.get<{ agent_version: string }>(`/api/hosts/${host.id}`)).agent_version;
+
+test("the command of Add host makes a machine a host that is online", async () => {
+  host = await stage.addHost("web-01", ["/etc/apt"]);
+  await host.untilOnline();
+  expect(await agentVersion()).toBe(former);
+  expect(await shell(`systemctl is-enabled ${unit} && systemctl is-active ${unit}`)).toBe(
+    "enabled\nactive\n",
+  );
+  expect(await shell("restic-manager-agent status")).toMatch(
+    /^Online: http:\/\/127\.0\.0\.1:\d+ has this host since/,
+  );
+  expect(
+    await shell("stat -c '%a %U' /etc/restic-manager /etc/restic-manager/agent.yaml /var/lib/restic-manager"),
+  ).toBe("700 root\n600 root\n700 root\n");
+});
+
+test("its first backup runs with the restic that the server gave", async () => {
+  expect(await shell("command -v restic || echo none on PATH")).toBe("none on PATH\n");
+  const job = await host.backUp();
+  expect(job).toMatchObject({ status: "succeeded", exit_code: 0, error: null });
+});
+
+test("a second run changes nothing, and leaves another token unused", async () => {
+  const before = await mainPid();
+  const { id, token } = await stage.lab.api.post<{ id: string; token: string }>("/api/enrollment-tokens", {
+    hostname: "web-02",
+    repo_url: "/srv/other",
+  });
+  const { code, output } = await stage.install({ RM_TOKEN: token });
+  expect(output).toContain(`The agent ${former} is installed already.`);
+  expect(output).toContain("The token was not used, and is still good (--force enrols anew).");
+  expect(code).toBe(0);
+  expect(await mainPid()).toBe(before);
+  expect(await stage.lab.api.get(`/api/enrollment-tokens/${id}`)).toMatchObject({ state: "waiting" });
+});
+
+test("an upgrade in the middle of a backup keeps the enrolment and the restic that runs; uninstall waits for its end", async () => {
+  await shell(
+    `cd /opt/restic-manager/bin && mv restic restic.real && cat >restic <<'END'
+#!/bin/sh
+if [ "$1" = backup ]; then while [ ! -e /run/gate ]; do sleep 0.1; done; fi
+exec /opt/restic-manager/bin/restic.real "$@"
+END
+chmod 755 restic`,
+  );
+  const jobId = await host.startBackup();
+  const restic = await until("restic's start", 20_000, async () =>
+    (await stage.machine.run(["pgrep", "-f", "bin/restic backup"])).output.trim(),
+  );
+  const before = await mainPid();
+  stage.front.folder = (await makeRelease(await stage.lab.makeFolder("newer"), stage.lab.resticPath)).folder;
+  const { code, output } = await stage.install({}, "", "busybox sh");
+  expect(output).toContain(`The agent was upgraded: ${former} to ${productVersion}.`);
+  expect(output).toContain(`This host stays enrolled at ${stage.front.url}.`);
+  expect(code).toBe(0);
+  expect(await mainPid()).not.toBe(before);
+  expect(await shell(`ps -o pid= -p ${restic.split("\n")[0]}`)).not.toBe("");
+  expect(await agentVersion()).toBe(productVersion);
+  const refused = await stage.install({}, "uninstall");
+  expect(refused.output).toMatch(
+    /^Failed: a job of the agent still runs \(process \d+\)\.\n {2}Wait for its end/,
+  );
+  expect(refused.code).toBe(1);
+  await shell("touch /run/gate");
+  expect(await host.finished(jobId)).toMatchObject({ status: "succeeded", exit_code: 0, error: null });
+  await shell("mv /opt/restic-manager/bin/restic.real /opt/restic-manager/bin/restic");
+});
+
+test("an older agent on the server does not replace a newer one", async () => {
+  const current = stage.front.folder;
+  stage.front.folder = `${stage.lab.folder}/release`;
+  const { code, output } = await stage.install({});
+  stage.front.folder = current;
+  expect(output).toContain(
+    `The agent ${productVersion} is installed, which is newer than the server's ${former}`,
+  );
+  expect(code).toBe(0);
+  expect(await shell("restic-manager-agent --version")).toBe(`${productVersion}\n`);
+});
+
+test("backups that something else starts are shown with what ends them, and nothing is changed", async () => {
+  await shell(`cd /etc/systemd/system
+printf '[Timer]\\nOnCalendar=daily\\n[Install]\\nWantedBy=timers.target\\n' | tee nightly.timer restic-check.timer old.timer >/dev/null
+printf '[Service]\\nExecStart=/usr/local/bin/nightly.sh\\n' >nightly.service
+printf '[Service]\\nExecStart=/usr/bin/true\\n' | tee restic-check.service old.service >/dev/null
+printf '#!/bin/sh\\nrestic backup /srv\\n' >/usr/local/bin/nightly.sh
+chmod 755 /usr/local/bin/nightly.sh
+systemctl daemon-reload
+systemctl enable --now --quiet nightly.timer restic-check.timer old.timer
+printf '# restic was here\\n1 2 * * * root RESTIC_PASSWORD=hunter2 restic backup /etc\\n3 4 * * * root true\\n' >/etc/cron.d/backup
+printf '5 6 * * * /usr/local/bin/nightly.sh >/dev/null\\n' >/var/spool/cron/crontabs/root
+printf '#!/bin/sh\\nexec restic forget --keep-last 3\\n' >/etc/cron.daily/zz-forget
+chmod 755 /etc/cron.daily/zz-forget`);
+  const files = "/etc/cron.d/backup /etc/cron.daily/zz-forget /var/spool/cron/crontabs/root";
+  const sums = await shell(`sha256sum ${files}; systemctl is-enabled nightly.timer restic-check.timer`);
+  const { code, output } = await stage.install({});
+  expect(code).toBe(0);
+  expect(output).not.toContain("hunter2");
+  const commands = output.split("\n").filter((line) => /^ {2}(systemctl|sed|chmod|crontab) /.test(line));
+  expect(commands.map((line) => line.trim())).toEqual([
+    "systemctl disable --now nightly.timer",
+    "systemctl disable --now restic-check.timer",
+    "sed -i '\\|restic|s/^[^#]/#&/' /etc/cron.d/backup",
+    "chmod -x /etc/cron.daily/zz-forget",
+    "crontab -u root -l | sed '\\|/usr/local/bin/nightly.sh|s/^[^#]/#&/' | crontab -u root -",
+  ]);
+  expect(await shell(`sha256sum ${files}; systemctl is-enabled nightly.timer restic-check.timer`)).toBe(sums);
+  // Done as shown, nothing of it is left to show, and nothing else was switched off.
+  await shell(commands.filter((line) => !line.includes("crontab")).join("\n"));
+  await shell("sed -i '\\|/usr/local/bin/nightly.sh|s/^[^#]/#&/' /var/spool/cron/crontabs/root");
+  expect((await stage.install({})).output).not.toContain("this ends the old ones");
+  expect(await shell("systemctl is-enabled old.timer; grep -c '^[^#]' /etc/cron.d/backup")).toBe(
+    "enabled\n1\n",
+  );
+});
+
+test("uninstall leaves the configuration and the state, and with them the host comes back", async () => {
+  const { code, output } = await stage.install({}, "uninstall");
+  expect(output).toContain(
+    "Its configuration (/etc/restic-manager) and state (/var/lib/restic-manager) are left",
+  );
+  expect(code).toBe(0);
+  expect(await shell(`systemctl cat ${unit} 2>&1 || true`)).toContain("No files found");
+  expect(await left()).toEqual(["/etc/restic-manager", "/var/lib/restic-manager"]);
+  await until("the server's notice", 20_000, async () => {
+    const { online } = await stage.lab.api.get<{ online: boolean }>(`/api/hosts/${host.id}`);
+    return !online;
+  });
+  const again = await stage.install({});
+  expect(again.output).toContain("This host stays enrolled");
+  expect(again.code).toBe(0);
+  await host.untilOnline();
+});
+
+test("uninstall --purge leaves nothing", async () => {
+  const { code, output } = await stage.install({}, "uninstall --purge");
+  expect(output).toContain("The host's entry and its backups stay at the server.");
+  expect(code).toBe(0);
+  expect(await left()).toEqual([]);
+  expect(await shell("pgrep -f restic-manager || echo none")).toBe("none\n");
+});
+
+/** Everything of ours that the installer may have put on the machine's disk. */
+async function left(): Promise<string[]> {
+  const places = "/etc /opt /root /usr/bin /usr/local /usr/lib/systemd /var/lib /var/cache";
+  const found = await shell(`find ${places} -newer /ready -name '*restic-manager*' -print`);
+  return found
+    .split("\n")
+    .filter((path) => path !== "")
+    .sort();
+}

@@ -1,0 +1,369 @@
+/**
+ * What can be wrong on the way to an agent: each is said in words that tell what to do, ends with a code that is not 0,
+ * and leaves no agent and no token spent. The script runs under dash and under BusyBox's ash with BusyBox's tools.
+ */
+import { execFile } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { appendFile, cp, readFile } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { LabHost } from "../lab/host.ts";
+import type { Machine } from "../lab/machine.ts";
+import { Front } from "./front.ts";
+import { installer } from "./release.ts";
+import { Stage } from "./stage.ts";
+
+const run = promisify(execFile);
+
+let stage: Stage;
+let tls: Front;
+let machine: Machine;
+let certificate: string;
+
+beforeAll(async () => {
+  stage = await Stage.set({ init: "none" });
+  machine = stage.machine;
+  const folder = stage.lab.folder;
+  [certificate] = [join(folder, "server.pem")];
+  const key = join(folder, "server.key");
+  const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"];
+  const made = [
+    "req",
+    "-x509",
+    "-newkey",
+    "rsa:2048",
+    "-nodes",
+    "-days",
+    "2",
+    "-keyout",
+    key,
+    "-out",
+    certificate,
+  ];
+  await run("openssl", [...made, ...subject]);
+  const pair = { key: await readFile(key, "utf8"), cert: await readFile(certificate, "utf8") };
+  tls = await Front.start({ folder: stage.front.folder, serverPort: stage.lab.port, tls: pair });
+  await machine.shell(
+    "mkdir /tmp/fake /tmp/busybox && busybox --install -s /tmp/busybox && rm /tmp/busybox/wget",
+  );
+  await machine.write("/tmp/server.pem", pair.cert);
+});
+afterAll(async () => {
+  await tls?.close();
+  await stage?.close();
+});
+afterEach(async () => {
+  stage.front.fault = () => false;
+  await machine.shell("umount -l /opt/restic-manager /opt /usr/local 2>/dev/null || true");
+  await machine.shell(
+    "pkill -f '[r]estic-manager-agent run' || true; rm -f /usr/local/bin/restic-manager-agent",
+  );
+  await machine.shell(
+    "rm -rf /tmp/bare /tmp/fake /opt/restic-manager /etc/restic-manager /var/lib/restic-manager; mkdir /tmp/fake",
+  );
+});
+
+const systemPath = "/usr/sbin:/usr/bin:/sbin:/bin";
+const busyboxPath = `/tmp/busybox:${systemPath}`;
+const shells = [
+  { name: "dash", command: "dash", path: systemPath },
+  { name: "BusyBox", command: "busybox sh", path: busyboxPath },
+];
+
+/** A program of the machine that says something else than the real one. */
+const fake = (name: string, script: string) =>
+  machine.write(`/tmp/fake/${name}`, `#!/bin/sh\n${script}\n`, "755");
+
+describe.each(shells)("under $name", ({ command, path }) => {
+  /** Runs the script in vain. @returns what it said */
+  async function refused(env: Record<string, string> = {}, args = ""): Promise<string> {
+    const settings = {
+      PATH: `/tmp/fake:${path}`,
+      RM_SERVER: stage.front.url,
+      RM_TOKEN: "never-used",
+      ...env,
+    };
+    const { code, output } = await machine.run(["sh", "-c", `${command} ${installer} ${args}`], settings);
+    expect(output).not.toContain("never-used");
+    expect(code).toBe(1);
+    expect(await machine.shell("ls -A /opt/restic-manager 2>/dev/null || true")).toBe("");
+    return output;
+  }
+
+  test("somebody who is not root", async () => {
+    const line = `/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups ${command} ${installer}`;
+    const { code, output } = await machine.run(["sh", "-c", line], { PATH: path });
+    expect(output).toMatch(
+      /^Failed: this needs root\.\n {2}Run it again as root, or put "sudo -E" before "sh"/,
+    );
+    expect(code).toBe(1);
+  });
+
+  test("an architecture that there is no agent for", async () => {
+    await fake("uname", 'case "$1" in -s) echo Linux ;; -m) echo riscv64 ;; esac');
+    expect(await refused()).toContain("Failed: there is no agent for the architecture riscv64.");
+  });
+
+  test("another system", async () => {
+    await fake("uname", "echo FreeBSD");
+    expect(await refused()).toContain("Failed: this is FreeBSD; the installer is for Linux.");
+  });
+
+  test("musl, said before anything is fetched", async () => {
+    await fake("ldd", "echo 'musl libc (x86_64)' >&2; exit 1");
+    let asked = 0;
+    stage.front.fault = () => {
+      asked += 1;
+      return false;
+    };
+    expect(await refused()).toContain("Failed: this system uses musl instead of glibc");
+    expect(asked).toBe(0);
+  });
+
+  test("a 32-bit system on a 64-bit kernel", async () => {
+    await fake("getconf", "echo 32");
+    expect(await refused()).toContain("Failed: this system is a 32-bit one on a 64-bit kernel");
+  });
+
+  test("no address, and addresses that are none", async () => {
+    expect(await refused({ RM_SERVER: "" })).toContain("Failed: the server's address is missing.");
+    expect(await refused({ RM_SERVER: "backup.example.org" })).toContain(
+      "does not begin with https:// or http://",
+    );
+    expect(await refused({ RM_SERVER: "https://x.example/$(id)" })).toContain(
+      "has a character that is not allowed",
+    );
+    expect(await refused({ RM_SERVER: "https://user:secret@x.example" })).toContain("is not allowed");
+  });
+
+  test("a server that is not there, by name or by port", async () => {
+    expect(await refused({ RM_SERVER: "http://no-such-host.invalid" })).toContain("is not known:");
+    expect(await refused({ RM_SERVER: "http://127.0.0.1:9" })).toMatch(
+      /Failed: http:\/\/127\.0\.0\.1:9 can't be reached/,
+    );
+  });
+
+  test("https to a port that speaks plain http, and the reverse", async () => {
+    const plain = stage.front.url.replace("http:", "https:");
+    expect(await refused({ RM_SERVER: plain })).toContain(`Failed: ${plain} does not speak TLS.`);
+    const secure = tls.url.replace("https:", "http:");
+    expect(await refused({ RM_SERVER: secure })).toContain(
+      "It probably speaks TLS there: try https:// instead of http://.",
+    );
+  });
+
+  test("the words of Caddy and nginx about http on a port for https", async () => {
+    answer(400, "Client sent an HTTP request to an HTTPS server.\n");
+    expect(await refused()).toContain("Write https:// instead of http://.");
+    answer(400, "<html><body>The plain HTTP request was sent to HTTPS port</body></html>");
+    expect(await refused()).toContain("Write https:// instead of http://.");
+  });
+
+  test("a certificate that nobody here trusts, until it is given or pinned", async () => {
+    expect(await refused({ RM_SERVER: tls.url })).toContain(
+      "Failed: this system does not trust the certificate of",
+    );
+    const pin = `sha256:${"0".repeat(64)}`;
+    expect(await refused({ RM_SERVER: tls.url, RM_CERT_PIN: pin })).toContain("is not the pinned one.");
+    expect(await refused({ RM_SERVER: tls.url, RM_CERT_PIN: "sha1:00" })).toContain(
+      "must be sha256: and 64 small hex",
+    );
+    expect(await refused({ RM_SERVER: tls.url, RM_CA_FILE: "/no/such" })).toContain(
+      "the CA file /no/such can't be read",
+    );
+  });
+
+  test("a redirect, which the agent would not follow", async () => {
+    answer(308, "", { location: "https://other.example/install/SHA256SUMS" });
+    expect(await refused()).toMatch(
+      /sends us on to https:\/\/other\.example.*\n {2}The agent follows no redirect/,
+    );
+  });
+
+  test("the page of a proxy, with 200, with 404 and with 405", async () => {
+    answer(200, "<!DOCTYPE html><html><title>Sign in to the hotel's network</title></html>");
+    expect(await refused()).toContain("answered with a web page instead of a list of files.");
+    for (const status of [404, 405]) {
+      answer(status, "<html>nope</html>");
+      expect(await refused()).toContain(`the server answers HTTP ${status} to`);
+    }
+  });
+
+  test("a server without a release, or without one for this machine", async () => {
+    answer(404, '{"code":"artefacts.not_found","message":"There is no release here."}');
+    expect(await refused()).toContain(
+      "the server has nothing at /install/SHA256SUMS: There is no release here.",
+    );
+    answer(200, `${"0".repeat(64)}  restic-manager-agent-0.1.0-windows-x64.exe\n`);
+    expect(await refused()).toContain("Failed: the server has no agent for Linux on");
+  });
+
+  test("a program that was tampered with", async () => {
+    const folder = await copyRelease("tampered");
+    await appendFile(join(folder, await agentName()), "x");
+    stage.front.folder = folder;
+    const said = await refused();
+    stage.front.folder = join(stage.lab.folder, "release");
+    expect(said).toContain("is not what the server's list says: its digest is another one.");
+  });
+
+  test("a list that is not signed with the key that was given", async () => {
+    const folder = await copyRelease("unsigned");
+    await machine.shell(
+      "openssl genpkey -algorithm ed25519 2>/dev/null | openssl pkey -pubout >/tmp/other.pub",
+    );
+    await machine.write("/tmp/release.pub", await readFile(join(folder, "release.pub"), "utf8"));
+    const other = await refused({ RM_RELEASE_KEY: "/tmp/other.pub" });
+    expect(other).toContain("Failed: the list of files is not signed with the release key /tmp/other.pub.");
+    await appendFile(join(folder, "SHA256SUMS"), `${"0".repeat(64)}  extra\n`);
+    stage.front.folder = folder;
+    const changed = await refused({ RM_RELEASE_KEY: "/tmp/release.pub" });
+    stage.front.folder = join(stage.lab.folder, "release");
+    expect(changed).toContain("is not signed with the release key /tmp/release.pub");
+  });
+
+  test("a disk that is too small, and one that becomes full", async () => {
+    await machine.shell(
+      "mkdir -p /opt/restic-manager && mount -t tmpfs -o size=20m tmpfs /opt/restic-manager",
+    );
+    expect(await refused()).toMatch(
+      /Failed: there is too little space in .*: \d+ MiB are free, 400 MiB are needed\./,
+    );
+    await fake("df", "echo Filesystem; echo tmpfs 1 1 999999999");
+    expect(await refused()).toContain("can't be written: /opt/restic-manager/bin has no space left.");
+  });
+
+  test("an /opt that is read-only", async () => {
+    await machine.shell("mount --bind /opt /opt && mount -o remount,bind,ro /opt");
+    const said = await refused();
+    expect(said).toContain(
+      "Failed: the folder /opt/restic-manager can't be made: the file system is read-only.",
+    );
+  });
+
+  test("neither curl nor GNU wget", async () => {
+    const tools = "id uname ldd getconf rm rmdir";
+    await machine.shell(
+      `mkdir /tmp/bare && for tool in ${tools}; do ln -sf $(command -v $tool) /tmp/bare/; done`,
+    );
+    const words = command === "dash" ? ["/usr/bin/dash"] : ["/bin/busybox", "sh"];
+    const { code, output } = await machine.run([...words, installer], {
+      ...{ PATH: "/tmp/bare", RM_SERVER: stage.front.url },
+    });
+    expect(output).toContain("Failed: neither curl nor GNU wget is here.");
+    expect(code).toBe(1);
+  });
+
+  test("arguments that it does not know end with code 2 and the usage", async () => {
+    for (const args of ["--frobnicate", "--server", "remove"]) {
+      const { code, output } = await machine.run(["sh", "-c", `${command} ${installer} ${args}`], {
+        PATH: path,
+      });
+      expect(output).toContain("Usage: install.sh");
+      expect(code).toBe(2);
+    }
+  });
+});
+
+describe("what is enough goes through", () => {
+  test("under BusyBox, without systemd, with a read-only /usr/local, and a clock that is a day off", async () => {
+    const host = new LabHost(stage.lab, {
+      name: "box-01",
+      paths: ["/etc"],
+      repository: "/srv/box",
+    });
+    await machine.shell("mount --bind /usr/local /usr/local && mount -o remount,bind,ro /usr/local");
+    stage.front.fault = (_asked, response) => {
+      response.setHeader("date", new Date(Date.now() - 86_400_000).toUTCString());
+      return false;
+    };
+    const settings = {
+      PATH: busyboxPath,
+      RM_SERVER: `${stage.front.url}/`,
+      RM_TOKEN: await host.createToken(),
+    };
+    const { code, output } = await machine.run(["sh", "-c", `busybox sh ${installer}`], {
+      ...{ ...settings, RM_HOSTNAME: "called-otherwise", https_proxy: "", NO_PROXY: "127.0.0.1" },
+    });
+    expect(output).toContain("/usr/local/bin can't be written: call the agent as /opt/restic-manager/bin/");
+    expect(output).toContain("No systemd runs here, so nothing starts the agent by itself.");
+    expect(output).toMatch(/Warning: this machine's clock is 1440 minutes ahead of the server's\./);
+    expect(code).toBe(0);
+    expect(
+      await machine.shell("cat /etc/restic-manager/agent.env; stat -c %a /etc/restic-manager/agent.env"),
+    ).toBe("NO_PROXY=127.0.0.1\n600\n");
+    const { hosts } = await stage.lab.api.get<{ hosts: { name: string }[] }>("/api/hosts");
+    expect(hosts.map(({ name }) => name)).toContain(host.name);
+    // Started by hand, as it said, it is online.
+    await machine.shell("/opt/restic-manager/bin/restic-manager-agent run >/dev/null 2>&1 &");
+    expect(await machine.shell("/opt/restic-manager/bin/restic-manager-agent status --wait 20")).toContain(
+      "Online:",
+    );
+  });
+
+  test.each(["a CA file", "a pin"])("a server with a certificate of its own, known by %s", async (known) => {
+    const host = new LabHost(stage.lab, {
+      name: `tls-${known.length}`,
+      paths: ["/etc"],
+      repository: "/srv/tls",
+    });
+    const fingerprint = new X509Certificate(await readFile(certificate)).fingerprint256
+      .replaceAll(":", "")
+      .toLowerCase();
+    const trust =
+      known === "a pin" ? { RM_CERT_PIN: `sha256:${fingerprint}` } : { RM_CA_FILE: "/tmp/server.pem" };
+    const settings = { PATH: systemPath, RM_SERVER: tls.url, RM_TOKEN: await host.createToken(), ...trust };
+    const { code, output } = await machine.run(["sh", "-c", `dash ${installer}`], settings);
+    expect(output).toContain("This machine is enrolled");
+    expect(code).toBe(0);
+    await machine.shell(
+      "set -a; . /etc/restic-manager/agent.env; /opt/restic-manager/bin/restic-manager-agent run >/dev/null 2>&1 &",
+    );
+    expect(await machine.shell("/opt/restic-manager/bin/restic-manager-agent status --wait 20")).toContain(
+      "Online:",
+    );
+  });
+
+  test("files that are signed with the key that was given go through, by GNU wget too", async () => {
+    const host = new LabHost(stage.lab, {
+      name: "wget-01",
+      paths: ["/etc"],
+      repository: "/srv/wget",
+    });
+    await machine.write("/tmp/release.pub", await readFile(join(stage.front.folder, "release.pub"), "utf8"));
+    await machine.shell(
+      "mkdir -p /tmp/no-curl && for tool in /usr/bin/* /usr/sbin/* /bin/*; do ln -sf $tool /tmp/no-curl/; done; rm /tmp/no-curl/curl",
+    );
+    const settings = { PATH: "/tmp/no-curl", RM_SERVER: stage.front.url, RM_TOKEN: await host.createToken() };
+    const { code, output } = await machine.run(
+      ["sh", "-c", `dash ${installer} --release-key /tmp/release.pub`],
+      settings,
+    );
+    expect(output).toMatch(
+      /^This machine: Linux \S+, wget\.\nThe files are signed with the given release key\.\n/,
+    );
+    expect(output).toContain("This machine is enrolled");
+    expect(code).toBe(0);
+  });
+});
+
+/** What the front answers to everything. */
+function answer(status: number, body: string, headers: Record<string, string> = {}): void {
+  stage.front.fault = (_asked: IncomingMessage, response: ServerResponse) => {
+    response.writeHead(status, headers).end(body);
+    return true;
+  };
+}
+
+async function copyRelease(name: string): Promise<string> {
+  const folder = await stage.lab.makeFolder(name);
+  await cp(join(stage.lab.folder, "release"), folder, { recursive: true });
+  return folder;
+}
+
+async function agentName(): Promise<string> {
+  const sums = await readFile(join(stage.lab.folder, "release", "SHA256SUMS"), "utf8");
+  return /restic-manager-agent-\S+-linux-\S+/.exec(sums)?.[0] ?? "";
+}

@@ -1,0 +1,61 @@
+/** A folder of files as `make package` lays it out, small enough for a test: the agent for this machine and a restic. */
+import { createHash } from "node:crypto";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import {
+  artefactName,
+  formatSums,
+  releaseFiles,
+  releasePlatformOf,
+} from "../../packages/protocol/src/release.ts";
+import { productVersion } from "../../packages/protocol/src/version.ts";
+import { quickBuild } from "../../tools/package/quick.ts";
+import { openSigningKey } from "../../tools/package/signing.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+export const installer = join(root, "deploy/install.sh");
+export const unitName = "restic-manager-agent.service";
+
+export interface Release {
+  readonly folder: string;
+  /** The newest agent's name. */
+  readonly agent: string;
+}
+
+/** @param resticPath what is served as restic 0.19.1 */
+export async function makeRelease(
+  folder: string,
+  resticPath: string,
+  version = productVersion,
+): Promise<Release> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  const platform = releasePlatformOf(process.platform, process.arch);
+  if (platform === undefined) throw new Error("There is no release for this machine.");
+  const agent = artefactName({ program: "restic-manager-agent", version, ...platform });
+  await copyFile(await quickBuild("restic-manager-agent", { version }), join(folder, agent));
+  const restic = artefactName({ program: "restic", version: "0.19.1", ...platform });
+  await copyFile(resticPath, join(folder, restic));
+  await copyFile(installer, join(folder, "install.sh"));
+  await copyFile(join(root, "deploy", unitName), join(folder, unitName));
+  await signRelease(folder);
+  return { folder, agent };
+}
+
+/** Writes the list of the folder's files and its signature anew. */
+export async function signRelease(folder: string): Promise<void> {
+  const own = Object.values<string>(releaseFiles);
+  const sums = new Map<string, string>();
+  for (const name of (await readdir(folder)).filter((file) => !own.includes(file)))
+    sums.set(
+      name,
+      createHash("sha256")
+        .update(await readFile(join(folder, name)))
+        .digest("hex"),
+    );
+  const key = openSigningKey(root, process.env);
+  const text = formatSums(sums);
+  await writeFile(join(folder, releaseFiles.sums), text);
+  await writeFile(join(folder, releaseFiles.signature), `${key.sign(Buffer.from(text))}\n`);
+  await writeFile(join(folder, releaseFiles.publicKey), key.publicKey);
+}
