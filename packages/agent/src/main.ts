@@ -3,13 +3,16 @@
  * when they are asked for: `runner` lives as long as restic and must stay small.
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host.
  */
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { productVersion } from "@restic-manager/protocol/version";
+import type { Hosting } from "./scm-command.ts";
 
 const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
   restic-manager-agent enrol --server URL [--token TOKEN] [--hostname NAME] [--config PATH]
                              [--data-dir PATH] [--restic PATH] [--force]
+  restic-manager-agent service install|uninstall|start|stop|status [--config PATH]     on Windows
   restic-manager-agent --version
 
 Give the token in RM_TOKEN rather than as an argument: arguments can be seen by every user of this machine.
@@ -53,6 +56,7 @@ async function main(argv: string[]): Promise<number> {
   if (values.version === true) return say(productVersion);
   if (values.help === true) return say(USAGE.trimEnd());
   if (command === "runner" && rest[0] !== undefined) return runnerCommand(rest[0]);
+  if (command === "service") return scmCommand(rest, values);
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
   if (command === "run") return runAgent(values);
   if (command === "enrol" || command === "enroll") return enrolThisHost(values);
@@ -90,7 +94,16 @@ async function systemDeps() {
   };
 }
 
-async function runAgent(options: Options): Promise<number> {
+/** The agent in a terminal, or under a service manager that speaks by signals. */
+const ofTerminal: Hosting = {
+  ready: () => undefined,
+  onStop: (stop) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
+  },
+  leave: () => process.exit(EXIT.done),
+};
+
+async function runAgent(options: Options, hosting = ofTerminal): Promise<number> {
   const { defaultConfigPath, loadConfig } = await import("./config.ts");
   const { createLog } = await import("./platform/log.ts");
   const { startAgent } = await import("./start.ts");
@@ -98,21 +111,20 @@ async function runAgent(options: Options): Promise<number> {
   for (const warning of warnings) process.stderr.write(`${warning}\n`);
   const { ownCommand } = await import("./platform/program.ts");
   const deps = await systemDeps();
+  const logTo = hosting.destination === undefined ? {} : { destination: hosting.destination };
   const agent = await startAgent(config, {
     ...deps,
-    createLog: (redact) => createLog({ level: config.log_level, redact }),
+    createLog: (redact) => createLog({ level: config.log_level, redact, ...logTo }),
     runnerCommand: ownCommand(["runner"]),
   });
   const stopped = new AbortController();
   const stop = () => {
     void agent.stop();
     // Everything on the disk survives a crash, so leaving late work behind is safe; a stop that hangs is not.
-    deps.clock.sleep(STOP_WITHIN_MS, stopped.signal).then(
-      () => process.exit(EXIT.done),
-      () => undefined,
-    );
+    deps.clock.sleep(STOP_WITHIN_MS, stopped.signal).then(hosting.leave, () => undefined);
   };
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
+  hosting.onStop(stop);
+  hosting.ready();
   const end = await agent.ended;
   await agent.stop();
   stopped.abort();
@@ -121,6 +133,24 @@ async function runAgent(options: Options): Promise<number> {
     `The server removed this host: ${end.message} The agent stops; enrol it again to go on.\n`,
   );
   return EXIT.removed;
+}
+
+async function scmCommand([action, ...rest]: string[], options: Options): Promise<number> {
+  if (process.platform !== "win32") return usageError("“service” is for Windows; elsewhere use systemd.");
+  const { askScm, runForScm, scmActions } = await import("./scm-command.ts");
+  const known = scmActions.find((name) => name === action);
+  if (known === undefined || rest.length > 0) return usageError(`Use one of: ${scmActions.join(", ")}.`);
+  const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
+  const configPath = options.config ?? defaultConfigPath;
+  if (known === "run") {
+    const logDir = join(dirname(configPath), "logs");
+    const run = (hosting: Hosting) => runAgent({ ...options, config: configPath }, hosting);
+    // What Windows may still call keeps the program from ending by itself.
+    process.exit(await runForScm(logDir, run, [EXIT.done, EXIT.removed]));
+  }
+  const { systemClock } = await import("./platform/clock.ts");
+  const dataDir = options["data-dir"] ?? defaultDataDir;
+  return say(await askScm(systemClock(), known, { configPath, dataDir }));
 }
 
 async function enrolThisHost(options: Options): Promise<number> {
