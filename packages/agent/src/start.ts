@@ -3,7 +3,7 @@
  * touches argv, signals or exit codes (main.ts), so tests start the same agent in their own program.
  */
 import { dirname, join } from "node:path";
-import { backendKinds, type Hello, protocolRange } from "@restic-manager/protocol";
+import { backendKinds, type Hello, jobKinds, protocolRange } from "@restic-manager/protocol";
 import { productVersion } from "@restic-manager/protocol/version";
 import { readDump } from "./commands/dump.ts";
 import type { CommandDeps } from "./commands/job-context.ts";
@@ -133,6 +133,7 @@ async function assemble(
       schedule_version: schedules.version,
       hooks_allowed: config.allow_hooks,
       backend_kinds: [...backendKinds],
+      job_kinds: [...jobKinds],
     }),
     onWelcomed: () => scheduler.connected(),
     receiver: {

@@ -18,4 +18,6 @@ export * from "./runs.ts";
 export * from "./schedules.ts";
 export * from "./snapshots.ts";
 export * from "./tree.ts";
+export * from "./update.ts";
 export * from "./version.ts";
+export * from "./version-order.ts";

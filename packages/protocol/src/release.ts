@@ -5,6 +5,7 @@
  * exception; a name has one spelling. Not here: cryptography and files (whoever asks hands `verify` over), where the
  * public key comes from.
  */
+import { compareVersions, versionText } from "./version-order.ts";
 
 export const releasePrograms = ["restic-manager-agent", "restic-manager-server", "rmctl", "restic"] as const;
 export type ReleaseProgram = (typeof releasePrograms)[number];
@@ -37,10 +38,8 @@ export const releaseFiles = {
 /** A list of 64 KiB names hundreds of files; a longer one is not ours. */
 export const maxSumsBytes = 64 * 1024;
 
-const versionPattern = "(0|[1-9]\\d{0,8})\\.(0|[1-9]\\d{0,8})\\.(0|[1-9]\\d{0,8})(?:-([0-9A-Za-z.]{1,32}))?";
-const wholeVersion = new RegExp(`^${versionPattern}$`);
 const artefactPattern = new RegExp(
-  `^(${releasePrograms.join("|")})-(${versionPattern})-(${releaseSystems.join("|")})-(${releaseArchitectures.join("|")})(\\.exe)?$`,
+  `^(${releasePrograms.join("|")})-(\\d[0-9A-Za-z.-]*)-(${releaseSystems.join("|")})-(${releaseArchitectures.join("|")})(\\.exe)?$`,
 );
 const sumLine = /^([0-9a-f]{64}) {2}([A-Za-z0-9][A-Za-z0-9._+~-]{0,127})$/;
 
@@ -61,10 +60,11 @@ export function parseArtefactName(name: string): Artefact | undefined {
   const match = artefactPattern.exec(name);
   if (match === null) return undefined;
   const program = releasePrograms.find((known) => known === match[1]);
-  const os = releaseSystems.find((known) => known === match[7]);
-  const arch = releaseArchitectures.find((known) => known === match[8]);
-  if (program === undefined || os === undefined || arch === undefined) return undefined;
-  const artefact = { program, version: match[2] ?? "", os, arch };
+  const os = releaseSystems.find((known) => known === match[3]);
+  const arch = releaseArchitectures.find((known) => known === match[4]);
+  const version = versionText.safeParse(match[2]).data;
+  if (!program || !version || !os || !arch) return undefined;
+  const artefact = { program, version, os, arch };
   return artefactName(artefact) === name ? artefact : undefined;
 }
 
@@ -89,46 +89,6 @@ export function formatSums(sums: ReadonlyMap<string, string>): string {
   return byName.map(([name, sum]) => `${sum}  ${name}\n`).join("");
 }
 
-/** True for `1.2.3` and `1.2.3-rc.1`. */
-export function isReleaseVersion(version: string): boolean {
-  return wholeVersion.test(version);
-}
-
-/**
- * Negative when `a` is older than `b`, 0 when they are equal, positive when newer, by Semantic Versioning's order: what
- * comes before a release (`1.2.3-rc.1`) is older than it. Undefined unless both are versions.
- */
-export function compareReleaseVersions(a: string, b: string): number | undefined {
-  const [left, right] = [wholeVersion.exec(a), wholeVersion.exec(b)];
-  if (left === null || right === null) return undefined;
-  for (const part of [1, 2, 3]) {
-    const step = Number(left[part]) - Number(right[part]);
-    if (step !== 0) return step;
-  }
-  return comparePreReleases(left[4], right[4]);
-}
-
-function comparePreReleases(a: string | undefined, b: string | undefined): number {
-  if (a === b) return 0;
-  if (a === undefined) return 1;
-  if (b === undefined) return -1;
-  const [left, right] = [a.split("."), b.split(".")];
-  for (const [place, word] of left.entries()) {
-    const other = right[place];
-    if (other === undefined) return 1;
-    if (word !== other) return compareWords(word, other);
-  }
-  return -1;
-}
-
-/** Figures by their value and below words; words by their letters. */
-function compareWords(a: string, b: string): number {
-  const isFigure = (word: string) => /^\d+$/.test(word);
-  if (isFigure(a) && isFigure(b)) return Number(a) - Number(b) || (a < b ? -1 : 1);
-  if (isFigure(a) !== isFigure(b)) return isFigure(a) ? -1 : 1;
-  return a < b ? -1 : 1;
-}
-
 /** The newest version of a program for a platform that a list names; undefined when it names none. */
 export function newestVersion(
   sums: ReadonlyMap<string, string>,
@@ -139,7 +99,7 @@ export function newestVersion(
     .map(parseArtefactName)
     .filter((found) => found?.program === program && found.os === os && found.arch === arch)
     .map((found) => found?.version ?? "")
-    .sort((a, b) => compareReleaseVersions(b, a) ?? 0)[0];
+    .sort((a, b) => compareVersions(b, a) ?? 0)[0];
 }
 
 /** Whether `signature` over `data` was made with the private half of `publicKey` (Ed25519, SPKI in PEM). May throw. */
@@ -195,7 +155,7 @@ export function chooseArtefact(
   const name = artefactName(wanted);
   const sha256 = sums.get(name);
   if (sha256 === undefined || parseArtefactName(name) === undefined) return { kind: "no_artefact" };
-  const step = wanted.running === undefined ? 0 : compareReleaseVersions(wanted.version, wanted.running);
+  const step = wanted.running === undefined ? 0 : compareVersions(wanted.version, wanted.running);
   // What runs may call itself something that is no version (a build from source): then nothing is known to be older.
   if (step !== undefined && step < 0) return { kind: "downgrade" };
   return { kind: "found", name, sha256 };
