@@ -33,8 +33,11 @@ const aptTimeoutMs = 120_000;
 
 /** Tries the newer suites in turn and caches the first program that runs here. Throws when none does. */
 export function takeFromPackage(tool: Tool, cacheFolder: string, say: (line: string) => void): FoundTool {
-  return inSuites({ tool: tool.packageName, isExact: tool.exactVersion !== undefined }, cacheFolder, say, (suite) =>
-    takeFromSuite(tool, cacheFolder, suite),
+  return inSuites(
+    { tool: tool.packageName, isExact: tool.exactVersion !== undefined },
+    cacheFolder,
+    say,
+    (suite) => takeFromSuite(tool, cacheFolder, suite),
   );
 }
 

@@ -46,7 +46,8 @@ const template = "new";
 export function getWine(cacheFolder: string, say: (line: string) => void): Wine {
   const folder = join(cacheFolder, "wine");
   if (!existsSync(join(folder, "version"))) {
-    if (process.getuid?.() !== 0) throw new Error("the tests under Wine work by chroot, which only root may do");
+    if (process.getuid?.() !== 0)
+      throw new Error("the tests under Wine work by chroot, which only root may do");
     say("fetching Wine from a newer suite of Debian (some 130 MB)");
     inSuites({ tool: "Wine", isExact: false }, cacheFolder, say, (suite) => {
       rmSync(folder, { recursive: true, force: true });
@@ -64,7 +65,8 @@ function unpackWine(suite: Suite, target: string): void {
   const root = join(suite.folder, "root");
   for (const name of ["bin", "lib", "lib64"])
     if (!existsSync(join(root, name))) symlinkSync(join("usr", name), join(root, name));
-  for (const name of ["proc", "sys", "dev", "tmp", "windows"]) mkdirSync(join(root, name), { recursive: true });
+  for (const name of ["proc", "sys", "dev", "tmp", "windows"])
+    mkdirSync(join(root, name), { recursive: true });
   rmSync(join(root, "usr/lib/x86_64-linux-gnu/wine/i386-windows"), { recursive: true, force: true });
   placeZlib(root);
   writeFileSync(join(suite.folder, "launcher"), launcherText(target));
