@@ -90,7 +90,7 @@ function launcherText(folder: string): string {
   const root = join(folder, "root");
   return `#!/bin/sh
 # launcher NAME wine64|wineserver64 ARGS...: runs a Windows program in one of the Windows that lie here, or rules it.
-export WINEPREFIX="/windows/$1" WINEARCH=win64 WINEDEBUG="\${WINEDEBUG--all}" WINESERVER=/usr/lib/wine/wineserver64
+export WINEPREFIX="/windows/$1" LC_ALL=C.UTF-8 WINEARCH=win64 WINEDEBUG="\${WINEDEBUG--all}" WINESERVER=/usr/lib/wine/wineserver64
 shift
 mounts="mount --bind ${join(folder, "windows")} ${root}/windows"
 for name in proc sys dev tmp; do mounts="$mounts && mount --rbind /$name ${root}/$name"; done

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type AgentConfig, keepsHooksAllowed, loadConfig, saveConfig } from "./config.ts";
+import { type AgentConfig, keptSettings, loadConfig, saveConfig } from "./config.ts";
 import { AgentError } from "./platform/errors.ts";
 
 const CONFIG: AgentConfig = {
@@ -16,6 +16,7 @@ const CONFIG: AgentConfig = {
   data_dir: "/var/lib/restic-manager",
   restic_path: null,
   allow_hooks: true,
+  volume_snapshots: true,
   log_level: "info",
 };
 
@@ -33,14 +34,16 @@ test("a saved configuration is read back and is private", async () => {
   expect((await stat(path)).mode & 0o777).toBe(0o600);
 });
 
-test("hooks are allowed unless the file says otherwise, and an enrolment anew keeps what it says", async () => {
-  expect(await keepsHooksAllowed(path)).toBe(true);
-  const { allow_hooks: _left_out, ...older } = CONFIG;
+test("hooks and snapshots are on unless the file says otherwise, and an enrolment anew keeps what it says", async () => {
+  const on = { allow_hooks: true, volume_snapshots: true };
+  const off = { allow_hooks: false, volume_snapshots: false };
+  expect(await keptSettings(path)).toEqual(on);
+  const { allow_hooks: _hooks, volume_snapshots: _snapshots, ...older } = CONFIG;
   await saveConfig(path, CONFIG);
   await writeFile(path, JSON.stringify(older));
-  expect((await loadConfig(path)).config.allow_hooks).toBe(true);
-  await saveConfig(path, { ...CONFIG, allow_hooks: false });
-  expect(await keepsHooksAllowed(path)).toBe(false);
+  expect((await loadConfig(path)).config).toMatchObject(on);
+  await saveConfig(path, { ...CONFIG, ...off });
+  expect(await keptSettings(path)).toEqual(off);
 });
 
 test("one that others can read is used with a warning", async () => {

@@ -35,6 +35,8 @@ export const agentConfig = z.strictObject({
   restic_path: z.string().min(1).nullable().default(null),
   /** False: backups with hooks fail instead of running scripts of the server's operators on this host. */
   allow_hooks: z.boolean().default(true),
+  /** Windows: false backs files up as they are, without a snapshot of their volume (VSS). */
+  volume_snapshots: z.boolean().default(true),
   log_level: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
 export type AgentConfig = z.infer<typeof agentConfig>;
@@ -140,12 +142,15 @@ export async function prepareEnrolment(configPath: string, dataDir: string, forc
   return createSecretsKey();
 }
 
-/** Whether a host that is enrolled anew goes on refusing hooks. A configuration that can't be read decides nothing. */
-export async function keepsHooksAllowed(configPath: string): Promise<boolean> {
+/** What an administrator of this host decided and a new enrolment keeps. A configuration that can't be read decides nothing. */
+export async function keptSettings(
+  configPath: string,
+): Promise<Pick<AgentConfig, "allow_hooks" | "volume_snapshots">> {
   try {
-    return (await loadConfig(configPath)).config.allow_hooks;
+    const { allow_hooks, volume_snapshots } = (await loadConfig(configPath)).config;
+    return { allow_hooks, volume_snapshots };
   } catch {
-    return true;
+    return { allow_hooks: true, volume_snapshots: true };
   }
 }
 

@@ -10,7 +10,7 @@ import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
 import { createFolderLister } from "./commands/list-folder.ts";
 import { createRepositoryTester } from "./commands/test-repository.ts";
-import { type AgentConfig, dataPaths, keepsHooksAllowed, prepareEnrolment, saveConfig } from "./config.ts";
+import { type AgentConfig, dataPaths, keptSettings, prepareEnrolment, saveConfig } from "./config.ts";
 import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enrol.ts";
 import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
@@ -79,7 +79,7 @@ export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & {
 export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Promise<Enrolment> {
   const { configPath, dataDir, force, resticPath } = options;
   const secretsKey = await prepareEnrolment(configPath, dataDir, force);
-  const allow_hooks = await keepsHooksAllowed(configPath);
+  const kept = await keptSettings(configPath);
   const enrolment = await enrol(deps, { ...options, workDir: dataPaths(dataDir).work });
   const { server, host_id, bearer, cert_pin } = enrolment;
   const known = { server, host_id, bearer, cert_pin, secrets_key: secretsKey };
@@ -87,7 +87,7 @@ export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Pro
     data_dir: dataDir,
     restic_path: resticPath ?? null,
     log_level: "info" as const,
-    allow_hooks,
+    ...kept,
   };
   await saveConfig(configPath, { ...known, ...chosen });
   return enrolment;
@@ -185,6 +185,7 @@ function createCommandDeps(
     ...{ workDir: paths.work, cacheDir: paths.cache, drillsDir: paths.drills },
     accessDir: join(paths.access, "everyday"),
     hooksAllowed: config.allow_hooks,
+    volumeSnapshots: deps.platform === "win32" && config.volume_snapshots,
     redact: (text) => serverConfig.redact(text),
     findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),

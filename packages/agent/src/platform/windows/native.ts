@@ -6,7 +6,6 @@
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { getRawAsset, isSea } from "node:sea";
 import { AgentError, reasonOf } from "../errors.ts";
@@ -34,8 +33,6 @@ export type Native = {
 
 /** How an executable names it among what it carries (tools/package). */
 export const NATIVE_ASSET = "koffi.node";
-/** Where it comes from when Node runs our files. */
-const NATIVE_PACKAGE = "@koromix/koffi-win32-x64";
 
 let loaded: Native | undefined;
 
@@ -46,10 +43,9 @@ export function loadNative(): Native {
 }
 
 function load(): Native {
-  if (process.platform !== "win32")
-    throw new AgentError("windows.native_unavailable", "This works on Windows only.");
+  if (process.platform !== "win32" || !isSea())
+    throw new AgentError("windows.native_unavailable", "This is for the agent's executable on Windows only.");
   try {
-    if (!isSea()) return createRequire(process.argv[1] ?? process.execPath)(NATIVE_PACKAGE) as Native;
     const module = { exports: {} as Native };
     process.dlopen(module, placeNative(dirname(process.execPath), Buffer.from(getRawAsset(NATIVE_ASSET))));
     return module.exports;
