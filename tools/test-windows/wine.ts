@@ -19,10 +19,10 @@ import {
 import { join } from "node:path";
 import { inSuites, type Suite } from "../get-restic/apt-package.ts";
 
-/** What a program without windows and sound needs of Wine, of the C library on. Wine's random numbers come by GnuTLS. */
+/** What a program without windows and sound needs of Wine, of the C library (with its locales) on. Wine's random numbers come by GnuTLS. */
 const packages = [
   ...["libwine", "wine64", "libz-mingw-w64"],
-  ...["libc6", "libgcc-s1", "libunwind8", "liblzma5"],
+  ...["libc6", "libc-bin", "libgcc-s1", "libunwind8", "liblzma5"],
   ...["libgnutls30t64", "libp11-kit0", "libidn2-0", "libunistring5", "libtasn1-6", "libnettle8t64"],
   ...["libhogweed6t64", "libgmp10", "libffi8", "zlib1g", "libzstd1", "libbrotli1"],
 ];

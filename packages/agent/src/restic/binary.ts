@@ -79,7 +79,11 @@ function adviceForMissing(search: BinarySearch, broken: string | undefined): str
 function candidates(search: BinarySearch): string[] {
   if (search.explicitPath !== undefined) return [search.explicitPath];
   const name = search.platform === "win32" ? "restic.exe" : "restic";
-  const dirs = [...search.searchPath.split(delimiter), search.executableDir].filter((dir) => dir !== "");
+  const onPath = search.searchPath.split(delimiter);
+  // On Windows anybody's installer puts folders on PATH that users can write to, and the agent runs as SYSTEM.
+  const inOrder =
+    search.platform === "win32" ? [search.executableDir, ...onPath] : [...onPath, search.executableDir];
+  const dirs = inOrder.filter((dir) => dir !== "");
   return [...new Set(dirs.map((dir) => join(dir, name)))];
 }
 
