@@ -68,7 +68,17 @@ export class Machine {
     const variables = Object.entries({ PATH: searchPath, HOME: "/root", ...env });
     const inside = ["env", "-i", ...variables.map(([name, value]) => `${name}=${value}`), ...command];
     const { promise, resolve: done } = Promise.withResolvers<Ended>();
-    const args = ["--target", String(this.pid), "--mount", "--pid", "--uts", "--ipc", "--cgroup", "--", ...inside];
+    const args = [
+      "--target",
+      String(this.pid),
+      "--mount",
+      "--pid",
+      "--uts",
+      "--ipc",
+      "--cgroup",
+      "--",
+      ...inside,
+    ];
     const child = spawn("nsenter", args, { stdio: ["ignore", "pipe", "pipe"], timeout: 120_000 });
     let output = "";
     for (const stream of [child.stdout, child.stderr])

@@ -16,6 +16,7 @@ import {
   writeFileAtomic,
 } from "./platform/files.ts";
 import { createSecretsKey, SECRETS_KEY_BYTES } from "./platform/secrets.ts";
+import { claimFolder, findOpenFolders } from "./platform/windows/access-list.ts";
 
 export const agentConfig = z.strictObject({
   /** The server's address as people type it: `https://backup.example.org`. */
@@ -36,7 +37,7 @@ export const agentConfig = z.strictObject({
   /** False: backups with hooks fail instead of running scripts of the server's operators on this host. */
   allow_hooks: z.boolean().default(true),
   /** Windows: false backs files up as they are, without a snapshot of their volume (VSS). */
-  volume_snapshots: z.boolean().default(true),
+  volume_snapshots: z.boolean().optional(),
   log_level: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
 export type AgentConfig = z.infer<typeof agentConfig>;
@@ -100,7 +101,7 @@ function describe(error: z.ZodError): string {
 }
 
 async function permissionWarnings(path: string): Promise<string[]> {
-  if (process.platform === "win32") return [];
+  if (process.platform === "win32") return findOpenFolders([dirname(path)]);
   const { mode } = await stat(path);
   if ((mode & 0o077) === 0) return [];
   return [`Others can read ${path}, which holds this host's credentials: chmod 600 it.`];
@@ -133,7 +134,9 @@ export async function prepareEnrolment(configPath: string, dataDir: string, forc
     try {
       await ensurePrivateDir(dir);
       await access(dir, constants.W_OK);
+      if (process.platform === "win32") claimFolder(dir);
     } catch (cause) {
+      if (cause instanceof AgentError) throw cause;
       throw new AgentError("enrol.not_writable", `${dir} can't be written: run this as root.`, { cause });
     }
   }
@@ -148,9 +151,9 @@ export async function keptSettings(
 ): Promise<Pick<AgentConfig, "allow_hooks" | "volume_snapshots">> {
   try {
     const { allow_hooks, volume_snapshots } = (await loadConfig(configPath)).config;
-    return { allow_hooks, volume_snapshots };
+    return { allow_hooks, ...(volume_snapshots === undefined ? {} : { volume_snapshots }) };
   } catch {
-    return { allow_hooks: true, volume_snapshots: true };
+    return { allow_hooks: true };
   }
 }
 

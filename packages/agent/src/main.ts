@@ -59,7 +59,7 @@ async function main(argv: string[]): Promise<number> {
   if (command === "service") return scmCommand(rest, values);
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
   if (command === "run") return runAgent(values);
-  if (command === "enrol" || command === "enroll") return enrolThisHost(values);
+  if (command === "enrol" || command === "enroll") return toldToWindows(() => enrolThisHost(values));
   return usageError(`There is no command "${command}".`);
 }
 
@@ -96,6 +96,7 @@ async function systemDeps() {
 
 /** The agent in a terminal, or under a service manager that speaks by signals. */
 const ofTerminal: Hosting = {
+  warn: (text) => void process.stderr.write(`${text}\n`),
   ready: () => undefined,
   onStop: (stop) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
@@ -108,7 +109,7 @@ async function runAgent(options: Options, hosting = ofTerminal): Promise<number>
   const { createLog } = await import("./platform/log.ts");
   const { startAgent } = await import("./start.ts");
   const { config, warnings } = await loadConfig(options.config ?? defaultConfigPath);
-  for (const warning of warnings) process.stderr.write(`${warning}\n`);
+  for (const warning of warnings) hosting.warn(warning);
   const { ownCommand } = await import("./platform/program.ts");
   const deps = await systemDeps();
   const logTo = hosting.destination === undefined ? {} : { destination: hosting.destination };
@@ -151,6 +152,20 @@ async function scmCommand([action, ...rest]: string[], options: Options): Promis
   const { systemClock } = await import("./platform/clock.ts");
   const dataDir = options["data-dir"] ?? defaultDataDir;
   return say(await askScm(systemClock(), known, { configPath, dataDir }));
+}
+
+/** Administrators of Windows look into the event log first. */
+async function toldToWindows(enrol: () => Promise<number>): Promise<number> {
+  if (process.platform !== "win32") return enrol();
+  const { EVENT, writeEvent } = await import("./platform/windows/event-log.ts");
+  try {
+    const code = await enrol();
+    if (code === EXIT.done) writeEvent("info", EVENT.enrolled, "This machine was enrolled.");
+    return code;
+  } catch (error) {
+    writeEvent("error", EVENT.enrolFailed, error instanceof Error ? error.message : String(error));
+    throw error;
+  }
 }
 
 async function enrolThisHost(options: Options): Promise<number> {

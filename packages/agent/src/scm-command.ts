@@ -9,7 +9,7 @@ import { AgentError, reasonOf } from "./platform/errors.ts";
 import { ensurePrivateDir } from "./platform/files.ts";
 import { openLogFile } from "./platform/log-file.ts";
 import { ownCommand } from "./platform/program.ts";
-import { findStrangers, protectFolder, readAccess } from "./platform/windows/access-list.ts";
+import { claimFolder } from "./platform/windows/access-list.ts";
 import {
   EVENT,
   registerEventSource,
@@ -73,7 +73,7 @@ export async function askScm(
 async function install({ configPath, dataDir }: ScmCommandOptions): Promise<string> {
   for (const folder of [dirname(configPath), dataDir]) {
     await ensurePrivateDir(folder);
-    protectFolder(folder);
+    claimFolder(folder);
   }
   const { file, args } = ownCommand(["service", "run", "--config", configPath]);
   const warnings = registerAgent(quoteCommand([file, ...args]));
@@ -104,6 +104,8 @@ async function settled(clock: Clock, wanted: "running" | "stopped"): Promise<voi
 
 /** What the agent needs to know of whoever runs it. */
 export type Hosting = {
+  /** A sentence for whoever looks after this machine. */
+  warn: (text: string) => void;
   /** Where its log goes; standard output when absent. */
   destination?: { write: (line: string) => void };
   /** The agent works. */
@@ -133,6 +135,7 @@ export async function runForScm(
   const left = Promise.withResolvers<number>();
   const hosting: Hosting = {
     destination,
+    warn: (text) => void writeEvent("warning", EVENT.warned, text),
     ready: () => {
       session.running();
       writeEvent("info", EVENT.started, "The agent started.");
@@ -151,20 +154,4 @@ export async function runForScm(
 function failed(error: unknown): number {
   writeEvent("error", EVENT.failed, reasonOf(error));
   return 1;
-}
-
-/** A sentence for each folder that others than SYSTEM and Administrators may use; never throws. */
-export function findOpenFolders(folders: readonly string[]): string[] {
-  return folders.flatMap((folder) => {
-    try {
-      const strangers = findStrangers(readAccess(folder));
-      if (strangers.length === 0) return [];
-      const who = strangers.join(", ");
-      return [
-        `${folder} can be used by others than SYSTEM and Administrators (${who}): run “restic-manager-agent service install” again.`,
-      ];
-    } catch (error) {
-      return [reasonOf(error)];
-    }
-  });
 }

@@ -185,7 +185,7 @@ function createCommandDeps(
     ...{ workDir: paths.work, cacheDir: paths.cache, drillsDir: paths.drills },
     accessDir: join(paths.access, "everyday"),
     hooksAllowed: config.allow_hooks,
-    volumeSnapshots: deps.platform === "win32" && config.volume_snapshots,
+    volumeSnapshots: deps.platform === "win32" && config.volume_snapshots !== false,
     redact: (text) => serverConfig.redact(text),
     findRestic: () => restic.find(),
     findRepository: () => serverConfig.findRepository(),

@@ -3,6 +3,8 @@
  * %ProgramData%, and whoever made one owns it and decides about it, so the owner counts as much as the list. By SIDs and
  * SDDL only: names of groups are translated.
  */
+import { readdirSync } from "node:fs";
+import { AgentError, reasonOf } from "../errors.ts";
 import { loadNative, must, type Native, WindowsError } from "./native.ts";
 
 /** Owner and group Administrators; a list of its own (P), handed down to what lies in it (OI, CI). */
@@ -48,6 +50,35 @@ export function protectFolder(path: string): void {
   }
 }
 
+/**
+ * Makes a folder the agent's. One that somebody else filled is refused: it may hold a configuration of his.
+ * @throws AgentError `windows.foreign_folder`, WindowsError
+ */
+export function claimFolder(path: string): void {
+  const owner = ownerOf(readAccess(path));
+  if (readdirSync(path).length > 0 && !isTrusted(owner)) {
+    const message = `${path} belongs to somebody else (${owner}) and is not empty. Look at what is in it, remove it and run this again.`;
+    throw new AgentError("windows.foreign_folder", message);
+  }
+  protectFolder(path);
+}
+
+/** A sentence for each folder that others than SYSTEM and Administrators may use; never throws. */
+export function findOpenFolders(folders: readonly string[]): string[] {
+  return folders.flatMap((folder) => {
+    try {
+      const strangers = findStrangers(readAccess(folder));
+      if (strangers.length === 0) return [];
+      const who = strangers.join(", ");
+      return [
+        `${folder} can be used by others than SYSTEM and Administrators (${who}): run “restic-manager-agent service install” as an administrator.`,
+      ];
+    } catch (error) {
+      return [reasonOf(error)];
+    }
+  });
+}
+
 /** Owner and list of a file or folder as SDDL. Throws WindowsError. */
 export function readAccess(path: string): string {
   const native = loadNative();
@@ -78,15 +109,24 @@ function freeLocal(native: Native, pointer: unknown): void {
 /** Who else may do something there, by SID, and the owner when it is somebody else; empty when all is well. Pure. */
 export function findStrangers(sddl: string): string[] {
   const strangers = new Set<string>();
-  const owner = /^O:(S-[\d-]+|[A-Z]{2})/.exec(sddl)?.[1];
-  if (owner === undefined || !TRUSTED.has(owner)) strangers.add(owner ?? "no owner");
+  const owner = ownerOf(sddl);
+  if (!isTrusted(owner)) strangers.add(owner);
   const list = /D:([A-Z_]*)((?:\([^)]*\))*)/.exec(sddl);
   // Without a list everybody may do everything.
   if (list === null || list[1]?.includes("NO_ACCESS_CONTROL") === true) strangers.add("WD");
   for (const [, entry = ""] of (list?.[2] ?? "").matchAll(/\(([^)]*)\)/g)) {
     const [kind = "", , , , , sid = ""] = entry.split(";");
     // What denies lets nobody in.
-    if (kind !== "D" && kind !== "OD" && kind !== "XD" && !TRUSTED.has(sid)) strangers.add(sid);
+    if (kind !== "D" && kind !== "OD" && kind !== "XD" && !isTrusted(sid)) strangers.add(sid);
   }
   return [...strangers];
+}
+
+function ownerOf(sddl: string): string {
+  return /^O:(S-[\d-]+|[A-Z]{2})/.exec(sddl)?.[1] ?? "no owner";
+}
+
+/** Windows' own administrator account, which owns what it makes where the group does not: the end of its SID is fixed. */
+function isTrusted(sid: string): boolean {
+  return TRUSTED.has(sid) || sid === "LA" || /^S-1-5-21-[\d-]+-500$/.test(sid);
 }

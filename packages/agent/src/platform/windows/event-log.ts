@@ -9,7 +9,9 @@ import { SCM_NAME } from "./scm.ts";
 export type EventLevel = "info" | "warning" | "error";
 
 /** Numbers for filters; they must not change. */
-export const EVENT = { started: 1, stopped: 2, failed: 3, enrolled: 4, enrolFailed: 5, update: 6 } as const;
+export const EVENT = {
+  ...{ started: 1, stopped: 2, failed: 3, enrolled: 4, enrolFailed: 5, update: 6, warned: 7 },
+} as const;
 
 const TYPES: Readonly<Record<EventLevel, number>> = { error: 1, warning: 2, info: 4 };
 

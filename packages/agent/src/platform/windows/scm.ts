@@ -43,15 +43,12 @@ const EXISTS = 1073;
 /** How long Windows is told to wait while we start or stop before it calls us hung. */
 const WAIT_HINT_MS = 20_000;
 
-type Status = {
-  dwServiceType: number;
-  dwCurrentState: number;
-  dwControlsAccepted: number;
-  dwWin32ExitCode: number;
-  dwServiceSpecificExitCode: number;
-  dwCheckPoint: number;
-  dwWaitHint: number;
-};
+/** SERVICE_STATUS, in its order. */
+const STATUS_FIELDS = [
+  ...(["dwServiceType", "dwCurrentState", "dwControlsAccepted", "dwWin32ExitCode"] as const),
+  ...(["dwServiceSpecificExitCode", "dwCheckPoint", "dwWaitHint"] as const),
+];
+type Status = Record<(typeof STATUS_FIELDS)[number], number>;
 
 /** What the SCM says of the agent. */
 export type ScmState = {
@@ -71,10 +68,7 @@ function api(): Api {
 
 function bind(native: Native) {
   const u32 = "uint32_t";
-  native.struct("SERVICE_STATUS", {
-    ...{ dwServiceType: u32, dwCurrentState: u32, dwControlsAccepted: u32, dwWin32ExitCode: u32 },
-    ...{ dwServiceSpecificExitCode: u32, dwCheckPoint: u32, dwWaitHint: u32 },
-  });
+  native.struct("SERVICE_STATUS", Object.fromEntries(STATUS_FIELDS.map((name) => [name, u32])));
   native.struct("SERVICE_DESCRIPTIONW", { lpDescription: "str16" });
   native.struct("SC_ACTION", { Type: u32, Delay: u32 });
   native.struct("SERVICE_FAILURE_ACTIONSW", {
