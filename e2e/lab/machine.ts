@@ -2,7 +2,7 @@
  * A throw-away machine: this one's disk seen through an overlay in memory, with mounts, processes and, when asked for,
  * a real systemd of its own (machine.sh). The network is shared, so a server on the loopback is there. Needs root.
  */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, rmdir } from "node:fs/promises";
