@@ -37,7 +37,7 @@ async function build(root: string, entry: string, name: "restic-manager-agent" |
     const archive = await getNodeArchive(platform, cache);
     const nodePath = await unpackFile(archive, nodeArchives["windows-x64"]?.program ?? "", folder);
     const isAgent = name === "restic-manager-agent";
-    const files = isAgent ? await findNativeModules(name, platform, cache, folder) : {};
+    const files = isAgent ? (await findNativeModules(name, platform, cache, folder)).files : {};
     await writeExecutable({ root, nodePath, code, files }, target);
     return target;
   } finally {

@@ -88,4 +88,8 @@ export const rowsOf: Record<string, (db: Db) => Promise<void>> = {
     await sql`INSERT INTO rotation_keys (rotation_id, key_id, role, username, hostname)
       VALUES (${id(12)}, 'abc', 'old', 'root', 'web-01')`.execute(db);
   },
+  "0012-api-tokens": async (db) => {
+    await sql`INSERT INTO api_tokens (id, user_id, name, role, token_hash, created_at)
+      VALUES (${id(20)}, ${id(1)}, 'ci', 'operator', 'hash', ${at})`.execute(db);
+  },
 };

@@ -1,5 +1,6 @@
 /** What tests may use. Never imported by a program. */
 export * from "./app.ts";
+export * from "./cli-world.ts";
 export * from "./clock.ts";
 export * from "./databases.ts";
 export * from "./filled-database.ts";

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { roles } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
+import { registerTokenRoutes } from "./tokens.api.ts";
 import {
   bootstrap,
   changePassword,
@@ -63,6 +64,7 @@ export function registerUserRoutes(app: App, deps: UserRouteDeps): void {
     },
   });
   registerOwnAccountRoutes(app, deps);
+  registerTokenRoutes(app, deps);
 }
 
 function registerOwnAccountRoutes(app: App, deps: UserRouteDeps): void {
