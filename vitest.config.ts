@@ -55,8 +55,19 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          exclude: ["**/node_modules/**", "e2e/waiting/**", "e2e/versions/**"],
+          exclude: ["**/node_modules/**", "e2e/waiting/**", "e2e/versions/**", "e2e/windows/**"],
           testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          // Under Wine, so only `make test-windows` runs it.
+          name: "windows",
+          include: ["e2e/windows/*.test.ts"],
+          testTimeout: 120_000,
           hookTimeout: 120_000,
         },
       },

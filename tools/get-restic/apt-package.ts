@@ -33,6 +33,38 @@ const aptTimeoutMs = 120_000;
 
 /** Tries the newer suites in turn and caches the first program that runs here. Throws when none does. */
 export function takeFromPackage(tool: Tool, cacheFolder: string, say: (line: string) => void): FoundTool {
+  const wishes = {
+    tool: tool.packageName,
+    isExact: tool.exactVersion !== undefined,
+    prefersOwn: tool.prefersOwnSuite === true,
+  };
+  return inSuites(wishes, cacheFolder, say, (suite) => takeFromSuite(tool, cacheFolder, suite));
+}
+
+/** One suite with its lists read, in a folder of its own that goes afterwards. */
+export interface Suite {
+  /** Where `run` works; what it downloads lies here. */
+  readonly folder: string;
+  /** Runs a program with apt's private configuration; throws with its own first word of complaint. */
+  readonly run: (program: string, args: readonly string[]) => void;
+}
+
+interface SuiteWishes {
+  /** What is looked for, for the sentence that nobody has it. */
+  readonly tool: string;
+  /** Another version than the best may well be in the machine's own suite. */
+  readonly isExact: boolean;
+  /** The machine's own suite first. */
+  readonly prefersOwn?: boolean;
+}
+
+/** Does `work` in the first suite in which it does not throw, the newer ones of this distribution first. */
+export function inSuites<Result>(
+  { tool, isExact, prefersOwn = false }: SuiteWishes,
+  cacheFolder: string,
+  say: (line: string) => void,
+  work: (suite: Suite) => Result,
+): Result {
   const distribution = readDistribution();
   const mirrors = distribution === undefined ? [] : findMirrors(readMachineSources(), distribution);
   if (distribution === undefined || mirrors.length === 0) {
@@ -41,18 +73,31 @@ export function takeFromPackage(tool: Tool, cacheFolder: string, say: (line: str
   const newer = newerSuites[distribution.id];
   const own = distribution.codename;
   // Another version than the best may well be the machine's own.
-  const last = tool.exactVersion === undefined ? [] : [own];
-  const suites = tool.prefersOwnSuite === true ? [own, ...newer] : [...newer, ...last];
+  const last = isExact ? [own] : [];
+  const suites = prefersOwn ? [own, ...newer] : [...newer, ...last];
   for (const suite of suites) {
     for (const mirror of mirrors) {
       try {
-        return takeFromSuite(tool, cacheFolder, sourceLine(mirror, distribution, suite));
+        return inSuite(cacheFolder, sourceLine(mirror, distribution, suite), work);
       } catch (error) {
         say(`${suite}: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
   }
-  throw new Error(`none of ${suites.join(", ")} has a usable ${tool.packageName}`);
+  throw new Error(`none of ${suites.join(", ")} has a usable ${tool}`);
+}
+
+function inSuite<Result>(cacheFolder: string, line: string, work: (suite: Suite) => Result): Result {
+  mkdirSync(cacheFolder, { recursive: true });
+  const folder = mkdtempSync(join(cacheFolder, "apt-"));
+  try {
+    const configuration = writePrivateConfiguration(folder, line);
+    const suite: Suite = { folder, run: (program, args) => run(program, args, folder, configuration) };
+    suite.run("apt-get", ["-q", "update"]);
+    return work(suite);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 function readDistribution(): Distribution | undefined {
@@ -68,26 +113,18 @@ function readMachineSources(): AptSource[] {
   return files.flatMap((file) => parseAptSources(file, readFileSync(file, "utf8")));
 }
 
-function takeFromSuite(tool: Tool, cacheFolder: string, line: string): FoundTool {
-  mkdirSync(cacheFolder, { recursive: true });
-  const folder = mkdtempSync(join(cacheFolder, "apt-"));
-  try {
-    const configuration = writePrivateConfiguration(folder, line);
-    run("apt-get", ["-q", "update"], folder, configuration);
-    run("apt-get", ["-q", "download", tool.packageName], folder, configuration);
-    const file = readdirSync(folder).find((name) => name.endsWith(".deb"));
-    if (file === undefined) throw new Error(`apt downloaded no ${tool.packageName}`);
-    run("dpkg-deb", ["-x", file, "unpacked"], folder, configuration);
-    const folders = ["usr/bin", "usr/sbin"].map((bin) => join(folder, "unpacked", bin));
-    const paths = folders.flatMap((bin) => tool.executables.map((name) => join(bin, name)));
-    const path = paths.find(existsSync);
-    if (path === undefined) throw new Error(`the package holds none of ${tool.executables.join(", ")}`);
-    const kept = keepInCache(tool, path, cacheFolder);
-    if (!isUsable(kept)) throw new Error(`the program ${kept.reason}`);
-    return kept;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+function takeFromSuite(tool: Tool, cacheFolder: string, { folder, run: runHere }: Suite): FoundTool {
+  runHere("apt-get", ["-q", "download", tool.packageName]);
+  const file = readdirSync(folder).find((name) => name.endsWith(".deb"));
+  if (file === undefined) throw new Error(`apt downloaded no ${tool.packageName}`);
+  runHere("dpkg-deb", ["-x", file, "unpacked"]);
+  const folders = ["usr/bin", "usr/sbin"].map((bin) => join(folder, "unpacked", bin));
+  const paths = folders.flatMap((bin) => tool.executables.map((name) => join(bin, name)));
+  const path = paths.find(existsSync);
+  if (path === undefined) throw new Error(`the package holds none of ${tool.executables.join(", ")}`);
+  const kept = keepInCache(tool, path, cacheFolder);
+  if (!isUsable(kept)) throw new Error(`the program ${kept.reason}`);
+  return kept;
 }
 
 /** Everything of apt in one folder; of the machine's settings only how to reach the network. */

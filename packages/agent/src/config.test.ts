@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type AgentConfig, keepsHooksAllowed, loadConfig, saveConfig } from "./config.ts";
+import { type AgentConfig, keptSettings, loadConfig, saveConfig } from "./config.ts";
 import { AgentError } from "./platform/errors.ts";
 
 const CONFIG: AgentConfig = {
@@ -35,13 +35,14 @@ test("a saved configuration is read back and is private", async () => {
 });
 
 test("hooks are allowed unless the file says otherwise, and an enrolment anew keeps what it says", async () => {
-  expect(await keepsHooksAllowed(path)).toBe(true);
+  expect(await keptSettings(path)).toEqual({ allow_hooks: true });
   const { allow_hooks: _left_out, ...older } = CONFIG;
   await saveConfig(path, CONFIG);
   await writeFile(path, JSON.stringify(older));
   expect((await loadConfig(path)).config.allow_hooks).toBe(true);
-  await saveConfig(path, { ...CONFIG, allow_hooks: false });
-  expect(await keepsHooksAllowed(path)).toBe(false);
+  const off = { allow_hooks: false, volume_snapshots: false };
+  await saveConfig(path, { ...CONFIG, ...off });
+  expect(await keptSettings(path)).toEqual(off);
 });
 
 test("one that others can read is used with a warning", async () => {

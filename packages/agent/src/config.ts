@@ -16,6 +16,7 @@ import {
   writeFileAtomic,
 } from "./platform/files.ts";
 import { createSecretsKey, SECRETS_KEY_BYTES } from "./platform/secrets.ts";
+import { claimFolder, findOpenFolders } from "./platform/windows/access-list.ts";
 
 export const agentConfig = z.strictObject({
   /** The server's address as people type it: `https://backup.example.org`. */
@@ -37,6 +38,8 @@ export const agentConfig = z.strictObject({
   restic_path: z.string().min(1).nullable().default(null),
   /** False: backups with hooks fail instead of running scripts of the server's operators on this host. */
   allow_hooks: z.boolean().default(true),
+  /** Windows: false backs files up as they are, without a snapshot of their volume (VSS). */
+  volume_snapshots: z.boolean().optional(),
   log_level: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
 export type AgentConfig = z.infer<typeof agentConfig>;
@@ -100,7 +103,7 @@ function describe(error: z.ZodError): string {
 }
 
 async function permissionWarnings(path: string): Promise<string[]> {
-  if (process.platform === "win32") return [];
+  if (process.platform === "win32") return findOpenFolders([dirname(path)]);
   const { mode } = await stat(path);
   if ((mode & 0o077) === 0) return [];
   return [`Others can read ${path}, which holds this host's credentials: chmod 600 it.`];
@@ -133,7 +136,9 @@ export async function prepareEnrolment(configPath: string, dataDir: string, forc
     try {
       await ensurePrivateDir(dir);
       await access(dir, constants.W_OK);
+      if (process.platform === "win32") claimFolder(dir);
     } catch (cause) {
+      if (cause instanceof AgentError) throw cause;
       throw new AgentError("enrol.not_writable", `${dir} can't be written: run this as root.`, { cause });
     }
   }
@@ -142,12 +147,15 @@ export async function prepareEnrolment(configPath: string, dataDir: string, forc
   return createSecretsKey();
 }
 
-/** Whether a host that is enrolled anew goes on refusing hooks. A configuration that can't be read decides nothing. */
-export async function keepsHooksAllowed(configPath: string): Promise<boolean> {
+/** What an administrator of this host decided and a new enrolment keeps. A configuration that can't be read decides nothing. */
+export async function keptSettings(
+  configPath: string,
+): Promise<Pick<AgentConfig, "allow_hooks" | "volume_snapshots">> {
   try {
-    return (await loadConfig(configPath)).config.allow_hooks;
+    const { allow_hooks, volume_snapshots } = (await loadConfig(configPath)).config;
+    return { allow_hooks, ...(volume_snapshots === undefined ? {} : { volume_snapshots }) };
   } catch {
-    return true;
+    return { allow_hooks: true };
   }
 }
 

@@ -3,9 +3,10 @@
  * when they are asked for: `runner` lives as long as restic and must stay small.
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host, 4 start the program anew: it was replaced.
  */
-import { resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { productVersion } from "@restic-manager/protocol/version";
+import type { Hosting } from "./scm-command.ts";
 import type { RunningAgent } from "./start.ts";
 
 const USAGE = `Usage:
@@ -16,6 +17,7 @@ const USAGE = `Usage:
                              [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
   restic-manager-agent doctor [--server URL] [--config PATH] [--data-dir PATH] [--ca-file PATH] [--json]
   restic-manager-agent status [--wait SECONDS] [--config PATH]
+  restic-manager-agent service install|uninstall|start|stop|status [--config PATH]     on Windows
   restic-manager-agent --version
 
 enrol makes this machine a host with a token of the server. announce needs none: it prints a fingerprint and waits
@@ -70,10 +72,11 @@ async function main(argv: string[]): Promise<number> {
   if (values.help === true) return say(USAGE.trimEnd());
   if (command === "runner" && rest[0] !== undefined) return runnerCommand(rest[0]);
   if (command === "update-guard" && rest.length === 0) return guardCommand();
+  if (command === "service") return scmCommand(rest, values);
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
   if (command === "run") return runAgent(values);
-  if (command === "enrol" || command === "enroll") return enrolThisHost(values);
-  if (command === "announce") return announceThisHost(values);
+  if (command === "enrol" || command === "enroll") return toldToWindows(() => enrolThisHost(values));
+  if (command === "announce") return toldToWindows(() => announceThisHost(values));
   if (command === "doctor") return runDoctor(values);
   if (command === "status") return showStatus(values);
   return usageError(`There is no command "${command}".`);
@@ -123,12 +126,22 @@ async function systemDeps() {
   };
 }
 
-async function runAgent(options: Options): Promise<number> {
+/** The agent in a terminal, or under a service manager that speaks by signals. */
+const ofTerminal: Hosting = {
+  warn: (text) => void process.stderr.write(`${text}\n`),
+  ready: () => undefined,
+  onStop: (stop) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
+  },
+  leave: (code) => process.exit(code),
+};
+
+async function runAgent(options: Options, hosting = ofTerminal): Promise<number> {
   const { defaultConfigPath, loadConfig } = await import("./config.ts");
   const { createLog } = await import("./platform/log.ts");
   const { startAgent } = await import("./start.ts");
   const { config, warnings } = await loadConfig(options.config ?? defaultConfigPath);
-  for (const warning of warnings) process.stderr.write(`${warning}\n`);
+  for (const warning of warnings) hosting.warn(warning);
   const { ownCommand } = await import("./platform/program.ts");
   const deps = await systemDeps();
   const { keepNotified } = await import("./platform/systemd.ts");
@@ -140,7 +153,7 @@ async function runAgent(options: Options): Promise<number> {
     void agent?.stop();
     // Everything on the disk survives a crash, so leaving late work behind is safe; a stop that hangs is not.
     deps.clock.sleep(STOP_WITHIN_MS, stopped.signal).then(
-      () => process.exit(exit),
+      () => hosting.leave(exit),
       () => undefined,
     );
   };
@@ -148,16 +161,17 @@ async function runAgent(options: Options): Promise<number> {
     exit = EXIT.restart;
     stop();
   };
+  const logTo = hosting.destination === undefined ? {} : { destination: hosting.destination };
   agent = await startAgent(config, {
     ...deps,
-    createLog: (redact) => createLog({ level: config.log_level, redact }),
+    createLog: (redact) => createLog({ level: config.log_level, redact, ...logTo }),
     runnerCommand: ownCommand(["runner"]),
     release: { version: productVersion, key: releasePublicKey, restart },
   });
   if (exit === EXIT.restart) void agent.stop();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
-  const warn = (sentence: string) => void process.stderr.write(`${sentence}\n`);
-  void keepNotified({ ...deps, pid: process.pid, warn }, agent.status, stopped.signal);
+  hosting.onStop(stop);
+  hosting.ready();
+  void keepNotified({ ...deps, pid: process.pid, warn: hosting.warn }, agent.status, stopped.signal);
   const end = await agent.ended;
   await agent.stop();
   stopped.abort();
@@ -166,6 +180,38 @@ async function runAgent(options: Options): Promise<number> {
     `The server removed this host: ${end.message} The agent stops; enrol it again to go on.\n`,
   );
   return EXIT.removed;
+}
+
+async function scmCommand([action, ...rest]: string[], options: Options): Promise<number> {
+  if (process.platform !== "win32") return usageError("“service” is for Windows; elsewhere use systemd.");
+  const { askScm, runForScm, scmActions } = await import("./scm-command.ts");
+  const known = scmActions.find((name) => name === action);
+  if (known === undefined || rest.length > 0) return usageError(`Use one of: ${scmActions.join(", ")}.`);
+  const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
+  const configPath = options.config ?? defaultConfigPath;
+  if (known === "run") {
+    const logDir = join(dirname(configPath), "logs");
+    const run = (hosting: Hosting) => runAgent({ ...options, config: configPath }, hosting);
+    // What Windows may still call keeps the program from ending by itself.
+    process.exit(await runForScm(logDir, run, [EXIT.done, EXIT.removed]));
+  }
+  const { systemClock } = await import("./platform/clock.ts");
+  const dataDir = options["data-dir"] ?? defaultDataDir;
+  return say(await askScm(systemClock(), known, { configPath, dataDir }));
+}
+
+/** Administrators of Windows look into the event log first. */
+async function toldToWindows(enrol: () => Promise<number>): Promise<number> {
+  if (process.platform !== "win32") return enrol();
+  const { EVENT, writeEvent } = await import("./platform/windows/event-log.ts");
+  try {
+    const code = await enrol();
+    if (code === EXIT.done) writeEvent("info", EVENT.enrolled, "This machine was enrolled.");
+    return code;
+  } catch (error) {
+    writeEvent("error", EVENT.enrolFailed, error instanceof Error ? error.message : String(error));
+    throw error;
+  }
 }
 
 async function runDoctor(options: Options): Promise<number> {

@@ -17,7 +17,7 @@ import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
 import { createFolderLister } from "./commands/list-folder.ts";
 import { createRepositoryTester } from "./commands/test-repository.ts";
-import { type AgentConfig, dataPaths, keepsHooksAllowed, prepareEnrolment, saveConfig } from "./config.ts";
+import { type AgentConfig, dataPaths, keptSettings, prepareEnrolment, saveConfig } from "./config.ts";
 import { type EnrolDeps, type Enrolment, type EnrolOptions, enrol } from "./enrol.ts";
 import { Journal } from "./journal/journal.ts";
 import { AgentLink, type LinkEnd } from "./link/dial.ts";
@@ -157,7 +157,7 @@ async function join<E extends Omit<Enrolment, "warnings">>(
 ): Promise<E> {
   const { configPath, dataDir, force, resticPath, caFile } = options;
   const secretsKey = await prepareEnrolment(configPath, dataDir, force);
-  const allow_hooks = await keepsHooksAllowed(configPath);
+  const kept = await keptSettings(configPath);
   const enrolment = await become();
   const { server, host_id, bearer, cert_pin } = enrolment;
   const known = { server, host_id, bearer, cert_pin, ca_file: caFile, secrets_key: secretsKey };
@@ -165,7 +165,7 @@ async function join<E extends Omit<Enrolment, "warnings">>(
     data_dir: dataDir,
     restic_path: resticPath ?? null,
     log_level: "info" as const,
-    allow_hooks,
+    ...kept,
   };
   await saveConfig(configPath, { ...known, ...chosen });
   return enrolment;
@@ -305,6 +305,7 @@ function createCommandDeps(
     ...{ workDir: paths.work, cacheDir: paths.cache, drillsDir: paths.drills },
     accessDir: joinPath(paths.access, "everyday"),
     hooksAllowed: config.allow_hooks,
+    volumeSnapshots: deps.platform === "win32" && config.volume_snapshots !== false,
     redact: (text) => serverConfig.redact(text),
     updates: createUpdates(config, deps, parts),
     findRestic: () => restic.find(),

@@ -51,6 +51,17 @@ export function tooSmall(
   return { code: "restic.below_min_size", message, last_lines: known?.last_lines ?? [] };
 }
 
+/** Windows made no snapshot of a volume, so restic read the files as they are. `reasons` are restic's words. */
+export function withoutSnapshot(known: JobError | null, reasons: readonly string[]): JobError | null {
+  const [reason] = reasons;
+  if (reason === undefined) return known;
+  const fact = `Windows made no snapshot of the volume, so the files were read as they are: what programs held open may be missing or half written. restic says: ${reason.trim()}.`;
+  const advice =
+    "Check that the service “Volume Shadow Copy” can start and that the disk has room for snapshots, or set volume_snapshots: false in agent.yaml to do without.";
+  if (known !== null) return { ...known, message: bounded(`${known.message} ${fact}`) };
+  return error("restic.no_volume_snapshot", `${fact} ${advice}`);
+}
+
 function error(code: string, message: string): JobError {
   return { code, message: bounded(message), last_lines: [] };
 }

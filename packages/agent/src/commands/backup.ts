@@ -3,15 +3,16 @@
  * path is missing); restic's status lines never become log lines; what is told of the snapshot comes from restic's
  * own summary, so that nobody waits for the list. The scripts around it are hooked-backup.ts.
  */
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { BackupSpec, Progress, Snapshot } from "@restic-manager/protocol";
 import type { LineDraft } from "../journal/job-log.ts";
 import { ProgressThrottle } from "../journal/progress-throttle.ts";
 import { backupArgs, findMarkerProblem } from "../restic/args.ts";
 import { describeProblem } from "../restic/exit.ts";
+import { jobFiles } from "../restic/job-dir.ts";
 import { parseBackupLine, type BackupSummary as Summary } from "../restic/output.ts";
 import type { OutputLine } from "../restic/run.ts";
-import { findSourceProblem, missingSources, writeSourceFiles } from "../restic/sources.ts";
+import { findSourceProblem, missingSources, type SourceFiles, writeSourceFiles } from "../restic/sources.ts";
 import {
   allMissing,
   missingSentence,
@@ -22,6 +23,7 @@ import {
   toWireProgress,
   toWireSummary,
   warning,
+  withoutSnapshot,
 } from "./backup-report.ts";
 import { type FollowedOutcome, followRun, wasBegun } from "./follow-run.ts";
 import {
@@ -37,20 +39,33 @@ import { listForServer, toWireSnapshot } from "./list-snapshots.ts";
 import { cancelledRun, isJobError, openForJob, toJobError } from "./restic-access.ts";
 
 /** What restic said on the way that the end of the job needs. */
-type Heard = { summary: Summary | null; skipped: string[] };
+type Heard = {
+  summary: Summary | null;
+  skipped: string[];
+  /** Why files were read without a snapshot of their volume. */
+  unsnapshotted: string[];
+};
 
 export async function backUp(deps: CommandDeps, job: ActiveJob, spec: BackupSpec): Promise<CommandOutcome> {
   const access = await openForJob(deps, job);
   if (isJobError(access)) return failedResult(access);
   const missing = job.entry.missing_sources ?? (await missingSources(spec.includes));
-  const prepared = (await wasBegun(job)) ? { args: [] } : await prepare(job, spec, access, missing);
+  const prepared = (await wasBegun(job)) ? { args: [] } : await prepare(deps, job, spec, access, missing);
   if (!("args" in prepared)) return prepared;
-  const heard: Heard = { summary: null, skipped: [] };
+  const heard: Heard = { summary: null, skipped: [], unsnapshotted: [] };
   const throttle = new ProgressThrottle(deps.clock, job.reportProgress);
   try {
-    const followed = await followRun(deps, job, access, prepared.args, (line) =>
+    const first = await followRun(deps, job, access, prepared.args, (line) =>
       hear(job, line, throttle, heard),
     );
+    const refusal = findVssRefusal(first);
+    if (refusal !== undefined) heard.unsnapshotted.push(refusal);
+    const followed =
+      refusal === undefined
+        ? first
+        : await followWithout(deps, job, access, spec, (line) =>
+            hear(job, { ...line, part: "without-snapshot" }, throttle, heard),
+          );
     return await conclude(deps, job, access, { spec, followed, heard, missing });
   } finally {
     throttle.stop();
@@ -59,6 +74,7 @@ export async function backUp(deps: CommandDeps, job: ActiveJob, spec: BackupSpec
 
 /** Looks at the sources and writes them down for restic. A result when there is nothing to start. */
 async function prepare(
+  deps: CommandDeps,
   job: ActiveJob,
   spec: BackupSpec,
   access: ResticAccess,
@@ -73,15 +89,41 @@ async function prepare(
   const written = await writeSourceFiles(job.dir, present, spec.excludes);
   if (written.kind === "invalid") return invalid(written.message);
   await introduce(job, spec, access, present.length, missing);
-  const args = backupArgs({
-    ...{ hostName: spec.host_name, tags: [spec.source_group], ...written.files },
+  return { args: argsOf(spec, written.files, deps.volumeSnapshots === true) };
+}
+
+function argsOf(spec: BackupSpec, files: SourceFiles, volumeSnapshot: boolean): string[] {
+  return backupArgs({
+    ...{ hostName: spec.host_name, tags: [spec.source_group], ...files, volumeSnapshot },
     excludeIfPresent: spec.exclude_if_present ?? [],
     excludeLargerThanBytes: spec.exclude_larger_than_bytes,
     excludeCaches: spec.exclude_caches,
     oneFileSystem: spec.one_file_system,
     limits: spec.limits,
   });
-  return { args };
+}
+
+/** restic's word for a snapshot that it could not make; it ends at once when it may not even ask for one. */
+const VSS_REFUSED = /VSS error: [^"\\]*/;
+const VSS_FAILED = /^failed to create snapshot for \[/;
+
+function findVssRefusal({ outcome, stderrTail }: FollowedOutcome): string | undefined {
+  if (outcome.kind !== "failed") return undefined;
+  return stderrTail.map((line) => VSS_REFUSED.exec(line)?.[0]).find((words) => words !== undefined);
+}
+
+/** The same backup without a snapshot, in a folder of its own: an agent that takes the job up finds both runs. */
+async function followWithout(
+  deps: CommandDeps,
+  job: ActiveJob,
+  access: ResticAccess,
+  spec: BackupSpec,
+  onLine: (line: OutputLine) => Promise<void>,
+): Promise<FollowedOutcome> {
+  const files = jobFiles(job.dir);
+  const excludes = spec.excludes.length === 0 ? {} : { excludesPath: files.excludes };
+  const args = argsOf(spec, { sourcesPath: files.sources, ...excludes }, false);
+  return followRun(deps, { ...job, dir: join(job.dir, "without-snapshot") }, access, args, onLine);
 }
 
 /** What no restic could work with: an agent that is older or on another system than the server took it for. */
@@ -114,7 +156,7 @@ const SKIPPED = /^(.*) does not exist, skipping$/s;
 
 async function hear(
   job: ActiveJob,
-  line: OutputLine,
+  line: OutputLine & { part?: string },
   throttle: ProgressThrottle<Progress>,
   heard: Heard,
 ): Promise<void> {
@@ -124,6 +166,7 @@ async function hear(
     heard.summary = parsed.summary;
     return;
   }
+  if (parsed.kind === "error" && VSS_FAILED.test(parsed.message)) heard.unsnapshotted.push(parsed.message);
   if (parsed.kind === "text") {
     const skipped = SKIPPED.exec(parsed.text)?.[1];
     if (skipped !== undefined) heard.skipped.push(skipped);
@@ -160,7 +203,8 @@ async function conclude(
   const { fromMs = 0, toMs = 0 } = followed.ran ?? {};
   const summary = toWireSummary(made.summary, Math.max(0, Math.round(toMs - fromMs)));
   const partial = outcome.kind === "warning" ? toJobError(outcome.problem) : null;
-  const error = tooSmall(notCovered(partial, missing), summary, spec.min_size_bytes);
+  const covered = withoutSnapshot(notCovered(partial, missing), heard.unsnapshotted);
+  const error = tooSmall(covered, summary, spec.min_size_bytes);
   return {
     status: error === null ? "succeeded" : "warning",
     ...{ error, exitCode, summary, added: made.added },

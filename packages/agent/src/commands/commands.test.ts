@@ -13,6 +13,7 @@ import {
   tooSmall,
   toWireProgress,
   toWireSummary,
+  withoutSnapshot,
 } from "./backup-report.ts";
 import { hookError } from "./hook-report.ts";
 import { visible } from "./job-context.ts";
@@ -58,6 +59,26 @@ describe("a cancelled run", () => {
     const result = cancelledRun({ ...followed, forced: true });
     expect(result).toMatchObject({ status: "cancelled", error: { code: "restic.stop_forced" } });
     expect(result.closing[0]?.text).toContain("lock");
+  });
+});
+
+describe("files that were read without a snapshot of their volume", () => {
+  const reasons = ["VSS error: no room.", "VSS error: another"];
+
+  test("are a warning with restic's reason and what to do", () => {
+    expect(withoutSnapshot(null, reasons)).toMatchObject({
+      code: "restic.no_volume_snapshot",
+      message: expect.stringMatching(/VSS error: no room.*volume_snapshots: false/s),
+    });
+  });
+
+  test("do not hide what was not covered at all", () => {
+    const partial = { code: "restic.partial", message: "Some files could not be read.", last_lines: [] };
+    expect(withoutSnapshot(partial, [])).toBe(partial);
+    expect(withoutSnapshot(partial, reasons)).toMatchObject({
+      code: "restic.partial",
+      message: expect.stringMatching(/^Some files could not be read\. Windows made no snapshot/),
+    });
   });
 });
 

@@ -53,6 +53,8 @@ export type CommandDeps = {
   platform: NodeJS.Platform;
   /** False refuses every hook: `allow_hooks` of agent.yaml. */
   hooksAllowed: boolean;
+  /** True on Windows unless `volume_snapshots` of agent.yaml says no: backups read from a snapshot of the volume. */
+  volumeSnapshots?: boolean;
   /** Masks every secret that the agent knows: a hook may print any of them. */
   redact: (text: string) => string;
   updates: Updates;

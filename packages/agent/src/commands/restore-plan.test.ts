@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { type PlanInput, planRestore } from "./restore-plan.ts";
 import type { Selected } from "./restore-selection.ts";
-import { resolveTarget } from "./restore-target.ts";
+import { isInside, resolveTarget } from "./restore-target.ts";
 
 const dir = (path: string): Selected => ({ path, kind: "folder", sizeBytes: null, owner: null });
 const file = (path: string): Selected => ({ path, kind: "file", sizeBytes: 1, owner: null });
@@ -96,6 +96,13 @@ describe("in place", () => {
       problem: expect.stringContaining("drive"),
     });
   });
+
+  test("on Windows a folder is mapped to another drive, whatever slashes it is written with", async () => {
+    const spec = { path_map: [{ from: "/C/Users/me", to: "D:\\old users\\me" }] };
+    expect(await plan([file("/C/Users/me/x")], { platform: "win32" }, spec)).toMatchObject({
+      destinations: [{ to: "D:/old users/me/x" }],
+    });
+  });
 });
 
 describe("what restic takes in no way", () => {
@@ -114,6 +121,9 @@ describe("what restic takes in no way", () => {
   });
 });
 
+const linux = { platform: "linux" as const, home: "/home/me", programData: "none" };
+const windows = { platform: "win32" as const, home: "C:\\Users\\me", programData: "C:\\ProgramData" };
+
 describe("the folder of a restore", () => {
   test.each([
     [null, "/home/me/rm-restore/JOB"],
@@ -124,12 +134,39 @@ describe("the folder of a restore", () => {
     ["$HOME", "/home/me"],
     ["/srv/$HOME/~/x", "/srv/$HOME/~/x"],
     ["/srv/x/", "/srv/x"],
-  ])("%s is %s", (given, path) =>
-    expect(resolveTarget(given, "/home/me", "JOB")).toEqual({ kind: "ok", path }),
+  ])("%s is %s", (given, path) => expect(resolveTarget(given, linux, "JOB")).toEqual({ kind: "ok", path }));
+
+  test.each([
+    [null, "C:\\ProgramData\\rm-restore\\JOB"],
+    ["%USERPROFILE%\\x", "C:\\Users\\me\\x"],
+    ["%programdata%/x", "C:\\ProgramData\\x"],
+    ["$HOME\\x", "C:\\Users\\me\\x"],
+    ["~", "C:\\Users\\me"],
+    ["D:/a b/%USERPROFILE%", "D:\\a b\\%USERPROFILE%"],
+    ["\\\\server\\share\\x", "\\\\server\\share\\x"],
+  ])("on Windows %s is %s", (given, path) =>
+    expect(resolveTarget(given, windows, "JOB")).toEqual({ kind: "ok", path }),
+  );
+
+  test.each(["x", "%PATH%\\x", "C:x", "D:\\a\\..\\b"])("on Windows %j is none", (given) =>
+    expect(resolveTarget(given, windows, "JOB")).toMatchObject({ kind: "refused" }),
+  );
+
+  test.each([
+    ["win32", "c:\\programdata\\RESTIC-manager\\x", "C:\\ProgramData\\restic-manager", true],
+    ["win32", "C:/ProgramData/restic-manager", "C:\\ProgramData\\restic-manager", true],
+    ["win32", "C:\\ProgramData\\restic-manager-2", "C:\\ProgramData\\restic-manager", false],
+    ["win32", "D:\\x", "C:\\", false],
+    ["linux", "/var/lib/x/y", "/var/lib/x", true],
+    ["linux", "/var/lib/X", "/var/lib/x", false],
+    ["linux", "/var/lib/..x", "/var/lib", true],
+    ["linux", "/srv", "/", true],
+  ] as const)("on %s %s in %s is %s", (platform, place, folder, inside) =>
+    expect(isInside(place, folder, platform)).toBe(inside),
   );
 
   test.each(["x", "$HOMEx/y", "~me/x", "$PATH/x", "", "/a/../b", "/a\0"])("%j is none", (given) =>
-    expect(resolveTarget(given, "/home/me", "JOB")).toMatchObject({
+    expect(resolveTarget(given, linux, "JOB")).toMatchObject({
       kind: "refused",
       error: { code: "restore.target_invalid" },
     }),

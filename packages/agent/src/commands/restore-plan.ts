@@ -59,23 +59,27 @@ export async function planRestore(input: PlanInput): Promise<RestorePlan | PlanP
 }
 
 /** Without what lies in another selected folder and goes the same way. */
-function outermost({ selected, spec }: PlanInput): Selected[] {
+function outermost({ selected, spec, platform }: PlanInput): Selected[] {
+  const mapped = { spec, platform };
   return selected.filter(
     ({ path }, index) =>
       !selected.some(
         (other, place) =>
           (other.path === path ? place < index : isWithin(path, other.path)) &&
-          findMapping(spec, path)?.from === findMapping(spec, other.path)?.from,
+          findMapping(mapped, path)?.from === findMapping(mapped, other.path)?.from,
       ),
   );
 }
 
 type Mapping = { from: RawPath; to: RawPath };
+type Mapped = Pick<PlanInput, "spec" | "platform">;
 
 /** The longest `from` that a path lies in decides. */
-function findMapping({ path_map }: PlanInput["spec"], path: RawPath): Mapping | undefined {
-  return path_map
-    .map(({ from, to }) => ({ from: rawOfSnapshotPath(from), to: trimmed(toRaw(to)) }))
+function findMapping({ spec, platform }: Mapped, path: RawPath): Mapping | undefined {
+  // Windows takes both slashes; ours is the one that the rest counts with.
+  const onHost = (to: string) => trimmed(toRaw(platform === "win32" ? to.replaceAll("\\", "/") : to));
+  return spec.path_map
+    .map(({ from, to }) => ({ from: rawOfSnapshotPath(from), to: onHost(to) }))
     .filter(({ from }) => isWithin(path, from))
     .sort((a, b) => b.from.length - a.from.length)[0];
 }
@@ -86,7 +90,7 @@ type Placed = { run: RestoreRun; to: RawPath };
 
 async function place(input: PlanInput, selected: Selected): Promise<Placed | PlanProblem> {
   const { path } = selected;
-  const mapping = findMapping(input.spec, path);
+  const mapping = findMapping(input, path);
   const wanted = mapping === undefined ? path : joinRaw(mapping.to, below(path, mapping.from));
   const to = onHost(input, wanted, mapping !== undefined);
   if (to === undefined) {

@@ -2,7 +2,7 @@
  * Everything that is decided before a restore writes: what the selections are, where they go, and that they may go there.
  * The decision is kept with the job: an agent that restarts goes on with the same, though the target is no longer empty.
  */
-import { dirname, join } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import type { JobError, RepositoryAccess, RestoreSpec } from "@restic-manager/protocol";
 import { z } from "zod";
 import { readTextIfExists, writeFileAtomic } from "../platform/files.ts";
@@ -26,6 +26,7 @@ import {
   findForbidden,
   forbidden,
   isFolder,
+  isInside,
   localFolder,
   type Protected,
   realPlace,
@@ -132,9 +133,11 @@ async function findRoot(
 ): Promise<string | null | JobError> {
   if (target.kind === "in_place") return null;
   const { home } = readUser(deps.inherited);
-  const wanted = resolveTarget(target.path ?? null, home, job.entry.job_id);
+  const programData = deps.inherited.ProgramData || "C:\\ProgramData";
+  const places = { platform: deps.platform, home, programData };
+  const wanted = resolveTarget(target.path ?? null, places, job.entry.job_id);
   if (wanted.kind === "refused") return wanted.error;
-  const inside = await findForbidden(wanted.path, guardedOf(deps, job.access?.repository));
+  const inside = await findForbidden(wanted.path, guardedOf(deps, job.access?.repository), deps.platform);
   if (inside !== undefined) return inside;
   const checked = await checkNew(wanted.path);
   return checked.kind === "refused" ? checked.error : checked.path;
@@ -159,13 +162,13 @@ async function findBarred(
 ): Promise<JobError | undefined> {
   for (const destination of destinations) {
     const place = shownRaw(destination.to);
-    const inside = await findForbidden(place, guarded);
+    const inside = await findForbidden(place, guarded, deps.platform);
     if (inside !== undefined) return inside;
     const real = await realPlace(place);
     for (const { path, what } of guarded) {
       const folder = await realPlace(path);
-      if (!folder.startsWith(real === "/" ? "/" : `${real}/`)) continue;
-      const inSnapshot = joinRaw(destination.path, toRaw(folder.slice(real === "/" ? 0 : real.length)));
+      if (folder === real || !isInside(folder, real, deps.platform)) continue;
+      const inSnapshot = joinRaw(destination.path, toRaw(relative(real, folder).replaceAll(sep, "/")));
       const found = await findSelected(deps, source, [inSnapshot]);
       if (found.kind === "ok" && found.selected.length > 0)
         return forbidden(place, `has ${what} in it (${visible(path)}) in this snapshot`);

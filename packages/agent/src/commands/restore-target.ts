@@ -1,30 +1,47 @@
 /**
  * The folder that a restore writes to: where it is, that it may be used, and making it. Invariants: only `$HOME`, `${HOME}`
- * and `~/` at its beginning stand for something; what is made is 0700 on every level; a folder that holds anything is not
- * taken, because what was there could not be told from what was restored; never inside the repository or the agent's data.
+ * and `~/` at its beginning stand for something, on Windows also `%USERPROFILE%` and `%ProgramData%`; what is made is for
+ * the agent's user alone on every level; a folder that holds anything is not taken, because what was there could not be
+ * told from what was restored; never inside the repository or the agent's data.
  */
 import { constants } from "node:fs";
 import { access, mkdir, readdir, realpath, stat } from "node:fs/promises";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, posix, resolve, win32 } from "node:path";
 import type { JobError } from "@restic-manager/protocol";
 import { reasonOf } from "../platform/errors.ts";
 import { hasErrorCode } from "../platform/files.ts";
+import { protectFolder } from "../platform/windows/access-list.ts";
 import { visible } from "./job-context.ts";
 
 export type TargetOutcome = { kind: "ok"; path: string } | { kind: "refused"; error: JobError };
 
+/** What the words at the beginning of a folder stand for on this host. */
+export type TargetPlaces = {
+  platform: NodeJS.Platform;
+  home: string;
+  /** Windows' folder for the data of programs. The home of SYSTEM is deep in Windows, where nobody looks for anything. */
+  programData: string;
+};
+
 /** Where the folder shall be, as an absolute path. */
-export function resolveTarget(given: string | null, home: string, jobId: string): TargetOutcome {
-  const expanded = given === null ? join(home, "rm-restore", jobId) : expandHome(given, home);
-  if (!isAbsolute(expanded) || expanded.includes("\0"))
+export function resolveTarget(given: string | null, places: TargetPlaces, jobId: string): TargetOutcome {
+  const paths = pathsOf(places.platform);
+  const top = places.platform === "win32" ? places.programData : places.home;
+  const expanded = given === null ? paths.join(top, "rm-restore", jobId) : expand(given, places);
+  if (!paths.isAbsolute(expanded) || expanded.includes("\0"))
     return invalid(expanded, "is not an absolute path. Begin it at the root, or with $HOME/ or ~/");
   if (expanded.split(/[/\\]/).includes(".."))
     return invalid(expanded, "leads upward with “..”. Write the path without it");
-  return { kind: "ok", path: resolve(expanded) };
+  return { kind: "ok", path: paths.resolve(expanded) };
 }
 
-function expandHome(given: string, home: string): string {
-  return given.replace(/^(?:\$HOME|\$\{HOME\}|~)(?=\/|$)/, () => home);
+const pathsOf = (platform: NodeJS.Platform) => (platform === "win32" ? win32 : posix);
+
+function expand(given: string, { platform, home, programData }: TargetPlaces): string {
+  if (platform !== "win32") return given.replace(/^(?:\$HOME|\$\{HOME\}|~)(?=\/|$)/, () => home);
+  return given
+    .replace(/^(?:\$HOME|\$\{HOME\}|~|%USERPROFILE%)(?=[/\\]|$)/i, () => home)
+    .replace(/^%ProgramData%(?=[/\\]|$)/i, () => programData);
 }
 
 /** What an ext file system puts at its root: a new disk that is mounted is an empty folder. */
@@ -63,7 +80,10 @@ async function makeLevels(path: string): Promise<void> {
     missing.push(level);
     if (level === dirname(level)) break;
   }
-  for (const level of missing.reverse()) await mkdir(level, { mode: 0o700 });
+  const [highest] = missing.reverse();
+  for (const level of missing) await mkdir(level, { mode: 0o700 });
+  // Modes mean nothing there, and what lies in it inherits from it.
+  if (highest !== undefined && process.platform === "win32") protectFolder(highest);
 }
 
 /** Whether a folder that is there can be written to; one that is not is made later. */
@@ -111,14 +131,21 @@ export type Protected = { path: string; what: string };
 export async function findForbidden(
   place: string,
   guarded: readonly Protected[],
+  platform: NodeJS.Platform,
 ): Promise<JobError | undefined> {
   const real = await realPlace(place);
   for (const { path, what } of guarded) {
-    const folder = await realPlace(path);
-    if (real === folder || real.startsWith(folder.endsWith("/") ? folder : `${folder}/`))
+    if (isInside(real, await realPlace(path), platform))
       return forbidden(place, `lies in ${what} (${visible(path)})`);
   }
   return undefined;
+}
+
+/** Whether a place is a folder or lies in it; on Windows whatever case and slashes they are written with. */
+export function isInside(place: string, folder: string, platform: NodeJS.Platform): boolean {
+  const paths = pathsOf(platform);
+  const way = paths.relative(folder, place);
+  return way === "" || (!/^\.\.(?:[/\\]|$)/.test(way) && !paths.isAbsolute(way));
 }
 
 export function forbidden(place: string, why: string): JobError {

@@ -6,8 +6,9 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { basename } from "node:path";
+import { basename, win32 } from "node:path";
 import type { Readable } from "node:stream";
+import { readProgramPath, readStartTime } from "./windows/running-program.ts";
 
 export type Command = { file: string; args: readonly string[] };
 
@@ -34,7 +35,7 @@ export type Child = {
 /** Who a pid was when we saw it. A pid alone is no identity: numbers are reused, certainly after a reboot. */
 export type PidIdentity = {
   pid: number;
-  /** Field 22 of /proc/PID/stat; null where there is no /proc. */
+  /** Field 22 of /proc/PID/stat, or when it began by Windows' count; null where neither is told. */
   startTicks: string | null;
   /** The kernel's boot id; null where there is no /proc. */
   bootId: string | null;
@@ -129,6 +130,10 @@ export function withRawArgument(command: Command, argument: Uint8Array): Command
 
 /** The identity of a living pid, or undefined when nothing (or only a zombie) has that number. */
 export function identifyPid(pid: number): PidIdentity | undefined {
+  if (process.platform === "win32") {
+    const startTicks = readStartTime(pid);
+    return startTicks === undefined ? undefined : { pid, startTicks, bootId: null };
+  }
   if (process.platform !== "linux") {
     return respondsToSignals(pid) ? { pid, startTicks: null, bootId: null } : undefined;
   }
@@ -139,6 +144,10 @@ export function identifyPid(pid: number): PidIdentity | undefined {
 
 /** The file name of the program that a living pid runs; null where that can't be told. */
 export function findProgramName(pid: number): string | null {
+  if (process.platform === "win32") {
+    const path = readProgramPath(pid);
+    return path === undefined ? null : win32.basename(path);
+  }
   try {
     // A program whose file was replaced since has this mark behind its name.
     return basename(readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ""));
@@ -175,7 +184,8 @@ export async function terminateGroup(identity: PidIdentity): Promise<void> {
  */
 export async function killTree(identity: PidIdentity): Promise<void> {
   if (process.platform === "win32") {
-    await taskkill(identity.pid);
+    // By now the number may be somebody else's, and of a program that is gone Windows finds no tree any more.
+    if (isAlive(identity)) await taskkill(identity.pid);
     return;
   }
   // Of another boot nothing is left, and its numbers are somebody else's.
@@ -231,10 +241,12 @@ function sendSignal(pid: number, signal: NodeJS.Signals | 0): boolean {
 }
 
 async function taskkill(pid: number): Promise<void> {
+  const root = process.env.SystemRoot ?? "C:\\Windows";
+  const system = win32.join(root, "System32");
   const { ended } = await spawnOwnSession({
-    command: { file: "taskkill", args: ["/T", "/F", "/PID", String(pid)] },
-    env: { SystemRoot: "C:\\Windows", PATH: "C:\\Windows\\System32" },
-    cwd: "C:\\",
+    command: { file: win32.join(system, "taskkill.exe"), args: ["/T", "/F", "/PID", String(pid)] },
+    env: { SystemRoot: root, PATH: system },
+    cwd: system,
   });
   await ended;
 }

@@ -5,7 +5,7 @@ import { readTextIfExists } from "./files.ts";
 
 export type Machine = {
   hostname: string;
-  /** Node's names: `linux`, `win32`, … */
+  /** `linux`, `windows`; of other systems Node's name. */
   os: string;
   arch: string;
   /** Null where the system has none. */
@@ -21,14 +21,25 @@ const MACHINE_ID_KEY = "restic-manager/agent/machine-id/v1";
 
 /** Reads the identity of this machine; what the system does not offer is null. */
 export async function readMachine(): Promise<Machine> {
-  const machineId = await readLine("/etc/machine-id");
+  const machineId = await readMachineId();
   return {
     hostname: hostname(),
-    os: process.platform,
+    os: nameOfSystem(process.platform),
     arch: process.arch,
     machineId: machineId === null ? null : applicationId(machineId),
     bootId: await readLine("/proc/sys/kernel/random/boot_id"),
   };
+}
+
+/** The word of the wire, of releases and of the pages. */
+export function nameOfSystem(platform: NodeJS.Platform): string {
+  return platform === "win32" ? "windows" : platform;
+}
+
+async function readMachineId(): Promise<string | null> {
+  if (process.platform !== "win32") return readLine("/etc/machine-id");
+  const { readMachineGuid } = await import("./windows/running-program.ts");
+  return readMachineGuid();
 }
 
 /** The id under which our server knows a machine-id. */

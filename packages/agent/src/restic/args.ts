@@ -41,6 +41,8 @@ export type BackupArgs = {
   excludeLargerThanBytes?: number | null | undefined;
   excludeCaches?: boolean | null | undefined;
   oneFileSystem?: boolean | null | undefined;
+  /** Windows: read from a snapshot of the volume (VSS), so that files which programs hold open are whole. */
+  volumeSnapshot?: boolean;
   limits?: Bandwidth | null | undefined;
 };
 
@@ -72,6 +74,7 @@ export function backupArgs(options: BackupArgs): string[] {
     ...flagIf(options.excludeLargerThanBytes, (bytes) => ["--exclude-larger-than", String(bytes)]),
     ...(options.excludeCaches === true ? ["--exclude-caches"] : []),
     ...(options.oneFileSystem === true ? ["--one-file-system"] : []),
+    ...(options.volumeSnapshot === true ? ["--use-fs-snapshot"] : []),
     ...limitArgs(options.limits),
   ];
 }

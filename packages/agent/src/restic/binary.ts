@@ -79,7 +79,8 @@ function adviceForMissing(search: BinarySearch, broken: string | undefined): str
 function candidates(search: BinarySearch): string[] {
   if (search.explicitPath !== undefined) return [search.explicitPath];
   const name = search.platform === "win32" ? "restic.exe" : "restic";
-  // What lies beside the agent was put there for it, and is what an update replaces.
+  // What lies beside the agent was put there for it, and is what an update replaces. On Windows
+  // anybody's installer puts folders on PATH that users can write to, and the agent runs as SYSTEM.
   const dirs = [search.executableDir, ...search.searchPath.split(delimiter)].filter((dir) => dir !== "");
   return [...new Set(dirs.map((dir) => join(dir, name)))];
 }

@@ -34,7 +34,11 @@ const INHERITED = [
 ];
 
 /** Without SystemRoot, Windows programs cannot open sockets; the others are its HOME and TMPDIR. */
-const INHERITED_WINDOWS = ["SystemRoot", "TEMP", "TMP", "USERPROFILE", "LOCALAPPDATA", "PATHEXT", "ComSpec"];
+const INHERITED_WINDOWS = [
+  ...["SystemRoot", "SystemDrive", "TEMP", "TMP", "USERPROFILE", "LOCALAPPDATA", "PATHEXT", "ComSpec"],
+  // Where rclone and ssh have their settings.
+  ...["APPDATA", "ProgramData"],
+];
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

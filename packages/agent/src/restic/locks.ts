@@ -56,7 +56,7 @@ function findHolder({ hostname, pid }: LockFile, resticPath: string): Holder {
   if (hostname !== readHostname()) return "elsewhere";
   if (pid === 0 || identifyPid(pid) === undefined) return "gone";
   const name = findProgramName(pid);
-  // Without /proc nobody can tell. Windows has no signal that could hurt the wrong one.
+  // Of a program that we may not ask about. Windows has no signal that could hurt the wrong one.
   if (name === null) return process.platform === "win32" ? "restic" : "other";
   return isRestic(name, resticPath) ? "restic" : "other";
 }

@@ -86,13 +86,18 @@ function findPathProblem(path: string, given: string): FieldProblem[] {
   return [{ path, message: `${shown(given)} ${why}.` }];
 }
 
+/** As the agent takes a target: absolute, or with a word for a folder of its host in front. */
+const beginsOnUnix = /^(?:\/|(?:\$HOME|\$\{HOME\}|~)(?:\/|$))/;
+const beginsOnWindows =
+  /^(?:[A-Z]:[/\\]|\\\\[^\\/]+[\\/][^\\/]+|(?:\$HOME|\$\{HOME\}|~|%USERPROFILE%|%ProgramData%)(?:[/\\]|$))/i;
+
 function findTargetProblem(path: string, given: string, windows: boolean): FieldProblem[] {
   const problem = (why: string) => [{ path, message: `${shown(given)} ${why}.` }];
   if (given.includes("\0")) return problem("has a NUL in it, which no name can");
   if (given.split(/[/\\]/).includes("..")) return problem("leads upward with “..”. Name the folder itself");
-  const isAbsolute = windows ? /^[A-Za-z]:[/\\]/.test(given) : given.startsWith("/");
-  if (isAbsolute || /^(\$HOME|\$\{HOME\}|~)(\/|$)/.test(given)) return [];
-  return problem(`is not absolute. Begin it with ${windows ? "a drive, such as C:\\" : "/"}, $HOME/ or ~/`);
+  if ((windows ? beginsOnWindows : beginsOnUnix).test(given)) return [];
+  const begin = windows ? "a drive, such as C:\\, %ProgramData%\\ or %USERPROFILE%\\" : "/, $HOME/ or ~/";
+  return problem(`is not absolute. Begin it with ${begin}`);
 }
 
 function findMappedProblem(path: string, given: string, isDrive: boolean): FieldProblem[] {

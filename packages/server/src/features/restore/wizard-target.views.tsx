@@ -48,13 +48,8 @@ export function TargetStep(props: WizardProps): JSX.Element {
             optional
             value={values.directory}
             error={errors.directory}
-            placeholder={host.windows ? "%USERPROFILE%\\rm-restore\\<job>" : "$HOME/rm-restore/<job>/"}
-            hint={
-              <>
-                New or empty; made for the agent’s user alone. Of <code>$HOME</code>, <code>${"{HOME}"}</code>{" "}
-                and <code>~/</code> only the beginning stands for the home folder, nothing else is expanded.
-              </>
-            }
+            placeholder={host.windows ? "%ProgramData%\\rm-restore\\<job>" : "$HOME/rm-restore/<job>/"}
+            hint={host.windows ? <WindowsFolderHint /> : <FolderHint />}
           />
           <Choice
             type="checkbox"
@@ -167,5 +162,23 @@ function MoreOptions({ values, errors = {} }: WizardProps): JSX.Element {
         </Choice>
       </div>
     </details>
+  );
+}
+
+function FolderHint(): JSX.Element {
+  return (
+    <>
+      New or empty; made for the agent’s user alone. Of <code>$HOME</code>, <code>${"{HOME}"}</code> and{" "}
+      <code>~/</code> only the beginning stands for the home folder, nothing else is expanded.
+    </>
+  );
+}
+
+function WindowsFolderHint(): JSX.Element {
+  return (
+    <>
+      New or empty; made for SYSTEM and Administrators alone. <code>%ProgramData%</code> and{" "}
+      <code>%USERPROFILE%</code> (SYSTEM’s own) may stand at the beginning, nothing else is expanded.
+    </>
   );
 }

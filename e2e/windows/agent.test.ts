@@ -1,0 +1,173 @@
+/**
+ * The agent's Windows executable under Wine, with a real server and a restic that only pretends: registered with the
+ * service control manager, enrolled, run by it, backing up, stopped, started, taken out. What Wine can't tell stands in
+ * docs/windows.md.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { productVersion } from "../../packages/protocol/src/version.ts";
+import { until } from "../../tools/demo/children.ts";
+import type { JobJson, LineJson } from "../lab/host.ts";
+import { Lab } from "../lab/lab.ts";
+import { WindowsHost } from "./windows-host.ts";
+
+const live = ["queued", "dispatched", "running"];
+
+let lab: Lab;
+let windows: WindowsHost;
+let hostId = "";
+
+beforeAll(async () => {
+  lab = await Lab.create();
+  await lab.startServer();
+  await lab.signUp();
+  windows = new WindowsHost("agent", lab.folder);
+  mkdirSync(windows.path("data/Über Änderungen"), { recursive: true });
+  writeFileSync(windows.path("data/Über Änderungen/é.txt"), "twelve bytes");
+});
+
+afterAll(async () => {
+  await windows?.close();
+  await lab?.close();
+});
+
+type Group = { id: string; name: string };
+
+async function groups(): Promise<Group[]> {
+  const url = `/api/hosts/${hostId}/source-groups`;
+  return (await lab.api.get<{ source_groups: Group[] }>(url)).source_groups;
+}
+
+async function addGroup(name: string): Promise<string> {
+  const group = { name, includes: ["C:\\data"], excludes: [] };
+  await lab.api.post(`/api/hosts/${hostId}/source-groups`, group);
+  return (await groups()).find((one) => one.name === name)?.id ?? "";
+}
+
+const job = (id: string) => lab.api.get<JobJson>(`/api/jobs/${id}`);
+
+async function run(groupId: string): Promise<string> {
+  const answer = await lab.api.post<{ job_id: string }>(`/api/hosts/${hostId}/source-groups/${groupId}/run`);
+  return answer.job_id;
+}
+
+const finished = (id: string) =>
+  until(`job ${id}`, 60_000, async () => {
+    const now = await job(id);
+    return live.includes(now.status) ? null : now;
+  });
+
+async function log(id: string): Promise<string> {
+  const text = await lab.api.getText(`/api/jobs/${id}/log.ndjson`);
+  const lines = text.split("\n").filter((line) => line !== "");
+  return lines.map((line) => (JSON.parse(line) as LineJson).text).join("\n");
+}
+
+const untilOnline = () =>
+  until("the host is online", 45_000, async () => {
+    const host = await lab.api.get<{ online: boolean }>(`/api/hosts/${hostId}`);
+    return host.online;
+  });
+
+describe("the executable", () => {
+  test("says its version", async () => {
+    expect(await windows.agent(["--version"])).toEqual({ code: 0, text: productVersion });
+  });
+
+  test("says what is missing when it is to start and nobody enrolled it", async () => {
+    const { code, text } = await windows.agent(["run"]);
+    expect(code).toBe(1);
+    expect(text).toMatch(/There is no configuration at C:\\ProgramData\\restic-manager\\agent\.yaml/);
+  });
+
+  test("is not run by anybody but the service control manager", async () => {
+    const { code, text } = await windows.agent(["service", "run"]);
+    expect(code).toBe(1);
+    expect(text).toContain("service start");
+  });
+});
+
+describe("the service", () => {
+  test("is registered, and not twice when it is registered again", async () => {
+    expect((await windows.agent(["service", "status"])).text).toBe("not registered");
+    for (const time of ["first", "second"]) {
+      const { code, text } = await windows.agent(["service", "install"]);
+      expect({ time, code, text }).toMatchObject({ code: 0, text: expect.stringContaining("is registered") });
+    }
+    expect((await windows.agent(["service", "status"])).text).toMatch(/^stopped/);
+  });
+
+  test("does not start before the machine is enrolled, and says so at once", async () => {
+    const { code, text } = await windows.agent(["service", "start"]);
+    expect(code).toBe(1);
+    expect(text).toContain("event log");
+  });
+
+  test("starts once the machine is enrolled, and the host is online as Windows", async () => {
+    const { token } = await lab.api.post<{ token: string }>("/api/enrollment-tokens", {
+      ...{ hostname: "win-01", repo_url: "C:\\repository", repo_password: "a long enough password" },
+      initial_paths: ["C:\\data"],
+    });
+    const enrolled = await windows.agent(["enrol"], { RM_SERVER: lab.url, RM_TOKEN: token });
+    expect(enrolled).toMatchObject({ code: 0, text: expect.stringContaining("is enrolled") });
+    expect(enrolled.text).not.toContain(token);
+    expect(await windows.agent(["service", "start"])).toEqual({ code: 0, text: "The agent runs." });
+    const { hosts } = await lab.api.get<{ hosts: { id: string; os: string; restic_version: string }[] }>(
+      "/api/hosts",
+    );
+    expect(hosts).toMatchObject([{ os: "windows", arch: "x64", restic_version: "0.18.0" }]);
+    hostId = hosts[0]?.id ?? "";
+    await untilOnline();
+    expect((await windows.agent(["service", "status"])).text).toBe("running");
+    expect(windows.read("ProgramData/restic-manager/logs/agent.log")).not.toContain("can be used by others");
+  });
+});
+
+describe("a job", () => {
+  test("made the repository, and backs up with a snapshot of the volume", async () => {
+    const first = await finished(
+      await until("the first group", 20_000, async () => {
+        const all = await groups();
+        return all[0] && (await run(all[0].id));
+      }),
+    );
+    expect(first.error).toBeNull();
+    expect(first).toMatchObject({ status: "succeeded", summary: { total_files: 1, total_bytes: 12 } });
+  });
+
+  test.each([
+    ["no-snapshot", "unlucky"],
+    ["no-vss", "VSS error"],
+  ])("of a group %s ends with a warning that the files were read as they are", async (name, reason) => {
+    const id = await run(await addGroup(name));
+    const ended = await finished(id);
+    expect(ended).toMatchObject({ status: "warning", error: { code: "restic.no_volume_snapshot" } });
+    expect(ended.summary).toMatchObject({ total_files: 1 });
+    expect(await log(id)).toContain(reason);
+  });
+
+  test("goes on while the service is stopped, and is told of when it runs again", async () => {
+    const id = await run(await addGroup("slow"));
+    await until("the backup runs", 20_000, async () => (await job(id)).status === "running");
+    expect(await windows.agent(["service", "stop"])).toMatchObject({ code: 0 });
+    expect((await windows.agent(["service", "status"])).text).toBe("stopped");
+    expect(await windows.agent(["service", "start"])).toMatchObject({ code: 0 });
+    expect(await finished(id)).toMatchObject({ status: "succeeded", summary: { total_files: 1 } });
+  });
+
+  test("that is cancelled ends at once, restic with it", async () => {
+    const slow = (await groups()).find(({ name }) => name === "slow");
+    const id = await run(slow?.id ?? "");
+    await until("the backup runs", 20_000, async () => (await job(id)).status === "running");
+    await lab.api.post(`/api/jobs/${id}/cancel`);
+    expect(await finished(id)).toMatchObject({ status: "cancelled" });
+  });
+});
+
+describe("taking it out", () => {
+  test("stops the service and leaves configuration and data", async () => {
+    expect(await windows.agent(["service", "uninstall"])).toMatchObject({ code: 0 });
+    expect((await windows.agent(["service", "status"])).text).toBe("not registered");
+    expect(windows.read("ProgramData/restic-manager/agent.yaml")).toContain("host_id");
+  });
+});

@@ -1,0 +1,132 @@
+/**
+ * Who may use a folder of the agent's: SYSTEM and Administrators, and nobody else. Everybody may make folders in
+ * %ProgramData%, and whoever made one owns it and decides about it, so the owner counts as much as the list. By SIDs and
+ * SDDL only: names of groups are translated.
+ */
+import { readdirSync } from "node:fs";
+import { AgentError, reasonOf } from "../errors.ts";
+import { loadNative, must, type Native, WindowsError } from "./native.ts";
+
+/** Owner and group Administrators; a list of its own (P), handed down to what lies in it (OI, CI). */
+const OURS = "O:BAG:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
+
+const REVISION = 1;
+const FILE_OBJECT = 1;
+const PARTS = { owner: 1, group: 2, list: 4, isProtected: 0x80000000 } as const;
+
+/** SYSTEM, Administrators, and whoever creates something, which is one of the two. TrustedInstaller owns Windows' own. */
+const TRUSTED = new Set([
+  ...["SY", "BA", "CO", "OW", "S-1-5-18", "S-1-5-32-544", "S-1-3-0", "S-1-3-4"],
+  "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464",
+]);
+
+/** Sets owner and list of a folder and of what inherits from it. Throws WindowsError. */
+export function protectFolder(path: string): void {
+  const native = loadNative();
+  const advapi = native.load("advapi32.dll");
+  const parse = advapi.func(
+    "int __stdcall ConvertStringSecurityDescriptorToSecurityDescriptorW(str16 text, uint32_t revision, _Out_ void** descriptor, void* size)",
+  );
+  const getOwner = advapi.func(
+    "int __stdcall GetSecurityDescriptorOwner(void* descriptor, _Out_ void** owner, _Out_ int* defaulted)",
+  );
+  const getList = advapi.func(
+    "int __stdcall GetSecurityDescriptorDacl(void* descriptor, _Out_ int* present, _Out_ void** list, _Out_ int* defaulted)",
+  );
+  const set = advapi.func(
+    "uint32_t __stdcall SetNamedSecurityInfoW(str16 name, int type, uint32_t parts, void* owner, void* group, void* list, void* audit)",
+  );
+  const [descriptor, owner, list, ignored] = [[null], [null], [null], [0]];
+  must("to read an access list", parse(OURS, REVISION, descriptor, null));
+  try {
+    must("to find an owner", getOwner(descriptor[0], owner, ignored));
+    must("to find a list", getList(descriptor[0], ignored, list, ignored));
+    const parts = PARTS.owner | PARTS.list;
+    const all = (parts | PARTS.isProtected) >>> 0;
+    const answer = set(path, FILE_OBJECT, all, owner[0], null, list[0], null);
+    if (answer !== 0) throw new WindowsError(`to protect ${path}`, Number(answer));
+  } finally {
+    freeLocal(native, descriptor[0]);
+  }
+}
+
+/**
+ * Makes a folder the agent's. One that somebody else filled is refused: it may hold a configuration of his.
+ * @throws AgentError `windows.foreign_folder`, WindowsError
+ */
+export function claimFolder(path: string): void {
+  const owner = ownerOf(readAccess(path));
+  if (readdirSync(path).length > 0 && !isTrusted(owner)) {
+    const message = `${path} belongs to somebody else (${owner}) and is not empty. Look at what is in it, remove it and run this again.`;
+    throw new AgentError("windows.foreign_folder", message);
+  }
+  protectFolder(path);
+}
+
+/** A sentence for each folder that others than SYSTEM and Administrators may use; never throws. */
+export function findOpenFolders(folders: readonly string[]): string[] {
+  return folders.flatMap((folder) => {
+    try {
+      const strangers = findStrangers(readAccess(folder));
+      if (strangers.length === 0) return [];
+      const who = strangers.join(", ");
+      return [
+        `${folder} can be used by others than SYSTEM and Administrators (${who}): run “restic-manager-agent service install” as an administrator.`,
+      ];
+    } catch (error) {
+      return [reasonOf(error)];
+    }
+  });
+}
+
+/** Owner and list of a file or folder as SDDL. Throws WindowsError. */
+export function readAccess(path: string): string {
+  const native = loadNative();
+  const advapi = native.load("advapi32.dll");
+  const get = advapi.func(
+    "uint32_t __stdcall GetNamedSecurityInfoW(str16 name, int type, uint32_t parts, void* owner, void* group, void* list, void* audit, _Out_ void** descriptor)",
+  );
+  const print = advapi.func(
+    "int __stdcall ConvertSecurityDescriptorToStringSecurityDescriptorW(void* descriptor, uint32_t revision, uint32_t parts, _Out_ void** text, void* size)",
+  );
+  const [descriptor, text] = [[null], [null]];
+  const parts = PARTS.owner | PARTS.list;
+  const answer = get(path, FILE_OBJECT, parts, null, null, null, null, descriptor);
+  if (answer !== 0) throw new WindowsError(`to say who may use ${path}`, Number(answer));
+  try {
+    must("to print an access list", print(descriptor[0], REVISION, parts, text, null));
+    return String(native.decode(native.as(text, "void**"), "str16"));
+  } finally {
+    freeLocal(native, text[0]);
+    freeLocal(native, descriptor[0]);
+  }
+}
+
+function freeLocal(native: Native, pointer: unknown): void {
+  if (pointer !== null) native.load("kernel32.dll").func("void* __stdcall LocalFree(void* memory)")(pointer);
+}
+
+/** Who else may do something there, by SID, and the owner when it is somebody else; empty when all is well. Pure. */
+export function findStrangers(sddl: string): string[] {
+  const strangers = new Set<string>();
+  const owner = ownerOf(sddl);
+  if (!isTrusted(owner)) strangers.add(owner);
+  const list = /D:([A-Z_]*)((?:\([^)]*\))*)/.exec(sddl);
+  // Without a list everybody may do everything.
+  if (list === null || list[1]?.includes("NO_ACCESS_CONTROL") === true) strangers.add("WD");
+  for (const [, entry = ""] of (list?.[2] ?? "").matchAll(/\(([^)]*)\)/g)) {
+    const [kind = "", , , , , sid = ""] = entry.split(";");
+    // What denies lets nobody in.
+    if (kind !== "D" && kind !== "OD" && kind !== "XD" && !isTrusted(sid)) strangers.add(sid);
+  }
+  return [...strangers];
+}
+
+function ownerOf(sddl: string): string {
+  return /^O:(S-[\d-]+|[A-Z]{2})/.exec(sddl)?.[1] ?? "no owner";
+}
+
+/** Windows' own administrator account, which owns what it makes where the group does not: the end of its SID is fixed. */
+function isTrusted(sid: string): boolean {
+  return TRUSTED.has(sid) || sid === "LA" || /^S-1-5-21-[\d-]+-500$/.test(sid);
+}
