@@ -48,6 +48,8 @@ export interface HostWishes {
   isQuick?: boolean;
   /** By which address and whose authority it reaches the server; directly when left out. */
   way?: { server: string; caFile: string };
+  /** The agent as an executable; the built files that Node runs when left out. */
+  executable?: string;
   /** False for a host whose first job is not expected to succeed. */
   awaitsInit?: boolean;
 }
@@ -104,9 +106,17 @@ export class LabHost {
     const { way } = this.wishes;
     const ca = way === undefined ? {} : { RM_CA_FILE: way.caFile };
     const env = { ...plainEnvironment(), RM_TOKEN: token, RM_SERVER: way?.server ?? this.lab.url, ...ca };
-    await run(process.execPath, [agentProgram, "enrol", ...this.enrolOptions()], { env });
+    const { file, args } = this.agentCommand(["enrol", ...this.enrolOptions()]);
+    await run(file, args, { env });
     const { hosts } = await this.lab.api.get<{ hosts: { id: string; name: string }[] }>("/api/hosts");
     this.id = hosts.find((host) => host.name === this.name)?.id ?? "";
+  }
+
+  agentCommand(args: string[]): { file: string; args: string[] } {
+    const { executable } = this.wishes;
+    return executable === undefined
+      ? { file: process.execPath, args: [agentProgram, ...args] }
+      : { file: executable, args };
   }
 
   /** Where this host's agent keeps its files, and its restic. */
@@ -128,10 +138,8 @@ export class LabHost {
   }
 
   async startAgent(): Promise<void> {
-    const args = [agentProgram, "run", "--config", this.configFile];
-    this.agent = this.lab.keep(
-      startChild(process.execPath, args, { env: plainEnvironment(), logFile: this.agentLog }),
-    );
+    const { file, args } = this.agentCommand(["run", "--config", this.configFile]);
+    this.agent = this.lab.keep(startChild(file, args, { env: plainEnvironment(), logFile: this.agentLog }));
     await this.untilOnline();
   }
 

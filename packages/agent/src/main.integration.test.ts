@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { productVersion } from "@restic-manager/protocol/version";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeServer } from "../../testkit/src/agent-fake-server.ts";
 import { ConnectProxy } from "../../testkit/src/connect-proxy.ts";
@@ -13,7 +14,6 @@ import {
   runMain,
   startInProgram,
 } from "../fixtures/agent/lab.ts";
-import { agentVersion } from "./version.ts";
 
 let lab: AgentLab;
 beforeEach(async () => {
@@ -31,7 +31,7 @@ async function runToEnd(args: string[], env: Record<string, string> = {}) {
 
 describe("the command line", () => {
   test("tells the version and the usage", async () => {
-    expect(await runToEnd(["--version"])).toEqual({ code: 0, said: `${agentVersion}\n` });
+    expect(await runToEnd(["--version"])).toEqual({ code: 0, said: `${productVersion}\n` });
     expect(await runToEnd(["--help"])).toMatchObject({ code: 0, said: expect.stringContaining("Usage:") });
   });
 

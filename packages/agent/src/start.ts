@@ -2,8 +2,10 @@
  * The composition root: builds, wires and stops the agent. The only file that sees all parts. Nothing here
  * touches argv, signals or exit codes (main.ts), so tests start the same agent in their own program.
  */
-import { dirname, join } from "node:path";
-import { backendKinds, type Hello, protocolRange } from "@restic-manager/protocol";
+import { dirname, join as joinPath } from "node:path";
+import { backendKinds, type Hello, jobKinds, protocolRange } from "@restic-manager/protocol";
+import { productVersion } from "@restic-manager/protocol/version";
+import { type AcceptedHost, type AnnounceDeps, type AnnounceOptions, announce } from "./announce.ts";
 import { readDump } from "./commands/dump.ts";
 import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
@@ -33,7 +35,6 @@ import { Scheduler } from "./scheduler/scheduler.ts";
 import { StoredSchedules } from "./scheduler/stored-schedules.ts";
 import type { IndexLimits } from "./tree/index-store.ts";
 import { Tree } from "./tree/tree.ts";
-import { agentVersion } from "./version.ts";
 
 export type AgentDeps = {
   clock: Clock;
@@ -69,21 +70,48 @@ export async function startAgent(config: AgentConfig, deps: AgentDeps): Promise<
   }
 }
 
-export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & {
+/** What both ways to become a host need to know of this machine. */
+export type JoinOptions = {
   configPath: string;
   dataDir: string;
   /** Replaces an enrolment that is there. */
   force: boolean;
-  /** Goes into the configuration; `deps.fetch` already believes it. */
+  /** Goes into the configuration; the network already believes it. */
   caFile: string | null;
 };
 
+export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & JoinOptions;
+
 /** Makes this machine a host of a server and writes its configuration. Throws AgentError with a sentence. */
 export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Promise<Enrolment> {
+  return join(options, () => enrol(deps, { ...options, workDir: dataPaths(options.dataDir).work }));
+}
+
+export type AnnounceHostOptions = Omit<AnnounceOptions, "workDir" | "keyPath"> & JoinOptions;
+
+/** The same without a token: waits until somebody accepts this machine. Throws AgentError with a sentence. */
+export async function announceHost(deps: AnnounceDeps, options: AnnounceHostOptions): Promise<AcceptedHost> {
+  const { work: workDir, announceKey: keyPath } = dataPaths(options.dataDir);
+  return join(options, async () => {
+    // Two that announce one machine would take each other's place at the server for ever.
+    const lock = await acquireLock(options.dataDir);
+    try {
+      return await announce(deps, { ...options, workDir, keyPath });
+    } finally {
+      await lock.release();
+    }
+  });
+}
+
+/** Tries what may fail on this machine, becomes a host, and writes the configuration. */
+async function join<E extends Omit<Enrolment, "warnings">>(
+  options: JoinOptions & { resticPath: string | undefined },
+  become: () => Promise<E>,
+): Promise<E> {
   const { configPath, dataDir, force, resticPath, caFile } = options;
   const secretsKey = await prepareEnrolment(configPath, dataDir, force);
   const allow_hooks = await keepsHooksAllowed(configPath);
-  const enrolment = await enrol(deps, { ...options, workDir: dataPaths(dataDir).work });
+  const enrolment = await become();
   const { server, host_id, bearer, cert_pin } = enrolment;
   const known = { server, host_id, bearer, cert_pin, ca_file: caFile, secrets_key: secretsKey };
   const chosen = {
@@ -137,6 +165,7 @@ async function assemble(
       schedule_version: schedules.version,
       hooks_allowed: config.allow_hooks,
       backend_kinds: [...backendKinds],
+      job_kinds: [...jobKinds],
     }),
     onWelcomed: () => scheduler.connected(),
     receiver: {
@@ -186,7 +215,7 @@ function createCommandDeps(
   return {
     ...{ ...deps, log, inherited: deps.env },
     ...{ workDir: paths.work, cacheDir: paths.cache, drillsDir: paths.drills },
-    accessDir: join(paths.access, "everyday"),
+    accessDir: joinPath(paths.access, "everyday"),
     hooksAllowed: config.allow_hooks,
     redact: (text) => serverConfig.redact(text),
     findRestic: () => restic.find(),
@@ -214,7 +243,7 @@ function createHello(deps: AgentDeps, outbox: Outbox, jobs: Jobs, restic: Binary
   return {
     type: "hello",
     protocol: protocolRange,
-    agent_version: agentVersion,
+    agent_version: productVersion,
     restic_version: "version" in restic ? restic.version : null,
     restic_problem: restic.kind === "ok" ? null : { code: restic.code, message: restic.message },
     ...{ hostname, os, arch, machine_id: machineId, boot_id: bootId },

@@ -42,6 +42,8 @@ export const hello = z.object({
    * from agents that know a location and passwords only.
    */
   backend_kinds: z.array(text(32)).max(32).nullish(),
+  /** The kinds of job that this agent can run. Absent from agents that know those of `jobKindsBefore`. */
+  job_kinds: z.array(text(32)).max(64).nullish(),
 });
 
 export const welcome = z.object({

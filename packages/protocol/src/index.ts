@@ -1,4 +1,5 @@
 /** The protocol's public face: what server, agent and CLI may use of it. */
+export * from "./announce.ts";
 export * from "./backends.ts";
 export * from "./config.ts";
 export * from "./cron.ts";
@@ -10,6 +11,7 @@ export * from "./jobs.ts";
 export * from "./link.ts";
 export * from "./messages.ts";
 export { type Bandwidth, bandwidth, groupName, hostName, keyId, snapshotId } from "./primitives.ts";
+export * from "./release.ts";
 export * from "./repository.ts";
 export * from "./repository-test.ts";
 export * from "./restore.ts";
@@ -17,3 +19,6 @@ export * from "./runs.ts";
 export * from "./schedules.ts";
 export * from "./snapshots.ts";
 export * from "./tree.ts";
+export * from "./update.ts";
+export * from "./version.ts";
+export * from "./version-order.ts";

@@ -19,6 +19,7 @@ import {
   text,
 } from "./primitives.ts";
 import { restoreResult, restoreSpec } from "./restore.ts";
+import { updateResult, updateSpec } from "./update.ts";
 
 /** The longest script of a hook, in characters. */
 export const maxHookChars = 65_536;
@@ -149,8 +150,18 @@ export const jobSpec = z.discriminatedUnion("kind", [
   diffSpec,
   verifySpec,
   restoreSpec,
+  updateSpec,
 ]);
 export type JobSpec = z.infer<typeof jobSpec>;
+
+/** The kinds of job that this build knows: what its agent tells in its hello. */
+export const jobKinds: readonly JobSpec["kind"][] = jobSpec.options.map(({ shape }) => shape.kind.value);
+
+/** What an agent that does not tell its kinds knows: those from before agents told them. Never grows. */
+export const jobKindsBefore: readonly JobSpec["kind"][] = [
+  ...(["init", "check", "backup", "forget", "prune", "unlock", "repair"] as const),
+  ...(["key", "diff", "verify", "restore"] as const),
+];
 
 /** Server → agent: run this job. Redelivered until acknowledged. */
 export const commandRun = z.object({
@@ -343,6 +354,7 @@ export const jobResult = z.discriminatedUnion("kind", [
   diffResult,
   verifyResult,
   restoreResult,
+  updateResult,
 ]);
 export type JobResult = z.infer<typeof jobResult>;
 

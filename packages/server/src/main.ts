@@ -1,15 +1,15 @@
 /** argv, environment, signals and the exit code of the server: nothing else. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { productVersion } from "@restic-manager/protocol/version";
 import { type Config, parseConfig } from "./config.ts";
 import { backUpSqlite } from "./platform/db/backup.ts";
 import { sqliteFile } from "./platform/db/open.ts";
 import { AppError } from "./platform/errors.ts";
 import { createLog } from "./platform/log.ts";
-import { serverVersion } from "./platform/version.ts";
 import { startServer } from "./start.ts";
 
-const usage = `restic-manager-server ${serverVersion}
+const usage = `restic-manager-server ${productVersion}
 
   restic-manager-server [--config FILE]                        start; settings: docs/reference/config.md
   restic-manager-server backup-database FILE [--config FILE]   copy the SQLite database while the server runs
@@ -24,7 +24,7 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: { config: { type: "string" }, version: { type: "boolean" }, help: { type: "boolean" } },
   });
-  if (values.version || values.help) return say(values.version ? serverVersion : usage);
+  if (values.version || values.help) return say(values.version ? productVersion : usage);
   const config = parseConfig(process.env, values.config ? readFileSync(values.config, "utf8") : undefined);
   const [command, file, ...rest] = positionals;
   if (command === undefined) return runServer(config);
@@ -42,7 +42,7 @@ function say(text: string): number {
 async function runServer(config: Config): Promise<number> {
   const log = createLog(config.logLevel);
   const server = await startServer(config, { log });
-  log.info({ url: server.url, version: serverVersion }, "restic-manager is listening");
+  log.info({ url: server.url, version: productVersion }, "restic-manager is listening");
   if (server.setupUrl)
     log.info({ setupUrl: server.setupUrl }, "no administrator yet: open this link to make one");
   const signal = await new Promise<string>((resolve) => {

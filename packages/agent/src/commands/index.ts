@@ -4,7 +4,7 @@ import { runDiff } from "./diff.ts";
 import { runForget } from "./forget.ts";
 import { runBackup } from "./hooked-backup.ts";
 import { runInit } from "./init.ts";
-import type { ActiveJob, CommandDeps, CommandOutcome } from "./job-context.ts";
+import { type ActiveJob, type CommandDeps, type CommandOutcome, failedResult } from "./job-context.ts";
 import { runKey } from "./key.ts";
 import { runPrune } from "./prune.ts";
 import { runRepair } from "./repair.ts";
@@ -39,5 +39,13 @@ export async function runCommand(deps: CommandDeps, job: ActiveJob): Promise<Com
       return runVerify(deps, job, spec);
     case "restore":
       return runRestore(deps, job, spec);
+    case "update":
+      return failedResult(noSupervisor);
   }
 }
+
+const noSupervisor = {
+  code: "update.no_supervisor",
+  message: "This agent was not started by something that starts it again. Install the new version by hand.",
+  last_lines: [],
+};

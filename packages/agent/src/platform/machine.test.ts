@@ -1,7 +1,5 @@
 /** Identity of the machine and of what the agent makes. */
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { agentVersion } from "../version.ts";
 import { createId } from "./ids.ts";
 import { applicationId, readMachine } from "./machine.ts";
 import { systemRandom } from "./random.ts";
@@ -25,9 +23,4 @@ describe("ids", () => {
     expect(createId(1_469_918_176_385, systemRandom())).toMatch(/^01ARYZ6S41[0-9A-HJKMNP-TV-Z]{16}$/);
     expect(createId(0, { fraction: () => 0, hex: () => "f".repeat(20) })).toBe("0000000000ZZZZZZZZZZZZZZZZ");
   });
-});
-
-test("the version is that of the package", () => {
-  const packageJson = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  expect((JSON.parse(packageJson) as { version: string }).version).toBe(agentVersion);
 });

@@ -2,7 +2,7 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createLab, getResticPath, type Lab } from "../../fixtures/restic/lab.ts";
-import { type BinarySearch, compareVersions, findRestic, MINIMUM_RESTIC } from "./binary.ts";
+import { type BinarySearch, findRestic, MINIMUM_RESTIC } from "./binary.ts";
 
 let lab: Lab;
 beforeEach(async () => {
@@ -74,13 +74,5 @@ describe("findRestic", () => {
 
   it("says that there is none", async () => {
     expect(await find({ searchPath: lab.dir })).toMatchObject({ kind: "missing", code: "restic.missing" });
-  });
-});
-
-describe("compareVersions", () => {
-  it("compares numbers, not text", () => {
-    expect(compareVersions("0.9.6", "0.17.1")).toBeLessThan(0);
-    expect(compareVersions("0.17.1", "0.17.1")).toBe(0);
-    expect(compareVersions("1.0.0", "0.99.99")).toBeGreaterThan(0);
   });
 });

@@ -4,6 +4,7 @@
  */
 import { access, constants, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { compareVersions } from "@restic-manager/protocol";
 import { versionArgs } from "./args.ts";
 import { toolEnv } from "./env.ts";
 import { parseVersion } from "./output.ts";
@@ -48,7 +49,7 @@ export async function findRestic(deps: ShortDeps, search: BinarySearch): Promise
       broken ??= path;
       continue;
     }
-    if (compareVersions(version, MINIMUM_RESTIC) >= 0) return { kind: "ok", path, version };
+    if ((compareVersions(version, MINIMUM_RESTIC) ?? -1) >= 0) return { kind: "ok", path, version };
     tooOld ??= {
       kind: "too_old",
       code: "restic.too_old",
@@ -104,14 +105,4 @@ async function askVersion(deps: ShortDeps, search: BinarySearch, path: string): 
     ...(search.signal === undefined ? {} : { signal: search.signal }),
   });
   return outcome.kind === "exited" && outcome.code === 0 ? parseVersion(outcome.stdout) : undefined;
-}
-
-/** Negative when `a` is older than `b`; both as MAJOR.MINOR.PATCH. */
-export function compareVersions(a: string, b: string): number {
-  const [left, right] = [a, b].map((version) => version.split(".").map(Number));
-  for (let part = 0; part < 3; part += 1) {
-    const difference = (left?.[part] ?? 0) - (right?.[part] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }

@@ -17,6 +17,7 @@ import {
   type RepositoryTested,
   type ServerMessage,
 } from "@restic-manager/protocol";
+import { productVersion } from "@restic-manager/protocol/version";
 import type { Logger } from "pino";
 import type { Clock } from "../../platform/clock.ts";
 import { toInstant } from "../../platform/clock.ts";
@@ -24,7 +25,6 @@ import type { Db } from "../../platform/db/db.ts";
 import { GroupCommit } from "../../platform/db/group-commit.ts";
 import type { EventBus } from "../../platform/events.ts";
 import { newId } from "../../platform/random.ts";
-import { serverVersion } from "../../platform/version.ts";
 import {
   type Host,
   hostChanged,
@@ -265,7 +265,7 @@ export class AgentHub {
     session.send({
       type: "welcome",
       protocol: version.version,
-      server_version: serverVersion,
+      server_version: productVersion,
       host_id: host.id,
       host_name: host.name,
       heartbeat_interval_ms: heartbeatIntervalMs,

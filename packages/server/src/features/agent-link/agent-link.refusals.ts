@@ -4,9 +4,9 @@
  */
 import type { WebSocket } from "@fastify/websocket";
 import { encodeMessage, type Hello, protocolRange } from "@restic-manager/protocol";
+import { productVersion } from "@restic-manager/protocol/version";
 import { fromInstant } from "../../platform/clock.ts";
 import { AppError } from "../../platform/errors.ts";
-import { serverVersion } from "../../platform/version.ts";
 import type { HelloFacts, Host } from "../hosts/hosts.ts";
 import type { Machine } from "./agent-link.session.ts";
 
@@ -65,7 +65,7 @@ export function refuse(socket: WebSocket, code: string, message: string): void {
 }
 
 export function explainVersion(code: string, hello: Hello): string {
-  const ours = `this server ${serverVersion} speaks protocol ${protocolRange.min} to ${protocolRange.max}`;
+  const ours = `this server ${productVersion} speaks protocol ${protocolRange.min} to ${protocolRange.max}`;
   const theirs = `agent ${hello.agent_version} speaks ${hello.protocol.min} to ${hello.protocol.max}`;
   return code === "link.protocol_too_old"
     ? `The agent is too old: ${theirs}, ${ours}. Update the agent.`

@@ -60,6 +60,11 @@ export function resultFacts(result: JobResult): { term: string; value: string }[
       ];
     case "key":
       return [{ term: "Keys", value: formatCount(result.keys.length) }];
+    case "update":
+      return [
+        { term: "Before", value: result.from ?? "not known" },
+        { term: "Now", value: result.to },
+      ];
   }
 }
 

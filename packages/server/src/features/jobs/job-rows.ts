@@ -33,6 +33,7 @@ export const viewActor = (job: Job): JobPageProps["actor"] => ({
 /** What a job is about: a backup's source group, a restore's snapshot, the step of a rotation. */
 export function subjectOf({ sourceGroup, spec }: Job): string | null {
   if (spec.kind === "restore") return spec.snapshot_id.slice(0, 8);
+  if (spec.kind === "update") return `${spec.program} ${spec.version}`;
   return spec.kind === "key" ? spec.step : sourceGroup;
 }
 

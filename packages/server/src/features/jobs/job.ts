@@ -165,7 +165,8 @@ function makeJob(input: NewJob, host: Host, at: number): Job {
   return {
     id: scheduled?.jobId ?? jobId ?? newId(at),
     hostId: host.id,
-    repositoryId: input.repositoryId ?? host.repositoryId,
+    // An update touches no repository, and waits for none.
+    repositoryId: spec.kind === "update" ? null : (input.repositoryId ?? host.repositoryId),
     kind: spec.kind,
     status: "queued",
     attempt: 0,

@@ -53,7 +53,7 @@ async function pageProps(deps: RunDeps, jobId: string): Promise<JobPageProps> {
     outcome: job.result,
     failure: job.error && explainError(job.error, job.exitCode),
     // A step of a rotation is of no use without it, and a restore is asked for anew each time.
-    repeatable: isFinal(job.status) && job.kind !== "key" && job.kind !== "restore",
+    repeatable: isFinal(job.status) && !neverRepeated.has(job.kind),
     log: { ...(await logPreview(deps, job.id)), removed: logRemoval(job) },
   };
 }
@@ -87,10 +87,13 @@ async function logPreview(deps: RunDeps, jobId: string): Promise<Preview> {
   return { lineCount, preview };
 }
 
+/** What is asked for somewhere else each time. */
+const neverRepeated: ReadonlySet<string> = new Set(["key", "restore", "update"]);
+
 /** What can be filtered by, the most frequent first. */
 const kinds = [
   ...["backup", "restore", "forget", "prune", "check", "verify", "diff"],
-  ...["unlock", "repair", "key", "init"],
+  ...["unlock", "repair", "key", "init", "update"],
 ] as const;
 
 const listQuery = z.object({

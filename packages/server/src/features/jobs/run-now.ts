@@ -134,6 +134,11 @@ function requestOf(spec: JobSpec): RunRequest {
       "A restore is asked for anew each time, from its snapshot, so that nobody writes over files by a slip of the hand.";
     throw new AppError("conflict", "jobs.needs_confirmation", message);
   }
+  if (spec.kind === "update") {
+    const message =
+      "An update is asked for on the page of its host, or for the fleet under Settings → Agents.";
+    throw new AppError("conflict", "jobs.not_repeatable", message);
+  }
   return { kind: spec.kind };
 }
 

@@ -82,6 +82,7 @@ export async function completeSpec(db: Db, box: SecretBox, job: Job): Promise<Jo
   const { spec, hostId, sourceGroupId } = job;
   if (spec.kind === "init" || spec.kind === "unlock" || spec.kind === "repair" || spec.kind === "key")
     return spec;
+  if (spec.kind === "update") return spec;
   const host = await getHost(db, hostId);
   if (spec.kind !== "backup") return { ...spec, ...limitsOf(host, spec.limits) };
   return completeBackupSpec(db, box, host, spec, sourceGroupId);

@@ -9,10 +9,10 @@ import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
 import websocket from "@fastify/websocket";
 import { maxFrameBytes } from "@restic-manager/protocol";
+import { productVersion } from "@restic-manager/protocol/version";
 import Fastify, { type FastifyRequest, LogController } from "fastify";
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import type { Logger } from "pino";
-import { serverVersion } from "../version.ts";
 import { clientAddress } from "./client-address.ts";
 import { checkFormToken, checkOrigin } from "./csrf.ts";
 import { createErrorAnswer, type ErrorPage } from "./failure.ts";
@@ -75,7 +75,7 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
   await app.register(formbody);
   await app.register(websocket, { options: { maxPayload: maxFrameBytes, perMessageDeflate: false } });
   await app.register(swagger, {
-    openapi: { info: { title: "restic-manager", version: serverVersion } },
+    openapi: { info: { title: "restic-manager", version: productVersion } },
     transform: jsonSchemaTransform,
   });
   app.decorateRequest("identity", null);

@@ -1,9 +1,10 @@
 /** What a load balancer, a monitor and a curious operator ask without signing in. */
+
+import { productVersion } from "@restic-manager/protocol/version";
 import { sql } from "kysely";
 import { z } from "zod";
 import type { Db } from "../db/db.ts";
 import { AppError } from "../errors.ts";
-import { serverVersion } from "../version.ts";
 import { type App, apiRoute } from "./route.ts";
 
 const ok = z.object({ status: z.literal("ok") });
@@ -37,7 +38,7 @@ export function addHealthRoutes(app: App, deps: { db: Db; stopping(): boolean })
     policy: "anonymous",
     summary: "The server's version.",
     schema: { response: { 200: z.object({ version: z.string() }) } },
-    answer: () => ({ version: serverVersion }),
+    answer: () => ({ version: productVersion }),
   });
   apiRoute(app, {
     method: "GET",

@@ -1,10 +1,11 @@
 /** What every page knows of its request: who looks, in which theme, from where. Made once for each page. */
+
+import { productVersion } from "@restic-manager/protocol/version";
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import type { AssetManifest } from "../html/assets.ts";
 import type { PageContext, Theme } from "../html/scope.ts";
-import { serverVersion } from "../version.ts";
 import { safePath } from "./forms.ts";
 import type { Policy } from "./identity.ts";
 import { type App, type Call, pageRoute, type Schemas } from "./route.ts";
@@ -22,7 +23,7 @@ export function createPageContext(deps: { assets: AssetManifest; clock: Clock; d
     return {
       user: identity ? { name: identity.username, role: identity.role } : undefined,
       theme: themeOf(request),
-      version: serverVersion,
+      version: productVersion,
       database: deps.database,
       csrfToken: identity?.csrfToken ?? "",
       now: deps.clock.now(),
