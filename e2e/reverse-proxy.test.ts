@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { until } from "../tools/demo/children.ts";
+import { startChild, until } from "../tools/demo/children.ts";
 import { Findings, launchBrowser } from "./lab/browser.ts";
 import { LabHost } from "./lab/host.ts";
 import { admin, agentProgram, Lab, plainEnvironment } from "./lab/lab.ts";
@@ -145,6 +145,31 @@ describe.each(names)("behind %s", (name) => {
     );
     const file = await download(proxy, `${path}?path=${encodeURIComponent(join(source, "big.bin"))}`);
     expect(file).toEqual({ sha256: createHash("sha256").update(bytes).digest("hex"), kept: 0 });
+  });
+
+  it("a machine without a token proves who it is and hears what was decided", async () => {
+    const proxy = proxies[name];
+    const [machine, logFile] = [`announced-${name}`, join(lab.folder, `announced-${name}.log`)];
+    const args = ["--hostname", machine, "--config", join(lab.folder, machine, "agent.yaml")];
+    const way = ["--server", proxy.url, "--ca-file", proxy.caFile, "--restic", lab.resticPath];
+    const command = [
+      agentProgram,
+      "announce",
+      ...way,
+      ...args,
+      "--data-dir",
+      join(lab.folder, machine, "data"),
+    ];
+    const agent = lab.keep(startChild(process.execPath, command, { env: plainEnvironment(), logFile }));
+    const said = () => readFile(logFile, "utf8");
+    await until("the proof", 30_000, async () => (await said()).includes("Waiting to be accepted"));
+    const { pending_hosts: pending } = await lab.api.get<{
+      pending_hosts: { id: string; hostname: string }[];
+    }>("/api/pending-hosts");
+    const { id } = pending.find(({ hostname }) => hostname === machine) ?? { id: "none" };
+    await lab.api.post(`/api/pending-hosts/${id}/reject`, { reason: "not one of ours" });
+    expect(await agent.exited).toBe(1);
+    expect(await said()).toContain("not one of ours");
   });
 
   it("a real browser signs in and sees a running backup's log as it comes", async () => {
