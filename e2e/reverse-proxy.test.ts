@@ -8,9 +8,11 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { until } from "../tools/demo/children.ts";
+import { startChild, until } from "../tools/demo/children.ts";
+import { Findings, launchBrowser } from "./lab/browser.ts";
 import { LabHost } from "./lab/host.ts";
 import { admin, agentProgram, Lab, plainEnvironment } from "./lab/lab.ts";
 import { ask, type ReverseProxy, startCaddy, startNginx } from "./lab/reverse-proxy.ts";
@@ -27,6 +29,8 @@ const FORGED = {
 
 const lab = await Lab.create();
 const names = ["caddy", "nginx"] as const;
+const hosts: Partial<Record<(typeof names)[number], LabHost>> = {};
+let browser: Browser;
 const proxies = {} as Record<(typeof names)[number], ReverseProxy>;
 
 beforeAll(async () => {
@@ -35,8 +39,12 @@ beforeAll(async () => {
   await lab.signUp();
   proxies.caddy = await startCaddy(lab);
   proxies.nginx = await startNginx(lab);
+  browser = await launchBrowser();
 });
-afterAll(() => lab.close());
+afterAll(async () => {
+  await browser?.close();
+  await lab.close();
+});
 
 const json = { "content-type": "application/json" };
 const signInBody = JSON.stringify(admin);
@@ -117,6 +125,7 @@ describe.each(names)("behind %s", (name) => {
       ...{ name: `host-${name}`, paths: [source], isQuick: true },
       way: { server: proxy.url, caFile: proxy.caFile },
     });
+    hosts[name] = host;
     const agentLog = await readFile(host.agentLog, "utf8");
     expect(agentLog).toContain('"msg":"connected"');
     const args = [agentProgram, "doctor", "--json", "--config", host.configFile];
@@ -136,6 +145,57 @@ describe.each(names)("behind %s", (name) => {
     );
     const file = await download(proxy, `${path}?path=${encodeURIComponent(join(source, "big.bin"))}`);
     expect(file).toEqual({ sha256: createHash("sha256").update(bytes).digest("hex"), kept: 0 });
+  });
+
+  it("a machine without a token proves who it is and hears what was decided", async () => {
+    const proxy = proxies[name];
+    const [machine, logFile] = [`announced-${name}`, join(lab.folder, `announced-${name}.log`)];
+    const args = ["--hostname", machine, "--config", join(lab.folder, machine, "agent.yaml")];
+    const way = ["--server", proxy.url, "--ca-file", proxy.caFile, "--restic", lab.resticPath];
+    const command = [
+      agentProgram,
+      "announce",
+      ...way,
+      ...args,
+      "--data-dir",
+      join(lab.folder, machine, "data"),
+    ];
+    const agent = lab.keep(startChild(process.execPath, command, { env: plainEnvironment(), logFile }));
+    const said = () => readFile(logFile, "utf8");
+    await until("the proof", 30_000, async () => (await said()).includes("Waiting to be accepted"));
+    const { pending_hosts: pending } = await lab.api.get<{
+      pending_hosts: { id: string; hostname: string }[];
+    }>("/api/pending-hosts");
+    const { id } = pending.find(({ hostname }) => hostname === machine) ?? { id: "none" };
+    await lab.api.post(`/api/pending-hosts/${id}/reject`, { reason: "not one of ours" });
+    expect(await agent.exited).toBe(1);
+    expect(await said()).toContain("not one of ours");
+  });
+
+  it("a real browser signs in and sees a running backup's log as it comes", async () => {
+    const host = hosts[name];
+    if (host === undefined) throw new Error("the host was not made");
+    // Its authority is not in the browser's store; everything else is as it is for people.
+    const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    const findings = new Findings();
+    findings.watch(context);
+    const page = await context.newPage();
+    await page.goto(proxies[name].url);
+    await page.getByLabel("Name").fill(admin.username);
+    await page.getByLabel("Password").fill(admin.password);
+    const sockets: string[] = [];
+    page.on("websocket", (socket) => sockets.push(socket.url()));
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText(host.name).first().waitFor();
+    const jobId = await host.startBackup();
+    await page.goto(`${proxies[name].url}/jobs/${jobId}`);
+    await page.waitForSelector("#job-head >> text=succeeded", { timeout: 60_000 });
+    await page.waitForSelector("#log .line");
+    expect(sockets).toEqual([
+      expect.stringContaining(`wss://localhost:${new URL(proxies[name].url).port}/api/jobs/`),
+    ]);
+    expect(findings.list).toEqual([]);
+    await context.close();
   });
 });
 

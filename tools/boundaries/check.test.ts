@@ -100,6 +100,18 @@ describe("boundaries", () => {
     ]);
   });
 
+  it("finds who takes a client's address past its one spelling", () => {
+    const root = treeOf({
+      "packages/server/src/features/hosts/hosts.api.ts":
+        "export const from = (request: any) => request.ip;\n",
+      "packages/server/src/platform/http/client-address.ts":
+        "export const from = (request: any) => request.ip;\n",
+    });
+    expect(placesOf(root)).toEqual([
+      "packages/server/src/features/hosts/hosts.api.ts:1 platform-client-address",
+    ]);
+  });
+
   it("reads neither binary files nor folders that are built", () => {
     const folder = ["", "work", "main"].join("/");
     const root = treeOf({

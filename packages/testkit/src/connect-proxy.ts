@@ -1,12 +1,12 @@
 /**
- * An HTTP proxy on loopback that speaks CONNECT, as a company's does. Every target is led to one port of this
+ * An HTTP proxy on loopback, as a company's: CONNECT, and plain requests, of which it passes no upgrade. Every target is led to one port of this
  * machine, so tests can ask for names that no DNS knows.
  */
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 
 export class ConnectProxy {
-  /** Every CONNECT: the target that was asked for, and the login that came along. */
+  /** What was asked for, a target or an address, and the login that came along. */
   readonly asked: { target: string; login: string | undefined }[] = [];
   /** `name:password`; undefined = everybody may. */
   login: string | undefined;
@@ -19,7 +19,7 @@ export class ConnectProxy {
   /** `port` is where every target is led to. */
   constructor(port: number) {
     this.#port = port;
-    this.#server = createServer((_request, response) => response.writeHead(405).end());
+    this.#server = createServer((request, response) => this.#pass(request, response));
     this.#server.on("connect", (request, socket) => this.#lead(request, socket as Socket));
   }
 
@@ -38,11 +38,42 @@ export class ConnectProxy {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #lead(request: IncomingMessage, socket: Socket): void {
+  /** Notes who asked for what. @returns the status to refuse it with */
+  #check(request: IncomingMessage): number | undefined {
     const given = /^Basic (.+)$/.exec(request.headers["proxy-authorization"] ?? "")?.[1];
     const login = given === undefined ? undefined : Buffer.from(given, "base64").toString();
     this.asked.push({ target: request.url ?? "", login });
-    const refusal = this.login === undefined || this.login === login ? this.refusal : 407;
+    return this.login === undefined || this.login === login ? this.refusal : 407;
+  }
+
+  /** As a proxy has to: headers that belong to one connection stay behind, and so does an upgrade. */
+  #pass(asked: IncomingMessage, response: ServerResponse): void {
+    const refusal = this.#check(asked);
+    if (refusal !== undefined) {
+      response.writeHead(refusal).end();
+      return;
+    }
+    const {
+      connection: _connection,
+      upgrade: _upgrade,
+      "proxy-authorization": _login,
+      ...headers
+    } = asked.headers;
+    const { pathname, search } = new URL(asked.url ?? "", "http://nowhere");
+    const { method } = asked;
+    const onward = request(
+      { port: this.#port, host: "127.0.0.1", path: pathname + search, method, headers },
+      (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response);
+      },
+    );
+    onward.on("error", () => response.destroy());
+    asked.pipe(onward);
+  }
+
+  #lead(request: IncomingMessage, socket: Socket): void {
+    const refusal = this.#check(request);
     if (refusal !== undefined) {
       socket.end(`HTTP/1.1 ${refusal} No\r\nContent-Length: 0\r\n\r\n`);
       return;

@@ -1,5 +1,5 @@
 /**
- * Time, randomness, environment and child processes are reached through a platform file only, so that a test
+ * Time, randomness, environment, child processes and a client's address are reached through a platform file only, so that a test
  * can hold them still. Tests, tools, e2e and bench are free; browser modules have no platform of ours.
  */
 import type { Violation } from "../check.ts";
@@ -49,6 +49,8 @@ function isExempt(path: string, place: Place): boolean {
 
 function ruleOfUse(what: string, place: Place): string | undefined {
   if (clockUses.includes(what)) return "platform-clock";
+  // It may be spelled in several ways, or be no address at all: see platform/http/client-address.ts.
+  if (what === "request.ip") return "platform-client-address";
   if (what === "process.env") {
     return environmentReaders.includes(place.inside) ? undefined : "platform-environment";
   }

@@ -59,12 +59,12 @@ function factsOf(error: unknown): Facts {
 
 function explainTunnel(status: number | undefined, message: string, way: Way, cause: unknown): AgentError {
   const { target, proxy } = way;
-  const name = `The proxy ${proxy?.shown ?? ""} (${proxy?.variable ?? "HTTPS_PROXY"})`;
+  const name = proxy === undefined ? "A proxy on the way" : `The proxy ${proxy.shown} (${proxy.variable})`;
   const around = `or let this machine go around it with NO_PROXY=${target.hostname}`;
   if (status === 407)
     return problem(
       "connect.proxy_login",
-      `${name} wants a name and a password: put them into the variable, as in http://name:password@host:port.`,
+      `${name} wants a name and a password: put them into HTTPS_PROXY or HTTP_PROXY, as in http://name:password@host:port.`,
       cause,
     );
   if (status === 403)

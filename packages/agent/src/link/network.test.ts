@@ -160,6 +160,20 @@ describe("a proxy", () => {
     expect(String(error)).not.toContain("s3cret");
   });
 
+  test("leads to a server without TLS as well: requests as they are, the WebSocket by a tunnel", async () => {
+    await server.start();
+    const { url, asked } = await startProxy();
+    if (proxy !== undefined) proxy.login = "me:p@ss";
+    const env = { HTTP_PROXY: url.replace("//", "//me:p%40ss@") };
+    expect(await tryBoth({ env }, "http://backup.example.org")).toEqual(good);
+    expect(asked).toEqual([
+      { target: "http://backup.example.org/healthz", login: "me:p@ss" },
+      { target: "backup.example.org:80", login: "me:p@ss" },
+    ]);
+    const without = await tryBoth({ env: { HTTP_PROXY: url } }, "http://backup.example.org");
+    expect(without).toEqual(bad("connect.proxy_login"));
+  });
+
   test("that is down is not taken for the server", async () => {
     await startTls();
     const { url } = await startProxy();

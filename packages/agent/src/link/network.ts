@@ -12,8 +12,9 @@ import { Readable } from "node:stream";
 import { createSecureContext, getCACertificates, type SecureContext, TLSSocket } from "node:tls";
 import { AgentError, reasonOf } from "../platform/errors.ts";
 import { readTextIfExists } from "../platform/files.ts";
-import { explainError } from "./explain.ts";
+import { explainAnswer, explainError } from "./explain.ts";
 import { chooseProxy, type Environment, type ProxyChoice } from "./proxy-choice.ts";
+import { TunnelAgent } from "./tunnel-agent.ts";
 
 export type NetworkOptions = {
   env: Environment;
@@ -51,7 +52,11 @@ export function createNetwork(options: NetworkOptions): Network {
     const request = new Request(input, init);
     const target = new URL(request.url);
     try {
-      return await exchange(request, target, await agentFor(target));
+      const response = await exchange(request, target, await agentFor(target));
+      // Of an http address the proxy answers itself, in the server's place.
+      if (response.status !== 407) return response;
+      const answer = { status: 407, location: null, contentType: null, body: "" };
+      throw explainAnswer(answer, { target, proxy: proxyFor(target) });
     } catch (cause) {
       if (cause instanceof AgentError || (cause instanceof Error && cause.name === "AbortError")) throw cause;
       throw explainError(cause, { target, proxy: proxyFor(target) });
@@ -69,7 +74,10 @@ function createAgents(options: NetworkOptions): Network["agentFor"] {
     const through = proxy === undefined ? {} : { proxyEnv: proxyEnvOf(proxy, secure) };
     const shared = { ...through, keepAlive: false, timeout: CONNECT_TIMEOUT_MS };
     if (!secure) {
-      if (certPin === null) return new HttpAgent(shared);
+      if (certPin === null)
+        return proxy !== undefined && target.protocol === "ws:"
+          ? new TunnelAgent(proxy, target, CONNECT_TIMEOUT_MS)
+          : new HttpAgent(shared);
       const message = "cert_pin is set, but the server's address is not https: correct agent.yaml.";
       throw new AgentError("connect.pin_needs_https", message);
     }

@@ -154,6 +154,17 @@ describe("behind a reverse proxy", () => {
     expect(await seen("10.0.0.1", { "x-forwarded-for": chain })).toMatchObject({ from });
   });
 
+  it("that nobody listed, the log says so, once", async () => {
+    const lines: string[] = [];
+    const log = createLog("warn", { write: (line: string) => void lines.push(line) });
+    const app = await appFor(null, { log });
+    for (let times = 0; times < 2; times++)
+      await app.inject({ url: "/nothing", headers: forwarded, remoteAddress: "10.0.0.1" });
+    await app.inject({ url: "/nothing", remoteAddress: "10.0.0.2" });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/"peer":"10\.0\.0\.1".*RM_TRUSTED_PROXY/);
+  });
+
   it("a limit counts the client, not the proxy, and no spelling of its address is another client", async () => {
     const app = await appFor(null, { trustedProxies });
     apiRoute(app, { method: "GET", url: "/api/few", policy: "anonymous", perMinute: 2, answer: () => ({}) });

@@ -86,6 +86,7 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
     request.identity = await deps.identify(request);
     checkPolicy(request.routeOptions.config.policy, request.identity);
   });
+  app.addHook("onRequest", createProxyHint(deps.log));
   app.addHook("preValidation", async (request) => checkFormToken(request));
   app.addHook("onSend", async (request, reply) => {
     // Pages show live state and one-time secrets; only the hashed assets may be kept, and they say so themselves.
@@ -111,6 +112,20 @@ function recordRoutes(app: App): DeclaredRoute[] {
     declared.push({ method: String(route.method), url: route.url, policy, page: page ?? false });
   });
   return declared;
+}
+
+/** Tells once when somebody forwards requests whom nobody listed: usually the operator's own reverse proxy. */
+function createProxyHint(log: Logger): (request: FastifyRequest) => Promise<void> {
+  let told = false;
+  return async (request) => {
+    const peer = request.socket.remoteAddress;
+    if (told || request.headers["x-forwarded-for"] === undefined || request.ip !== peer) return;
+    told = true;
+    log.warn(
+      { peer },
+      "X-Forwarded-For is not believed from this address: if that is your reverse proxy, list it in RM_TRUSTED_PROXY",
+    );
+  };
 }
 
 /** Scripts and styles come from us alone; nothing may frame us; form targets stay here. */
