@@ -46,6 +46,8 @@ export interface HostWishes {
   resticPath?: string;
   /** Its repository is there already, with a key that is cheap to derive: for stories with many calls of restic. */
   isQuick?: boolean;
+  /** The agent as an executable; the built files that Node runs when left out. */
+  executable?: string;
   /** False for a host whose first job is not expected to succeed. */
   awaitsInit?: boolean;
 }
@@ -100,9 +102,17 @@ export class LabHost {
     const token = await this.createToken();
     await mkdir(this.folder, { recursive: true });
     const env = { ...plainEnvironment(), RM_TOKEN: token, RM_SERVER: this.lab.url };
-    await run(process.execPath, [agentProgram, "enrol", ...this.enrolOptions()], { env });
+    const { file, args } = this.agentCommand(["enrol", ...this.enrolOptions()]);
+    await run(file, args, { env });
     const { hosts } = await this.lab.api.get<{ hosts: { id: string; name: string }[] }>("/api/hosts");
     this.id = hosts.find((host) => host.name === this.name)?.id ?? "";
+  }
+
+  agentCommand(args: string[]): { file: string; args: string[] } {
+    const { executable } = this.wishes;
+    return executable === undefined
+      ? { file: process.execPath, args: [agentProgram, ...args] }
+      : { file: executable, args };
   }
 
   /** Where this host's agent keeps its files, and its restic. */
@@ -124,10 +134,8 @@ export class LabHost {
   }
 
   async startAgent(): Promise<void> {
-    const args = [agentProgram, "run", "--config", this.configFile];
-    this.agent = this.lab.keep(
-      startChild(process.execPath, args, { env: plainEnvironment(), logFile: this.agentLog }),
-    );
+    const { file, args } = this.agentCommand(["run", "--config", this.configFile]);
+    this.agent = this.lab.keep(startChild(file, args, { env: plainEnvironment(), logFile: this.agentLog }));
     await this.untilOnline();
   }
 

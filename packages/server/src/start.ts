@@ -54,6 +54,9 @@ import { registerRetentionPages } from "./features/maintenance/retention.pages.t
 import { countLosses } from "./features/overview/host-page.ts";
 import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
+import { registerPendingHostRoutes } from "./features/pending-hosts/pending-hosts.api.ts";
+import { registerPendingHostPages } from "./features/pending-hosts/pending-hosts.pages.tsx";
+import { WaitingRoom } from "./features/pending-hosts/waiting-room.ts";
 import { registerRepositoryRoutes } from "./features/repositories/repositories.api.ts";
 import {
   credentialsChanged,
@@ -241,12 +244,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   };
   registerHostRoutes(app, deletion);
   registerRepositoryRoutes(app, repositories);
-  const onEnrolled = async (tx: typeof db, input: { host: Host; initialPaths: string[]; at: number }) => {
-    await createDefaultGroup(tx, input);
-  };
-  const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
-  registerEnrolmentRoutes(app, enrolment);
-  registerEnrolmentPages(app, enrolment);
+  const room = registerJoining(app, ground);
 
   const jobs = {
     isConnected: (hostId: string) => hub.isConnected(hostId),
@@ -294,7 +292,23 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const { isConnected } = jobs;
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
-  return [dispatcher, hub, watch, new MaintenanceWatch(shared), rotation, retention];
+  return [dispatcher, hub, room, watch, new MaintenanceWatch(shared), rotation, retention];
+}
+
+/** The two ways to become a host: by a token, and by being accepted. @returns where those wait who announced themselves */
+function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
+  const { config, log, clock, box, bus, page } = ground;
+  const { db } = ground.database;
+  const onEnrolled = async (tx: typeof db, input: { host: Host; initialPaths: string[]; at: number }) => {
+    await createDefaultGroup(tx, input);
+  };
+  const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
+  registerEnrolmentRoutes(app, enrolment);
+  registerEnrolmentPages(app, enrolment);
+  const room = new WaitingRoom({ ...enrolment, log });
+  registerPendingHostRoutes(app, { ...enrolment, room });
+  registerPendingHostPages(app, enrolment);
+  return room;
 }
 
 /** What a job is sent with: by the slice that makes jobs of its kind. */

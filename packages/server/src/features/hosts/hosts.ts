@@ -26,7 +26,10 @@ export {
   bumpScheduleVersion,
   findHostByBearer,
   listHosts,
+  listHostsNamed,
+  listHostsOnMachines,
   recordAppliedVersion,
+  replaceBearer,
   setHostRepository,
   touchHosts,
 } from "./hosts.store.ts";
