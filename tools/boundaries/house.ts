@@ -8,6 +8,7 @@
 
 /** Rank of every server slice. A slice may import slices of a lower rank only. */
 export const sliceRanks: Readonly<Record<string, number>> = {
+  artefacts: 1,
   audit: 1,
   users: 2,
   hosts: 3,

@@ -110,7 +110,8 @@ export class TestServer {
     await writeFile(join(assetsDir, "manifest.json"), JSON.stringify(assets));
     // Loaded only here, so that tests of a single slice do not load the whole server.
     const { startServer } = await import("../../server/src/start.ts");
-    this.running = await startServer(this.config(), { log, clock: this.clock, assetsDir });
+    const releaseDir = join(this.dataDir, "built-in");
+    this.running = await startServer(this.config(), { log, clock: this.clock, assetsDir, releaseDir });
     this.database ??= this.engine === "sqlite" ? openSqlite(join(this.dataDir, "restic-manager.db")) : null;
     this.signedIn ??= await this.bootstrap();
   }

@@ -31,6 +31,8 @@ interface HostTable {
   hooks_allowed: number | null;
   /** JSON list. */
   backend_kinds: string | null;
+  /** JSON list. */
+  job_kinds: string | null;
   upload_kib: number | null;
   download_kib: number | null;
   created_at: number;
@@ -70,6 +72,7 @@ function toHost(row: Selectable<HostTable>): Host {
     appliedScheduleVersion: row.applied_schedule_version,
     hooksAllowed: row.hooks_allowed === null ? null : row.hooks_allowed === 1,
     backendKinds: row.backend_kinds === null ? null : kindsColumn.parse(JSON.parse(row.backend_kinds)),
+    jobKinds: row.job_kinds === null ? null : kindsColumn.parse(JSON.parse(row.job_kinds)),
     uploadKib: row.upload_kib,
     downloadKib: row.download_kib,
     createdAt: row.created_at,
@@ -163,6 +166,7 @@ export async function insertHost(tx: Db, host: Host, bearerHash: string): Promis
     applied_schedule_version: host.appliedScheduleVersion,
     hooks_allowed: null,
     backend_kinds: null,
+    job_kinds: null,
     upload_kib: host.uploadKib,
     download_kib: host.downloadKib,
     created_at: host.createdAt,
@@ -196,11 +200,21 @@ export async function updateFromHello(tx: Db, hostId: string, facts: HelloFacts)
       applied_schedule_version: facts.appliedScheduleVersion,
       hooks_allowed: facts.hooksAllowed === null ? null : Number(facts.hooksAllowed),
       backend_kinds: facts.backendKinds === null ? null : JSON.stringify(facts.backendKinds),
+      job_kinds: facts.jobKinds === null ? null : JSON.stringify(facts.jobKinds),
       last_seen_at: facts.at,
     })
     .where("id", "=", hostId)
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
+}
+
+/** Another restic took the place of the one from before, and was found to work. */
+export async function recordRestic(tx: Db, hostId: string, version: string): Promise<void> {
+  await hosts(tx)
+    .updateTable("hosts")
+    .set({ restic_version: version, restic_problem: null })
+    .where("id", "=", hostId)
+    .execute();
 }
 
 /** What a person sets of a host. */
