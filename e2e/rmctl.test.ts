@@ -4,14 +4,16 @@
  */
 import { spawn } from "node:child_process";
 import { readFile, stat } from "node:fs/promises";
-import { createServer } from "node:http";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { join, resolve } from "node:path";
+import { createServer } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ConnectProxy } from "../packages/testkit/src/connect-proxy.ts";
 import { until } from "../tools/demo/children.ts";
 import { LabHost, writeScript } from "./lab/host.ts";
 import { createSecret, Lab, plainEnvironment, writeRandomFiles } from "./lab/lab.ts";
 
+const tlsFile = (name: string) => resolve(import.meta.dirname, "../packages/agent/fixtures/tls", name);
 const program = resolve(import.meta.dirname, "../packages/cli/dist/main.js");
 const restUser = { name: "rmctl", password: createSecret("rest") };
 const hostName = "rmctl-01";
@@ -190,42 +192,37 @@ describe("the program", () => {
   });
 
   test("goes through a proxy that the environment names, also to follow", async () => {
-    const proxy = await startProxy();
+    const proxy = new ConnectProxy(lab.port);
+    await proxy.start();
     const env = { ...environmentOf("operator"), HTTP_PROXY: proxy.url };
     const run = await rmctl(["jobs", "run", hostName, "check", "--follow"], env);
-    proxy.close();
+    await proxy.stop();
     expect(run, run.err).toMatchObject({ code: 0, out: expect.stringMatching(/check succeeded/) });
     // Requests and the WebSocket, each with a tunnel of its own.
-    expect(proxy.asked.length).toBeGreaterThan(1);
-    expect(new Set(proxy.asked)).toEqual(new Set([`127.0.0.1:${lab.port}`]));
+    const targets = proxy.asked.map(({ target }) => target);
+    expect(targets.length).toBeGreaterThan(1);
+    expect(new Set(targets)).toEqual(new Set([`127.0.0.1:${lab.port}`]));
     expect((await rmctl(["hosts", "list"], env)).code).toBe(17);
-    const direct = await rmctl(["hosts", "list"], { ...env, NO_PROXY: "127.0.0.1" });
-    expect(direct.code).toBe(0);
+    expect((await rmctl(["hosts", "list"], { ...env, NO_PROXY: "127.0.0.1" })).code).toBe(0);
+  });
+
+  test("trusts an authority of one's own when it is named, and says how when it is not", async () => {
+    const [key, cert] = await Promise.all(
+      ["storage-key.pem", "storage-cert.pem"].map((name) => readFile(tlsFile(name))),
+    );
+    const front = createServer({ key, cert }, (socket) => {
+      const server = connect(lab.port, "127.0.0.1");
+      for (const end of [socket, server]) end.on("error", () => end.destroy());
+      socket.pipe(server).pipe(socket);
+    });
+    await new Promise<void>((listening) => front.listen(0, "127.0.0.1", listening));
+    const url = `https://127.0.0.1:${(front.address() as AddressInfo).port}`;
+    const env = { ...environmentOf("operator"), RM_SERVER: url };
+    const refused = await rmctl(["hosts", "list"], env);
+    expect(refused).toMatchObject({ code: 17, err: expect.stringContaining("NODE_EXTRA_CA_CERTS") });
+    const trusting = { ...env, NODE_EXTRA_CA_CERTS: tlsFile("authority.pem") };
+    const followed = await rmctl(["jobs", "run", hostName, "check", "--follow"], trusting);
+    front.close();
+    expect(followed, followed.err).toMatchObject({ code: 0, out: expect.stringMatching(/check succeeded/) });
   });
 });
-
-/** A proxy as a company has one: it opens tunnels, and remembers where to. */
-async function startProxy(): Promise<{ url: string; asked: string[]; close(): void }> {
-  const asked: string[] = [];
-  const sockets = new Set<Socket>();
-  const server = createServer((_request, reply) => void reply.writeHead(405).end());
-  server.on("connect", (request, near: Socket, head) => {
-    asked.push(request.url ?? "");
-    const { hostname, port } = new URL(`http://${request.url}`);
-    const far = connect(Number(port), hostname, () => {
-      near.write("HTTP/1.1 200 Connection established\r\n\r\n");
-      far.write(head);
-      near.pipe(far).pipe(near);
-    });
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on("error", () => undefined);
-    }
-  });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const close = () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  };
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, close };
-}

@@ -48,6 +48,25 @@ const statuses = [
   ...["succeeded", "warning", "failed", "cancelled", "lost", "expired"],
 ];
 
+const planOptions: Readonly<Record<string, Option>> = {
+  repository: { value: "URL", about: "Where the host backs up to; a restic location without user info." },
+  username: { value: "NAME", about: "The user of the rest-server." },
+  env: {
+    value: "NAME",
+    about: "A variable that this storage needs; its value is taken from here.",
+    many: true,
+  },
+  tag: { value: "TAG", about: "A tag of the host.", many: true },
+  path: { value: "PATH", about: "A path to back up, for the first source group.", many: true },
+};
+const planSecrets =
+  "Secrets come from the environment: RM_REPO_PASSWORD encrypts the repository and is made by the server when unset, RM_REST_PASSWORD is the rest-server's, --env AWS_SECRET_ACCESS_KEY takes that variable.";
+const programOption: Option = {
+  value: "PROGRAM",
+  about: "What is updated: agent or restic; the agent when left out.",
+  choices: ["agent", "restic"],
+};
+
 const accountCommands: readonly Command[] = [
   {
     name: "login",
@@ -105,15 +124,9 @@ const hostCommands: readonly Command[] = [
   {
     name: "enrol create",
     summary: "Make a one-time token that enrols a host within an hour.",
-    about:
-      "Secrets come from the environment: RM_REPO_PASSWORD encrypts the repository and is made by the server when unset, RM_REST_PASSWORD is the rest-server's.",
+    about: planSecrets,
     words: [{ name: "HOSTNAME", about: "The name that the host shall have." }],
-    options: {
-      repository: { value: "URL", about: "Where the host backs up to; a restic location without user info." },
-      username: { value: "NAME", about: "The user of the rest-server." },
-      tag: { value: "TAG", about: "A tag of the host.", many: true },
-      path: { value: "PATH", about: "A path to back up, for the first source group.", many: true },
-    },
+    options: planOptions,
     load: async () => (await import("./commands/enrol.ts")).createEnrolment,
   },
   {
@@ -121,6 +134,92 @@ const hostCommands: readonly Command[] = [
     summary: "Show what became of an enrolment token: waiting, enrolled, connected or expired.",
     words: [{ name: "ID", about: "The id that `enrol create` printed." }],
     load: async () => (await import("./commands/enrol.ts")).showEnrolment,
+  },
+];
+
+const pendingWord: Word = { name: "FINGERPRINT", about: "As the machine shows it: SHA256:…." };
+
+const pendingCommands: readonly Command[] = [
+  {
+    name: "pending list",
+    summary: "List the machines that announced themselves and wait for a decision.",
+    load: async () => (await import("./commands/pending.ts")).listPending,
+  },
+  {
+    name: "pending accept",
+    summary: "Make a host of a machine, by the fingerprint that you compared on it.",
+    about: planSecrets,
+    words: [pendingWord],
+    options: {
+      name: {
+        value: "HOSTNAME",
+        about: "What the host shall be called; the machine's own name when left out.",
+      },
+      "server-name": {
+        value: "NAME",
+        about: "What the machine dials, where it is not the address that you use.",
+      },
+      ...planOptions,
+    },
+    load: async () => (await import("./commands/pending.ts")).acceptPending,
+  },
+  {
+    name: "pending reject",
+    summary: "Send a machine away.",
+    words: [pendingWord],
+    options: { reason: { value: "TEXT", about: "What the machine is told." } },
+    load: async () => (await import("./commands/pending.ts")).rejectPending,
+  },
+];
+
+const updateWord: Word = { name: "UPDATE", about: "The update's id." };
+
+const updateCommands: readonly Command[] = [
+  {
+    name: "updates list",
+    summary: "List the last updates of the fleet, newest first.",
+    load: async () => (await import("./commands/updates.ts")).listUpdates,
+  },
+  {
+    name: "updates show",
+    summary: "Show an update of the fleet, host by host.",
+    words: [updateWord],
+    load: async () => (await import("./commands/updates.ts")).showUpdate,
+  },
+  {
+    name: "updates start",
+    summary: "Update every host that is behind what the server has, in waves.",
+    options: {
+      program: programOption,
+      tag: { value: "TAG", about: "Only hosts with this tag." },
+      host: { value: "HOST", about: "Only this host.", many: true },
+    },
+    load: async () => (await import("./commands/updates.ts")).startUpdate,
+  },
+  {
+    name: "updates pause",
+    summary: "Let no other host begin; what is under way goes on.",
+    words: [updateWord],
+    load: async () => (await import("./commands/updates.ts")).pauseUpdate,
+  },
+  {
+    name: "updates resume",
+    summary: "Go on with the next host. One that failed is left as it is.",
+    words: [updateWord],
+    load: async () => (await import("./commands/updates.ts")).resumeUpdate,
+  },
+  {
+    name: "updates cancel",
+    summary: "End an update before its time; what is under way comes to its end.",
+    words: [updateWord],
+    load: async () => (await import("./commands/updates.ts")).cancelUpdate,
+  },
+  {
+    name: "updates host",
+    summary: "Update the agent of one host, or its restic, to what the server has.",
+    words: [hostWord],
+    options: { program: programOption, follow: followOption },
+    load: async () => (await import("./commands/updates.ts")).updateHost,
   },
 ];
 
@@ -366,9 +465,11 @@ const trailCommands: readonly Command[] = [
 export const commands: readonly Command[] = [
   ...accountCommands,
   ...hostCommands,
+  ...pendingCommands,
   ...jobCommands,
   ...snapshotCommands,
   ...repositoryCommands,
   ...planCommands,
+  ...updateCommands,
   ...trailCommands,
 ];

@@ -1,5 +1,8 @@
 /** Every command against a real server with an agent that the test plays: text for eyes, JSON as it is, exit codes. */
+import { join } from "node:path";
+import { jobKinds } from "@restic-manager/protocol";
 import {
+  AnnouncedMachine,
   ackOf,
   CliWorld,
   connectTestAgent,
@@ -7,12 +10,13 @@ import {
   linesOf,
   logOf,
   progressOf,
+  releaseContent,
   reportOf,
   snapshotOf,
   startedOf,
-  startTestServer,
   type TestAgent,
-  type TestServer,
+  TestServer,
+  writeRelease,
 } from "@restic-manager/testkit";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { run } from "./rmctl.ts";
@@ -25,13 +29,15 @@ const tokens: Record<string, string> = {};
 const [older, newer] = ["ab12".padEnd(64, "0"), "ab34".padEnd(64, "0")];
 
 beforeAll(async () => {
-  server = await startTestServer();
+  server = new TestServer({});
+  await writeRelease(join(server.dataDir, "release"), releaseContent("0.2.0"));
+  await server.start();
   for (const role of ["admin", "operator", "viewer"]) {
     const made = await server.admin.post("/api/auth/tokens", { name: role, role });
     tokens[role] = String(made.body.token);
   }
   agent = await connectTestAgent(server, { name: "web-01", tags: ["prod"] });
-  await agent.hello({ backend_kinds: ["local"] });
+  await agent.hello({ backend_kinds: ["local"], job_kinds: [...jobKinds] });
   await finish(await agent.nextMessage("command.run"));
   const snapshots = [snapshotOf(older, { time: "2026-11-20T03:00:00.000Z" }), snapshotOf(newer)];
   agent.send(reportOf(++seq, snapshots));
@@ -133,6 +139,64 @@ describe("hosts", () => {
 
   it("are summed up", async () => {
     expect((await rmctl("status")).out).toMatch(/^Hosts online +1 of \d+$/m);
+  });
+});
+
+describe("machines that wait", () => {
+  it("are shown with their fingerprint, accepted by the whole of it, and rejected with a reason", async () => {
+    expect((await rmctl("pending", "list")).out).toBe("No machine waits.\n");
+    const machine = new AnnouncedMachine(server, "cellar-01");
+    const { socket } = await machine.wait({ note: "in the cellar" });
+    const { out } = await rmctl("pending", "list");
+    expect(out).toContain(`Fingerprint  ${machine.fingerprint}\n`);
+    expect(out).toContain("in the cellar");
+    const accept = ["pending", "accept", machine.fingerprint, "--repository", "/srv/repo-cellar"];
+    expect(
+      (await rmctl("pending", "accept", machine.fingerprint.slice(0, 20), ...accept.slice(3))).code,
+    ).toBe(13);
+    expect((await rmctl(...accept, "--env", "AWS_KEY=secret")).err).not.toContain("secret");
+    world.env = { ...world.env, RM_REPO_PASSWORD: "Encrypts-Everything-1" };
+    const accepted = await rmctl(...accept, "--name", "cellar", "--tag", "prod");
+    expect(accepted, accepted.err).toMatchObject({ code: 0, out: expect.stringMatching(/^Host id +\S+\n$/) });
+    expect(await socket.next("pending.accepted")).toMatchObject({ host_name: "cellar" });
+    const stranger = new AnnouncedMachine(server, "stranger");
+    const waiting = await stranger.wait();
+    expect((await rmctl("pending", "reject", stranger.fingerprint, "--reason", "Unknown.")).out).toMatch(
+      /sent away/,
+    );
+    expect(await waiting.socket.next("pending.refused")).toMatchObject({
+      message: expect.stringContaining("Unknown."),
+    });
+  });
+});
+
+describe("updates", () => {
+  it("of the fleet are started for some hosts, shown, and decided about", async () => {
+    const started = await rmctl("updates", "start", "--host", "web-01");
+    expect(started, started.err).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^To +agent 0\.2\.0$/m),
+    });
+    expect(started.out).toMatch(/^web-01 +\d +\w+/m);
+    const [, id = ""] = /^Update +(\S+)$/m.exec(started.out) ?? [];
+    expect((await rmctl("updates", "list")).out).toMatch(new RegExp(`^${id} +agent 0\\.2\\.0 +running`, "m"));
+    expect((await rmctl("updates", "pause", id)).out).toMatch(/^State +paused$/m);
+    expect((await rmctl("updates", "cancel", id)).out).toMatch(/^State +cancel/m);
+    // What is under way comes to its end.
+    await finish(await agent.nextMessage("command.run"));
+    await server.until("the update ends", async () =>
+      /^Ended /m.test((await rmctl("updates", "show", id)).out),
+    );
+    as("operator");
+    expect((await rmctl("updates", "start")).code).toBe(12);
+  });
+
+  it("of one host are a job", async () => {
+    expect((await rmctl("updates", "host", "web-01", "--program", "restic")).code).toBe(14);
+    const { code, command } = await followed(["updates", "host", "web-01"]);
+    expect(code).toBe(0);
+    expect(command.spec).toMatchObject({ kind: "update", program: "agent", version: "0.2.0" });
+    expect((await rmctl("updates", "show", "nothing")).code).toBe(13);
   });
 });
 
