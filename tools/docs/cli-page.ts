@@ -1,6 +1,7 @@
 /** docs/reference/cli.md: every command of rmctl with its words and options, and what it ends with. */
+import type { Command } from "../../packages/cli/src/command.ts";
 import { everywhere, spelledOption, synopsis } from "../../packages/cli/src/command-line.ts";
-import { type Command, commands } from "../../packages/cli/src/commands.ts";
+import { commands } from "../../packages/cli/src/commands.ts";
 import { exitCodes } from "../../packages/cli/src/exit-codes.ts";
 import { code, page, table } from "./markdown.ts";
 

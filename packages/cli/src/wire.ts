@@ -252,7 +252,6 @@ const update = z.object({
     skipped: z.number(),
   }),
 });
-export type Update = z.infer<typeof update>;
 export const updates = z.object({ updates: z.array(update) });
 export const updateRun = update.extend({
   hosts: z.array(
