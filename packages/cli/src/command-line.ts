@@ -1,7 +1,8 @@
 /** From what was typed to a command of the table and its arguments; and the text of --help, from the same table. */
 import { parseArgs } from "node:util";
 import { Arguments } from "./call.ts";
-import { type Command, commands, type Option, type Word } from "./commands.ts";
+import type { Command, Option, Word } from "./command.ts";
+import { commands } from "./commands.ts";
 import { usageProblem } from "./problem.ts";
 
 /** Taken by every command. */

@@ -1,4 +1,6 @@
 /** Every command against a real server with an agent that the test plays: text for eyes, JSON as it is, exit codes. */
+import { join } from "node:path";
+import { jobKinds } from "@restic-manager/protocol";
 import {
   ackOf,
   CliWorld,
@@ -7,12 +9,13 @@ import {
   linesOf,
   logOf,
   progressOf,
+  releaseContent,
   reportOf,
   snapshotOf,
   startedOf,
-  startTestServer,
   type TestAgent,
-  type TestServer,
+  TestServer,
+  writeRelease,
 } from "@restic-manager/testkit";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { run } from "./rmctl.ts";
@@ -25,13 +28,15 @@ const tokens: Record<string, string> = {};
 const [older, newer] = ["ab12".padEnd(64, "0"), "ab34".padEnd(64, "0")];
 
 beforeAll(async () => {
-  server = await startTestServer();
+  server = new TestServer({});
+  await writeRelease(join(server.dataDir, "release"), releaseContent("0.2.0"));
+  await server.start();
   for (const role of ["admin", "operator", "viewer"]) {
     const made = await server.admin.post("/api/auth/tokens", { name: role, role });
     tokens[role] = String(made.body.token);
   }
   agent = await connectTestAgent(server, { name: "web-01", tags: ["prod"] });
-  await agent.hello({ backend_kinds: ["local"] });
+  await agent.hello({ backend_kinds: ["local"], job_kinds: [...jobKinds] });
   await finish(await agent.nextMessage("command.run"));
   const snapshots = [snapshotOf(older, { time: "2026-11-20T03:00:00.000Z" }), snapshotOf(newer)];
   agent.send(reportOf(++seq, snapshots));
@@ -133,6 +138,36 @@ describe("hosts", () => {
 
   it("are summed up", async () => {
     expect((await rmctl("status")).out).toMatch(/^Hosts online +1 of \d+$/m);
+  });
+});
+
+describe("updates", () => {
+  it("of the fleet are started for some hosts, shown, and decided about", async () => {
+    const started = await rmctl("updates", "start", "--host", "web-01");
+    expect(started, started.err).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^To +agent 0\.2\.0$/m),
+    });
+    expect(started.out).toMatch(/^web-01 +\d +\w+/m);
+    const [, id = ""] = /^Update +(\S+)$/m.exec(started.out) ?? [];
+    expect((await rmctl("updates", "list")).out).toMatch(new RegExp(`^${id} +agent 0\\.2\\.0 +running`, "m"));
+    expect((await rmctl("updates", "pause", id)).out).toMatch(/^State +paused$/m);
+    expect((await rmctl("updates", "cancel", id)).out).toMatch(/^State +cancel/m);
+    // What is under way comes to its end.
+    await finish(await agent.nextMessage("command.run"));
+    await server.until("the update ends", async () =>
+      /^Ended /m.test((await rmctl("updates", "show", id)).out),
+    );
+    as("operator");
+    expect((await rmctl("updates", "start")).code).toBe(12);
+  });
+
+  it("of one host are a job", async () => {
+    expect((await rmctl("updates", "host", "web-01", "--program", "restic")).code).toBe(14);
+    const { code, command } = await followed(["updates", "host", "web-01"]);
+    expect(code).toBe(0);
+    expect(command.spec).toMatchObject({ kind: "update", program: "agent", version: "0.2.0" });
+    expect((await rmctl("updates", "show", "nothing")).code).toBe(13);
   });
 });
 
@@ -390,53 +425,5 @@ describe("plans", () => {
     const error = { code: "restic.wrong_password", message: "The password is wrong.", last_lines: ["Fatal"] };
     agent.send({ type: "repository.tested", request_id, outcome: "failed", error, duration_ms: 900 });
     expect(await asked).toMatchObject({ code: 1, out: expect.stringMatching(/^The password is wrong\. /) });
-  });
-});
-
-describe("tokens and the trail", () => {
-  it("make a token that a script takes from stdout, and revoke it by name", async () => {
-    const made = await rmctl("tokens", "create", "script", "--role", "viewer", "--days", "7");
-    expect(made.out).toMatch(/^rmt_[\w-]{43}\n$/);
-    expect(made.err).toMatch(/^Keep it now: .* It ends /);
-    expect((await rmctl("tokens", "list")).out).toMatch(/^script +viewer +\S.*never +in 7d$/m);
-    expect((await rmctl("tokens", "revoke", "script")).out).toBe('The token "script" is revoked.\n');
-    world.env = { ...world.env, RM_API_TOKEN: made.out.trim() };
-    expect(await rmctl("whoami")).toMatchObject({
-      code: 11,
-      err: expect.stringContaining("auth.token_invalid"),
-    });
-  });
-
-  it("name the token beside the user", async () => {
-    const { out } = await rmctl("audit", "list", "--action", "api_token.revoke", "--limit", "1");
-    expect(out).toMatch(/ admin \(admin\) +api_token\.revoke +api_token script$/m);
-  });
-});
-
-describe("logging in", () => {
-  beforeEach(() => {
-    world.env = {};
-  });
-
-  it("checks the token, keeps it for its owner alone, and logging out forgets it", async () => {
-    world.typed = ` ${tokens.operator}\n`;
-    expect((await rmctl("login", server.url)).out).toMatch(
-      /^Logged in to http.* as admin \(operator\); kept in /,
-    );
-    expect((await rmctl("whoami")).out).toMatch(/^Server +http:\S+ \(\S+\)\nUser +admin\nRole +operator\n$/);
-    expect((await rmctl("logout")).out).toMatch(/^Logged out/);
-    expect(await rmctl("whoami")).toMatchObject({
-      code: 11,
-      err: expect.stringContaining("cli.not_logged_in"),
-    });
-  });
-
-  it("keeps nothing of a token that the server does not know, and repeats it nowhere", async () => {
-    world.typed = "rmt_guessed";
-    const refused = await rmctl("login", server.url);
-    expect(refused.code).toBe(11);
-    expect(refused.out + refused.err).not.toContain("guessed");
-    expect((await rmctl("whoami")).err).toContain("cli.not_logged_in");
-    expect((await rmctl("login", server.url, "rmt_in-argv")).err).not.toContain("rmt_in-argv");
   });
 });

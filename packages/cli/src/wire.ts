@@ -209,3 +209,61 @@ export const audit = z.object({
   ),
   next: text.nullable(),
 });
+
+export const pendingHosts = z.object({
+  pending_hosts: z.array(
+    z.object({
+      id,
+      hostname: text,
+      os: text,
+      arch: text,
+      agent_version: text,
+      restic_version: text.nullable(),
+      note: text.nullable(),
+      address: text,
+      fingerprint: text,
+      connected: z.boolean(),
+      duplicates: z.array(z.object({ kind: text })),
+      announced_at: instant,
+      expires_at: instant,
+    }),
+  ),
+});
+export type PendingHost = z.infer<typeof pendingHosts>["pending_hosts"][number];
+export const acceptedHost = z.object({ host_id: id, repo_password: z.string().max(2000).optional() });
+export const rejected = z.object({});
+
+const problem = z.object({ code: text, message: text });
+const update = z.object({
+  id,
+  state: text,
+  program: text,
+  version: text,
+  tag: text.nullable(),
+  started_by: text,
+  started_at: instant,
+  ended_at: when,
+  pause: problem.extend({ host_name: text.nullable() }).nullable(),
+  counts: z.object({
+    waiting: z.number(),
+    updating: z.number(),
+    done: z.number(),
+    failed: z.number(),
+    skipped: z.number(),
+  }),
+});
+export const updates = z.object({ updates: z.array(update) });
+export const updateRun = update.extend({
+  hosts: z.array(
+    z.object({
+      name: text,
+      state: text,
+      wave: z.number().nullable(),
+      online: z.boolean(),
+      job_id: id.nullable(),
+      from_version: text.nullable(),
+      error: problem.nullable(),
+    }),
+  ),
+});
+export type UpdateRun = z.infer<typeof updateRun>;
