@@ -160,9 +160,7 @@ describe("the result", () => {
     const answer = await send(wanted);
     expect(answer.statusCode).toBe(200);
     expect(answer.headers["cache-control"]).toBe("no-store");
-    expect(command(answer)).toMatch(
-      /RM_SERVER=http:\/\/rm\.example RM_TOKEN=[\w-]{43} sudo -E sh$/,
-    );
+    expect(command(answer)).toMatch(/RM_SERVER=http:\/\/rm\.example RM_TOKEN=[\w-]{43} sudo -E sh$/);
     expect(textOf(find(html(answer), "#minted-password"))).toMatch(/[A-Za-z2-9]{24}/);
     expect(textOf(find(html(answer), "#htpasswd-command"))).toContain("htpasswd -B .htpasswd web-01");
     expect(answer.body).toContain("rest:https://backup.example.org/web-01");
@@ -294,7 +292,7 @@ describe("the installer as a file", () => {
     const agent = { hostname: "x", os: "linux", arch: "x64", agentVersion: "1", resticVersion: null };
     await enrol(deps, { token: tokenOf(other), ...agent });
     expect((await download(other)).statusCode).toBe(409);
-    clock.advance(tokenLifetimeMs);
+    await clock.advance(tokenLifetimeMs);
     expect((await download(shown)).statusCode).toBe(403);
     expect(await audited()).toEqual([]);
   });

@@ -10,8 +10,8 @@ import { renderFragment, renderPage } from "../../platform/html/page.tsx";
 import { Empty, urlWith } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import type { Tone } from "../../platform/html/state.tsx";
-import { BehindLine, DrillLine, type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
 import { PendingPanel, type PendingRow } from "../pending-hosts/pending-hosts.ts";
+import { BehindLine, DrillLine, type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
 import { type HostFilter, type HostRow, HostTable } from "./host-table.views.tsx";
 
 export type { FleetFigures };
