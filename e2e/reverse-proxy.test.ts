@@ -147,6 +147,22 @@ describe.each(names)("behind %s", (name) => {
     expect(file).toEqual({ sha256: createHash("sha256").update(bytes).digest("hex"), kept: 0 });
   });
 
+  it.each([
+    ["by http", (url: string) => url.replace("https:", "http:"), "begin the address with https://"],
+    ["below a path", (url: string) => `${url}/backup`, "no path in its address"],
+    ["without its authority", (url: string) => url, "--ca-file"],
+  ])("a machine that asks %s is told what to do, before its token is spent", async (how, wrong, words) => {
+    const { url, caFile } = proxies[name];
+    const trust = how === "without its authority" ? {} : { RM_CA_FILE: caFile };
+    const env = { ...plainEnvironment(), RM_TOKEN: "unspent", RM_SERVER: wrong(url), ...trust };
+    const folder = join(lab.folder, "nowhere");
+    const args = ["--config", join(folder, "agent.yaml"), "--data-dir", join(folder, "data")];
+    const enrol = run(process.execPath, [agentProgram, "enrol", ...args, "--restic", lab.resticPath], {
+      env,
+    });
+    await expect(enrol).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining(words) });
+  });
+
   it("a machine without a token proves who it is and hears what was decided", async () => {
     const proxy = proxies[name];
     const [machine, logFile] = [`announced-${name}`, join(lab.folder, `announced-${name}.log`)];

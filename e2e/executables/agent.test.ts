@@ -37,6 +37,21 @@ beforeAll(async () => {
 afterAll(() => lab.close());
 
 describe("the agent's executable", () => {
+  it("is its own doctor, before it is enrolled", async () => {
+    const args = [
+      "doctor",
+      "--json",
+      "--server",
+      lab.url,
+      "--config",
+      join(lab.folder, "none", "agent.yaml"),
+    ];
+    const { stdout } = await run(agent, args, { env: { PATH: process.env.PATH, RM_RESTIC: lab.resticPath } });
+    const { healthy, findings } = JSON.parse(stdout) as { healthy: boolean; findings: { status: string }[] };
+    expect(healthy).toBe(true);
+    expect(findings.length).toBeGreaterThan(10);
+  });
+
   it("tells its version, and refuses what it doesn't know with code 2", async () => {
     expect((await run(agent, ["--version"])).stdout).toBe(`${productVersion}\n`);
     await expect(run(agent, ["frobnicate"])).rejects.toMatchObject({ code: 2 });

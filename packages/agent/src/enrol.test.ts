@@ -139,6 +139,12 @@ describe("a refusal", () => {
     ["an answer without a bearer", 200, { host_id: ANSWER.host_id }, "connect.not_restic_manager"],
     ["another program's 404", 404, "<html>nginx</html>", "connect.wrong_path"],
     ["another program's 405", 405, "", "connect.wrong_path"],
+    [
+      "a server that was given a path too much",
+      404,
+      { code: "request.not_found", message: "There is nothing at this address.", request_id: "r1" },
+      "connect.wrong_path",
+    ],
     ["a proxy without its server", 502, "Bad gateway", "connect.server_down"],
   ])("by %s says who answered", async (_name, status, body, code) => {
     answer(status, body);

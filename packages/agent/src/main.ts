@@ -227,8 +227,10 @@ async function runDoctor(options: Options): Promise<number> {
       dataDir: options["data-dir"],
     },
   );
-  say(options.json === true ? printedJson(diagnosis) : printed(diagnosis));
-  return diagnosis.healthy ? EXIT.done : EXIT.failed;
+  const text = options.json === true ? printedJson(diagnosis) : printed(diagnosis);
+  await new Promise((done) => process.stdout.write(`${text}\n`, done));
+  // What was given up may go on: a name server that is silent would hold the program for much longer than anybody waits.
+  process.exit(diagnosis.healthy ? EXIT.done : EXIT.failed);
 }
 
 /** What both ways to become a host are told, and the way to the server; undefined when the address is missing. */

@@ -82,7 +82,8 @@ export async function callServer<T>(call: ServerCall<T>): Promise<{ answer: T; d
   const answer = call.answer.safeParse(body);
   if (response.ok && answer.success) return { answer: answer.data, date: headers.get("date") };
   const refusal = apiError.safeParse(body);
-  if (refusal.success) {
+  // Its word for an address that it does not have: the one that was given has a path too much.
+  if (refusal.success && refusal.data.code !== "request.not_found") {
     const { code, message } = refusal.data;
     const retryAfterMs = readSeconds(headers.get("retry-after"));
     throw new ServerRefusal(code, `The server refused: ${redact(message, call.secrets)}`, {
