@@ -18,6 +18,7 @@ import {
 } from "../../packages/server/src/features/users/users.views.tsx";
 import { renderErrorPage } from "../../packages/server/src/platform/html/error-pages.tsx";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
+import { AGENT_VIEWS } from "./agents.ts";
 import { BACKEND_VIEWS } from "./backends.ts";
 import * as data from "./data.ts";
 import { DRILL_FRAGMENTS, DRILL_VIEWS } from "./drills.ts";
@@ -84,6 +85,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   ...EDITING_VIEWS,
   ...RETENTION_VIEWS,
   ...ROTATION_VIEWS,
+  ...AGENT_VIEWS,
   ...DRILL_VIEWS,
   ...WIZARD_VIEWS,
   ...RESTORE_VIEWS,

@@ -3,7 +3,6 @@
  * point upward between ranks are functions handed over here.
  */
 import { mkdir } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
@@ -41,6 +40,7 @@ import {
   LiveProgress,
   LogRetention,
   queueFirstInit,
+  type RunDeps,
   type RunRequest,
 } from "./features/jobs/jobs.ts";
 import { registerMaintenanceRoutes } from "./features/maintenance/maintenance.api.ts";
@@ -110,12 +110,12 @@ import { ensureSetupToken, identify, setupPath } from "./features/users/users.ts
 import { type Clock, systemClock } from "./platform/clock.ts";
 import { migrate } from "./platform/db/migrate.ts";
 import { type OpenDatabase, openDatabase } from "./platform/db/open.ts";
-import { AppError } from "./platform/errors.ts";
 import { EventBus } from "./platform/events.ts";
 import { renderErrorPage } from "./platform/html/error-pages.tsx";
 import { type BuiltApp, buildApp } from "./platform/http/app.ts";
 import { addAssetRoutes, readManifest } from "./platform/http/assets.ts";
 import { addHealthRoutes } from "./platform/http/health.ts";
+import { addressOf, listen } from "./platform/http/listen.ts";
 import { addThemeRoute, createPageContext, type PageOf } from "./platform/http/page-context.ts";
 import type { App } from "./platform/http/route.ts";
 import { openSecretBox } from "./platform/key-check.ts";
@@ -126,12 +126,6 @@ import type { SecretBox } from "./platform/secrets.ts";
 const stopWithinMs = 4000;
 /** How often it is looked whether they have. */
 const stopLookMs = 100;
-
-/** Connections that may wait to be accepted: a fleet that comes back at once; more wait for their next SYN, 1 s later. */
-const listenBacklog = 4096;
-/** Together five seconds. */
-const listenTries = 25;
-const listenPauseMs = 200;
 
 /** What a test may replace. */
 export interface ServerParts {
@@ -191,9 +185,9 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   const builtInFolder = parts.releaseDir ?? fileURLToPath(new URL("../../../build/package", import.meta.url));
   const shelf = new ReleaseShelf({ clock, log, dataFolder: join(config.dataDir, "release"), builtInFolder });
   const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf }, built);
-  await listen(built, config, clock);
+  await listen(built.app, config, clock);
   for (const life of lives) life.start();
-  const url = addressOf(config, built);
+  const url = addressOf(built.app, config.listenHost);
   const setupToken = await ensureSetupToken({ db, clock });
   let stopped: Promise<void> | null = null;
   const stopOnce = async () => {
@@ -268,6 +262,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
     bus,
     progress,
     page,
+    shelf,
     async specsOf(host: Host, request: RunRequest) {
       if (request.kind === "init") await refuseInitWhileRotating(db, host);
       return plannedJobsOf(db, host, request);
@@ -279,8 +274,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerSnapshotRoutes(app, { db });
   registerDiffRoutes(app, jobs);
   registerDiffPages(app, jobs);
-  const readTree: AgentHub["readTree"] = (hostId, question, gone) => hub.readTree(hostId, question, gone);
-  registerTreeRoutes(app, { db, box, clock, readTree });
+  registerRestores(ground, app, hub, jobs);
   const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
   const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
   registerSourceRoutes(app, { ...jobs, ...sources, listFolder });
@@ -294,13 +288,6 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const previews = { db, clock, schedulesUsing: listSchedulesUsing };
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
-  const { downloads } = config;
-  registerDownloadRoutes(app, {
-    ...{ db, clock, downloads },
-    openDump: (hostId, question, gone) => hub.openDump(hostId, question, gone),
-  });
-  registerRestoreRoutes(app, jobs);
-  registerWizardPages(app, { ...jobs, downloads });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
   const deliver = connectEvents(ground, hub, log);
@@ -309,6 +296,21 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
   const updates = registerUpdates(ground, app, isConnected);
   return [shelf, dispatcher, hub, watch, new MaintenanceWatch(shared), rotation, updates, retention];
+}
+
+/** Looking into snapshots, and getting out of them what is in them. */
+function registerRestores(ground: Ground, app: App, hub: AgentHub, jobs: RunDeps & { page: PageOf }): void {
+  const { box, clock } = ground;
+  const { db } = ground.database;
+  const { downloads } = ground.config;
+  const readTree: AgentHub["readTree"] = (hostId, question, gone) => hub.readTree(hostId, question, gone);
+  registerTreeRoutes(app, { db, box, clock, readTree });
+  registerDownloadRoutes(app, {
+    ...{ db, clock, downloads },
+    openDump: (hostId, question, gone) => hub.openDump(hostId, question, gone),
+  });
+  registerRestoreRoutes(app, jobs);
+  registerWizardPages(app, { ...jobs, downloads });
 }
 
 /** @returns what drives the update runs */
@@ -443,44 +445,4 @@ async function cutLate(clock: Clock, app: BuiltApp["app"], ended: AbortSignal): 
   app.server.closeAllConnections();
   // Upgraded sockets are not among those; one whose peer never answers the close would hold us for 30 s.
   for (const socket of app.websocketServer.clients) socket.terminate();
-}
-
-/**
- * After kill -9 the old program's port may still be held for a moment, and a supervisor starts us at once: try again.
- * @throws AppError `server.port_taken` or `server.listen_failed`
- */
-async function listen({ app }: BuiltApp, config: Config, clock: Clock): Promise<void> {
-  const where = `${config.listenHost}:${config.listenPort}`;
-  for (let left = listenTries; ; left--) {
-    try {
-      await app.listen({
-        host: config.listenHost,
-        port: config.listenPort,
-        backlog: listenBacklog,
-        listenTextResolver: () => "accepting",
-      });
-      return;
-    } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      if (code !== "EADDRINUSE") {
-        throw new AppError(
-          "internal",
-          "server.listen_failed",
-          `The server can't listen on ${where}: ${code}.`,
-          { cause },
-        );
-      }
-      if (left === 0) {
-        const message = `Another program already listens on ${where}. Stop it, or set RM_LISTEN to another address.`;
-        throw new AppError("internal", "server.port_taken", message, { cause });
-      }
-    }
-    await clock.sleep(listenPauseMs);
-  }
-}
-
-function addressOf(config: Config, { app }: BuiltApp): string {
-  const { port } = app.server.address() as AddressInfo;
-  const host = config.listenHost.includes(":") ? `[${config.listenHost}]` : config.listenHost;
-  return `http://${host}:${port}`;
 }

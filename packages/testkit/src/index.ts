@@ -14,3 +14,4 @@ export * from "./server-messages.ts";
 export * from "./server-queries.ts";
 export * from "./server-schedules.ts";
 export * from "./server-start.ts";
+export * from "./server-updates.ts";

@@ -28,6 +28,8 @@ const dashboardQuery = z.object({
   search: z.string().max(253).optional().catch(undefined),
   tag: z.string().max(64).optional().catch(undefined),
   state: z.enum(["attention", "running", "offline"]).optional().catch(undefined),
+  agent: z.enum(["behind"]).optional().catch(undefined),
+  restic: z.enum(["behind"]).optional().catch(undefined),
   sort: z.enum(["name", "backup", "size", "snapshots"]).optional().catch(undefined),
   direction: z.enum(["asc", "desc"]).optional().catch(undefined),
 });

@@ -10,7 +10,7 @@ import { renderFragment, renderPage } from "../../platform/html/page.tsx";
 import { Empty, urlWith } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import type { Tone } from "../../platform/html/state.tsx";
-import { DrillLine, type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
+import { BehindLine, DrillLine, type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
 import { type HostFilter, type HostRow, HostTable } from "./host-table.views.tsx";
 
 export type { FleetFigures };
@@ -107,6 +107,7 @@ function DashboardLive(props: DashboardProps): JSX.Element {
     <>
       <Tiles figures={props.figures} />
       <DrillLine figures={props.figures} />
+      <BehindLine figures={props.figures} />
       <section class="panel" aria-label="Hosts" id="hosts">
         <header>
           <h2>Hosts</h2>
@@ -147,9 +148,30 @@ function HostTools(props: DashboardProps): JSX.Element {
         {chip("attention", "Attention", figures.attention)}
         {chip("running", "Running", figures.running)}
         {chip("offline", "Offline", figures.offline)}
+        <BehindChip {...props} program="agent" label="Agent behind" />
+        <BehindChip {...props} program="restic" label="restic behind" />
       </nav>
       <HostSearch filter={filter} tags={props.tags} />
     </div>
+  );
+}
+
+/** Only where it finds something, or is what is looked at. */
+function BehindChip(
+  props: Pick<DashboardProps, "figures" | "filter"> & { program: "agent" | "restic"; label: string },
+): JSX.Element | null {
+  const { figures, filter, program } = props;
+  const count = figures.behind[program];
+  const isOn = filter[program] === "behind";
+  if (count === 0 && !isOn) return null;
+  return (
+    <a
+      class="chip"
+      href={urlWith("/", { ...filter, [program]: isOn ? undefined : "behind" })}
+      aria-current={isOn ? "true" : undefined}
+    >
+      {props.label} <span class="chip-count">{formatCount(count)}</span>
+    </a>
   );
 }
 
@@ -163,6 +185,8 @@ function HostSearch({ filter, tags }: Pick<DashboardProps, "filter" | "tags">): 
       data-live-filter="dashboard-live"
     >
       <Kept name="state" value={filter.state} />
+      <Kept name="agent" value={filter.agent} />
+      <Kept name="restic" value={filter.restic} />
       <Kept name="sort" value={filter.sort} />
       <Kept name="direction" value={filter.direction} />
       {tags.length === 0 ? null : (

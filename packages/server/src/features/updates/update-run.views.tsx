@@ -44,23 +44,23 @@ export function RunPanel({ view }: { view: RunView }): JSX.Element {
           label="Hosts that are updated"
           tone={isOver ? "ok" : tone}
         />
-        <Facts
-          facts={[
-            {
-              term: "Updated",
-              value: `${formatCount(counts.done)} of ${formatNoun(total, "host")}`,
-              id: "run-done",
-            },
-            ...(isOver ? [] : [{ term: "Wave", value: waveWords[view.wave] }]),
-            ...(counts.failed > 0 ? [{ term: "Failed", value: formatCount(counts.failed) }] : []),
-            ...(counts.skipped > 0 ? [{ term: "By hand", value: formatCount(counts.skipped) }] : []),
-            ...(run.tag === null ? [] : [{ term: "Tag", value: run.tag }]),
-            { term: "Started", value: <Started view={view} /> },
-            ...(run.endedAt === null ? [] : [{ term: "Ended", value: <Time at={run.endedAt} /> }]),
-          ]}
-        />
-        <Decisions view={view} />
       </div>
+      <Facts
+        facts={[
+          {
+            term: "Updated",
+            value: `${formatCount(counts.done)} of ${formatNoun(total, "host")}`,
+            id: "run-done",
+          },
+          ...(isOver ? [] : [{ term: "Wave", value: waveWords[view.wave] }]),
+          ...(counts.failed > 0 ? [{ term: "Failed", value: formatCount(counts.failed) }] : []),
+          ...(counts.skipped > 0 ? [{ term: "By hand", value: formatCount(counts.skipped) }] : []),
+          ...(run.tag === null ? [] : [{ term: "Tag", value: run.tag }]),
+          { term: "Started", value: <Started view={view} /> },
+          ...(run.endedAt === null ? [] : [{ term: "Ended", value: <Time at={run.endedAt} /> }]),
+        ]}
+      />
+      <Decisions view={view} />
       <ul class="sharers update-hosts">
         {targets.slice(0, SHOWN).map((target) => (
           <TargetLine key={target.id} target={target} isOver={isOver} />
@@ -122,7 +122,7 @@ function Decisions({ view: { run } }: { view: RunView }): JSX.Element | null {
   const [verb, word] =
     run.state === "running" ? (["pause", "Pause"] as const) : (["resume", "Go on"] as const);
   return (
-    <div class="actions">
+    <div class="actions update-actions">
       <PostForm action={`${action}/${verb}`}>
         <button type="submit" class={run.state === "paused" ? "btn primary" : "btn"}>
           {word}

@@ -4,5 +4,5 @@
  * are sent with in update-orders.ts, and what is shown in update-view.ts.
  */
 export { completeUpdateOrder, onUpdateFinished } from "./update-orders.ts";
-export { driftOfHost } from "./update-run.ts";
+export { driftOfHost, releaseNameOf } from "./update-run.ts";
 export { UpdateWatch } from "./update-watch.ts";

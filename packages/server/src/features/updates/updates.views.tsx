@@ -123,7 +123,7 @@ function ProgramPanel({ program, isBusy }: { program: ProgramView; isBusy: boole
       {program.versions.length === 0 ? (
         <Empty title="No host has connected yet">Its version is shown here once it does.</Empty>
       ) : (
-        <table class="rows versions">
+        <table class="rows fleet-versions">
           <caption class="sr-only">Versions of {name} in the fleet</caption>
           <thead>
             <tr>
@@ -144,11 +144,12 @@ function ProgramPanel({ program, isBusy }: { program: ProgramView; isBusy: boole
       {behind === 0 && unusable === 0 ? null : (
         <p class="panel-body hint">
           {behind === 0 ? null : (
-            <a class="link" href={urlWith("/", { agent: "behind" })}>
+            <a class="link" href={urlWith("/", { [program.program]: "behind" })}>
               {formatNoun(behind, "host")} behind
             </a>
           )}
           {byHand === 0 ? null : `, ${formatCount(byHand)} of them to be updated by hand`}
+          {behind === 0 ? null : ". "}
           {unusable === 0 ? null : (
             <span class="word fail">
               {" "}
