@@ -64,7 +64,7 @@ async function upgrade(url: URL, options: ConnectOptions): Promise<ConnectOutcom
   socket.on("open", () => resolve({ kind: "open", socket }));
   socket.on("error", (error) => resolve(failed(explainError(named(error), way))));
   socket.on("unexpected-response", (request, response) => {
-    readStart(response).then((body) => {
+    void readStart(response).then((body) => {
       request.destroy();
       const { statusCode: status = 0, headers } = response;
       const [location, contentType] = [headers.location ?? null, headers["content-type"] ?? null];
