@@ -1,5 +1,7 @@
 /** argv, environment, signals and the exit code of the server: nothing else. */
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { isSea } from "node:sea";
 import { parseArgs } from "node:util";
 import { productVersion } from "@restic-manager/protocol/version";
 import { type Config, parseConfig } from "./config.ts";
@@ -41,7 +43,7 @@ function say(text: string): number {
 
 async function runServer(config: Config): Promise<number> {
   const log = createLog(config.logLevel);
-  const server = await startServer(config, { log });
+  const server = await startServer(config, { log, releaseDir: builtRelease() });
   log.info({ url: server.url, version: productVersion }, "restic-manager is listening");
   if (server.setupUrl)
     log.info({ setupUrl: server.setupUrl }, "no administrator yet: open this link to make one");
@@ -52,6 +54,12 @@ async function runServer(config: Config): Promise<number> {
   await server.stop();
   return 0;
 }
+
+/** The files for hosts: beside an executable, or where `make package` puts them in a checkout. */
+const builtRelease = (): string =>
+  isSea()
+    ? join(dirname(process.execPath), "release")
+    : join(dirname(process.argv[1] ?? ""), "../../../../build/package");
 
 async function backUpDatabase(config: Config, target: string): Promise<number> {
   if (config.databaseUrl) {
