@@ -1,16 +1,27 @@
 /** The agent's executable updates itself under a supervisor that does what systemd does; a bad version goes back. */
+
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { copyFile, readFile, rename } from "node:fs/promises";
+import { copyFile, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { LogLine } from "@restic-manager/protocol";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createGatedRestic, JOB, OTHER_JOB } from "../../packages/agent/fixtures/agent/lab.ts";
 import { createRepository, until } from "../../packages/agent/fixtures/restic/lab.ts";
 import { agentScript } from "../../packages/agent/fixtures/update/release.ts";
 import { saveConfig } from "../../packages/agent/src/config.ts";
+import {
+  identifyProgram,
+  readRecord,
+  updatePaths,
+  writeRecord,
+} from "../../packages/agent/src/update/record.ts";
 import { productVersion } from "../../packages/protocol/src/version.ts";
 import { quickBuild } from "../../tools/package/quick.ts";
 import { nextVersion, UpdatingHost } from "./updating-host.ts";
+
+const run = promisify(execFile);
 
 let newer: string;
 let host: UpdatingHost;
@@ -64,6 +75,21 @@ describe("the agent's executable updates itself", () => {
     expect(end).toMatchObject({ status: "failed", error: { code: "update.rolled_back" } });
     expect(supervisor.ends.slice(-4)).toEqual([4, "SIGKILL", "SIGKILL", "SIGKILL"]);
     await expectOldAgain();
+  });
+});
+
+describe("where nobody calls the guard before a start", () => {
+  it("a version that was started three times in vain puts the one before back itself, and ends to be started anew", async () => {
+    const paths = updatePaths(host.program);
+    await writeFile(paths.previous, "the version before");
+    const update = { job: JOB, from: "0.0.1", to: productVersion, deadline: null, rolled_back: null };
+    const on = (await identifyProgram(host.program)) ?? "";
+    await writeRecord(paths.record, { ...update, program: on, starts: 2 });
+    const start = () => run(host.program, ["run", "--config", join(host.lab.dir, "none.yaml")], { env: {} });
+    await expect(start()).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("none.yaml") });
+    await expect(start()).rejects.toMatchObject({ code: 4 });
+    expect(await readFile(host.program, "utf8")).toBe("the version before");
+    expect((await readRecord(paths.record))?.rolled_back).toContain("3 times");
   });
 });
 

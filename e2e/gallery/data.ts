@@ -43,7 +43,7 @@ function host(name: string, overrides: Partial<HostRow> = {}): HostRow {
 }
 
 export const HOSTS: HostRow[] = [
-  host("web-01", { tags: ["prod", "web"], outdated: "agent 0.1.0" }),
+  host("web-01", { tags: ["prod", "web"], outdated: { words: "agent behind", versions: "agent 0.1.0" } }),
   host("db-primary", {
     condition: "failed",
     tags: ["prod", "db"],

@@ -102,15 +102,21 @@ async function runnerCommand(jobDir: string): Promise<number> {
 
 /** Stands before every start: systemd runs the program of before with it (ExecStartPre). */
 async function guardCommand(): Promise<number> {
+  const hasGoneBack = await goBackIfNeedBe();
+  return hasGoneBack
+    ? say("The new version never reached its server: the one from before is back.")
+    : EXIT.done;
+}
+
+/** True when the program of before was put back in the place of a new one. */
+async function goBackIfNeedBe(): Promise<boolean> {
   const { guardUpdate } = await import("./update/guard.ts");
   const { guardedProgram } = await import("./update/record.ts");
   const { executablePath } = await import("./platform/program.ts");
   const { systemClock } = await import("./platform/clock.ts");
   const { nowMs } = systemClock();
   const done = await guardUpdate({ nowMs, platform: process.platform }, guardedProgram(executablePath()));
-  return done === "rolled_back"
-    ? say("The new version never reached its server: the one from before is back.")
-    : EXIT.done;
+  return done === "rolled_back";
 }
 
 async function systemDeps() {
@@ -126,6 +132,15 @@ async function systemDeps() {
   };
 }
 
+/**
+ * Where nobody calls the guard before a start (Windows, a supervisor of the operator's own), a new version counts its
+ * starts itself: one that gets as far as this line and no further goes back, too. MUST not keep the agent from starting.
+ */
+function guardsItself(): Promise<boolean> {
+  const isGuarded = (process.env.NOTIFY_SOCKET ?? "") !== "";
+  return isGuarded ? Promise.resolve(false) : goBackIfNeedBe().catch(() => false);
+}
+
 /** The agent in a terminal, or under a service manager that speaks by signals. */
 const ofTerminal: Hosting = {
   warn: (text) => void process.stderr.write(`${text}\n`),
@@ -137,6 +152,7 @@ const ofTerminal: Hosting = {
 };
 
 async function runAgent(options: Options, hosting = ofTerminal): Promise<number> {
+  if (await guardsItself()) return EXIT.restart;
   const { defaultConfigPath, loadConfig } = await import("./config.ts");
   const { createLog } = await import("./platform/log.ts");
   const { startAgent } = await import("./start.ts");

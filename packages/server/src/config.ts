@@ -55,7 +55,7 @@ const declared = [
     type: "folder",
     default: "./data",
     secret: false,
-    sentence: "Holds the SQLite file and the key file.",
+    sentence: "Holds the SQLite file, the key file and, in `release`, files for hosts of your own.",
   },
   {
     name: "RM_DATABASE_URL",

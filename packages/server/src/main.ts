@@ -61,7 +61,7 @@ async function runServer(config: Config): Promise<number> {
 const builtAssets = (): string | undefined =>
   isSea() ? undefined : join(dirname(process.argv[1] ?? ""), "../assets");
 
-/** Beside an executable; of built files it is what `make package` has made. */
+/** The files for hosts: beside an executable, or where `make package` puts them in a checkout. */
 const builtRelease = (): string =>
   isSea()
     ? join(dirname(process.execPath), "release")

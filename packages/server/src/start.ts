@@ -135,8 +135,8 @@ export interface ServerParts {
   clock?: Clock;
   /** Folder of the built pages' files; absent when they are inside the program. */
   assetsDir?: string | undefined;
-  /** Folder of the files for hosts that come with the server. */
-  releaseDir: string;
+  /** Folder of the files for hosts that come with the server; none when absent. */
+  releaseDir?: string | undefined;
 }
 
 export interface RunningServer extends BuiltApp {
@@ -187,9 +187,8 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   addHealthRoutes(built.app, { db, stopping: () => stopping.signal.aborted });
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
   addAssetRoutes(built.app, assets);
-  const { releaseDir } = parts;
-  const dataFolder = join(config.dataDir, "release");
-  const shelf = new ReleaseShelf({ clock, log, dataFolder, builtInFolder: releaseDir });
+  const folders = { dataFolder: join(config.dataDir, "release"), builtInFolder: parts.releaseDir };
+  const shelf = new ReleaseShelf({ clock, log, ...folders });
   const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf }, built);
   await listen(built.app, config, clock);
   for (const life of lives) life.start();

@@ -1,12 +1,12 @@
 /** An agent that came as a package is updated by apt: with an apt and a dpkg that stand in for the real ones. */
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { UpdateSpec } from "@restic-manager/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type AgentLab, createAgentLab, JOB, runJob, startInProgram } from "../../fixtures/agent/lab.ts";
 import { until } from "../../fixtures/restic/lab.ts";
-import { agentScript, installProgram } from "../../fixtures/update/release.ts";
+import { agentScript, installProgram, resticScript } from "../../fixtures/update/release.ts";
 import type { RunningAgent } from "../start.ts";
 
 const OLD = "1.0.0";
@@ -34,15 +34,20 @@ const lines = () => lab.server.committed.flatMap((event) => (event.type === "log
 const ends = () => lab.server.all("job.finished");
 
 /** The agent of a version; `restarted` says that it has ended to be started anew. */
-async function start(version: string, env: Record<string, string> = {}) {
+async function start(version: string, env: Record<string, string> = {}, resticPath = lab.config.restic_path) {
   const { promise: restarted, resolve } = Promise.withResolvers<void>();
-  const agent: RunningAgent = await startInProgram(lab, lab.config, undefined, {
-    env: { PATH: `${tools}:/usr/bin:/bin`, RM_SUPERVISED: "1", ...env },
-    program: {
-      executablePath: program,
-      release: { version, key: undefined, restart: () => void agent.stop().then(resolve) },
+  const agent: RunningAgent = await startInProgram(
+    lab,
+    { ...lab.config, restic_path: resticPath },
+    undefined,
+    {
+      env: { PATH: `${tools}:/usr/bin:/bin`, RM_SUPERVISED: "1", ...env },
+      program: {
+        executablePath: program,
+        release: { version, key: undefined, restart: () => void agent.stop().then(resolve) },
+      },
     },
-  });
+  );
   return { agent, restarted };
 }
 
@@ -110,6 +115,19 @@ describe("an update of an agent that came as a package", () => {
     expect(end).toMatchObject({ status: "failed", error: { code: "update.managed_by_apt" } });
     expect(end?.error?.message).toContain(`no restic-manager-agent ${NEW}`);
     expect(await readFile(program, "utf8")).toContain(`echo ${OLD};`);
+  });
+
+  test("and of its restic, which is another package", async () => {
+    const restic = join(dirname(program), "restic");
+    await installProgram(restic, resticScript("0.18.0"));
+    await installProgram(join(lab.dir, "restic"), resticScript("0.19.1"));
+    await addTool("dpkg-query", `[ "$*" = "-S ${restic}" ]`);
+    await addApt(`echo "$*"; cp '${join(lab.dir, "restic")}' '${restic}'`);
+    await start(OLD, {}, null);
+    const end = await runJob(lab, JOB, { kind: "update", program: "restic", version: "0.19.1" });
+    expect(end).toMatchObject({ status: "succeeded", result: { from: "0.18.0", to: "0.19.1" } });
+    expect(lines().some(({ text }) => text.endsWith("--only-upgrade restic-manager-restic"))).toBe(true);
+    expect(existsSync(`${restic}.previous`)).toBe(false);
   });
 
   test("runs apt in a unit of its own under systemd", async () => {

@@ -1,10 +1,10 @@
 /**
- * The update of an agent that came as a package: apt owns the program, so apt replaces it. Invariants: apt runs beside the
+ * The update of an agent, or of its restic, that came as a package: apt owns the program, so apt replaces it. Invariants: apt runs beside the
  * agent (in a unit of its own where there is systemd), because the package restarts the agent in the middle of it, and is
  * taken up again like a run of restic; it asks nothing; once begun it is not cancelled, since half a package is worse.
  * There is no way back by itself here: the previous version is apt's to give.
  */
-import type { JobError } from "@restic-manager/protocol";
+import type { JobError, UpdateProgram, UpdateSpec } from "@restic-manager/protocol";
 import { toolEnv } from "../restic/env.ts";
 import { StderrTail } from "../restic/exit.ts";
 import type { RunExit } from "../restic/follow.ts";
@@ -15,12 +15,16 @@ import { updateError } from "../update/fetch-release.ts";
 import { wasBegun } from "./follow-run.ts";
 import type { ActiveJob, CommandDeps } from "./job-context.ts";
 
-const PACKAGE = "restic-manager-agent";
+/** What brings which program. */
+const PACKAGES = {
+  agent: "restic-manager-agent",
+  restic: "restic-manager-restic",
+} as const satisfies Record<UpdateProgram, string>;
 
 /** Waits for another apt, asks nothing, keeps changed configuration. Sources that fail are apt's everyday: it goes on. */
 const SCRIPT = `export DEBIAN_FRONTEND=noninteractive
 apt-get -q -o DPkg::Lock::Timeout=300 update || echo "apt-get update failed; what apt knows already is used." >&2
-exec apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold install --only-upgrade ${PACKAGE}`;
+exec apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold install --only-upgrade "$1"`;
 
 /** Beyond this, apt hangs: a mirror that never answers, a question that nobody sees. */
 const MAX_SECONDS = 1800;
@@ -35,11 +39,11 @@ const OWN_UNIT = [
   "--unit=restic-manager-agent-upgrade",
 ];
 
-/** Whether a package has brought this program. */
-export async function isOwnedByApt(deps: CommandDeps): Promise<boolean> {
+/** Whether a package has brought the program at this path. */
+export async function isOwnedByApt(deps: CommandDeps, path: string): Promise<boolean> {
   if (deps.platform !== "linux") return false;
   const outcome = await runShort(deps, {
-    argv: ["dpkg-query", "-S", deps.updates.agent.program],
+    argv: ["dpkg-query", "-S", path],
     env: toolEnv(deps.inherited, deps.platform),
     redact: (text) => text,
     maxOutputBytes: 64 * 1024,
@@ -51,7 +55,11 @@ export async function isOwnedByApt(deps: CommandDeps): Promise<boolean> {
 export type AptEnd = { kind: "ended"; error?: JobError } | { kind: "detached" };
 
 /** Runs apt, or follows the apt that an earlier agent began, to its end. */
-export async function runApt(deps: CommandDeps, job: ActiveJob): Promise<AptEnd> {
+export async function runApt(
+  deps: CommandDeps,
+  job: ActiveJob,
+  { program }: Pick<UpdateSpec, "program">,
+): Promise<AptEnd> {
   const tail = new StderrTail();
   const options = {
     jobDir: job.dir,
@@ -61,12 +69,12 @@ export async function runApt(deps: CommandDeps, job: ActiveJob): Promise<AptEnd>
   };
   const run = (await wasBegun(job))
     ? await adopt(deps, options)
-    : await startRun(deps, { ...options, argv: aptCommand(deps), env: aptEnv(deps), cwd: "/" });
+    : await startRun(deps, { ...options, argv: aptCommand(deps, program), env: aptEnv(deps), cwd: "/" });
   const exit: RunExit = run === undefined ? { kind: "vanished", stopRequested: false } : await run.exited;
   if (exit.kind === "detached") return { kind: "detached" };
   if (exit.kind === "exited" && exit.code === 0) return { kind: "ended" };
   const why = exit.kind === "exited" ? `ended with code ${exit.code}` : "did not run to its end";
-  const message = `apt owns this agent's program, and apt-get ${why}. Look at its lines above; then update again, or on the host: apt-get install --only-upgrade ${PACKAGE}`;
+  const message = `apt owns this program, and apt-get ${why}. Look at its lines above; then update again, or on the host: apt-get install --only-upgrade ${PACKAGES[program]}`;
   return {
     kind: "ended",
     error: { ...updateError("update.managed_by_apt", message), last_lines: tail.lines() },
@@ -74,8 +82,8 @@ export async function runApt(deps: CommandDeps, job: ActiveJob): Promise<AptEnd>
 }
 
 /** Why apt changed nothing. */
-export function notOffered(version: string): JobError {
-  const message = `apt owns this agent's program, and its sources offer no ${PACKAGE} ${version}. Put that version into the repository that the host's apt reads (the server's /apt), then update again.`;
+export function notOffered({ program, version }: UpdateSpec): JobError {
+  const message = `apt owns this program, and its sources offer no ${PACKAGES[program]} ${version}. Put that version into the repository that the host's apt reads (the server's /apt), then update again.`;
   return updateError("update.managed_by_apt", message);
 }
 
@@ -95,9 +103,9 @@ async function hear(job: ActiveJob, tail: StderrTail, line: OutputLine): Promise
   );
 }
 
-function aptCommand({ inherited }: CommandDeps): string[] {
+function aptCommand({ inherited }: CommandDeps, program: UpdateProgram): string[] {
   const unit = (inherited.NOTIFY_SOCKET ?? "") === "" ? [] : OWN_UNIT;
-  return [...unit, "timeout", String(MAX_SECONDS), "/bin/sh", "-c", SCRIPT];
+  return [...unit, "timeout", String(MAX_SECONDS), "/bin/sh", "-c", SCRIPT, "sh", PACKAGES[program]];
 }
 
 const aptEnv = (deps: CommandDeps) => toolEnv(deps.inherited, deps.platform);

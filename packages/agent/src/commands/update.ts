@@ -61,7 +61,7 @@ async function updateAgent(deps: CommandDeps, job: ActiveJob, spec: UpdateSpec):
   if (!updates.supervised) return failedResult(updateError("update.no_supervisor", NO_SUPERVISOR));
   await job.update({ update_from: from });
   if (job.cancelled.aborted) return cancelledResult();
-  if (await isOwnedByApt(deps)) return upgradeByApt(deps, job, spec, from);
+  if (await isOwnedByApt(deps, updates.agent.program)) return upgradeByApt(deps, job, spec, from);
   const { agent } = updates;
   const wanted = {
     program: "restic-manager-agent" as const,
@@ -96,7 +96,7 @@ async function upgradeByApt(
   from: string,
 ): Promise<CommandOutcome> {
   const { updates } = deps;
-  const apt = await runApt(deps, job);
+  const apt = await runApt(deps, job, spec);
   if (apt.kind === "detached") return "detached";
   if (isAtLeast(updates.version, spec.version)) return updated({ ...spec, version: updates.version }, from);
   if (apt.error !== undefined) return failedResult(apt.error);
@@ -104,7 +104,7 @@ async function upgradeByApt(
   if (job.detached.aborted) return "detached";
   // The package has been replaced and has not started us anew.
   if (installed !== undefined && isAtLeast(installed, spec.version)) return startAnew(updates, job);
-  return failedResult(notOffered(spec.version));
+  return failedResult(notOffered(spec));
 }
 
 /** apt gives the newest that it knows, which may be newer than what was asked for. */
@@ -119,8 +119,11 @@ async function updateRestic(deps: CommandDeps, job: ActiveJob, spec: UpdateSpec)
     return failedResult(updateError("update.restic_elsewhere", resticElsewhere(chosenRestic)));
   const running = await askRestic(deps, job, restic.program);
   const from = job.entry.update_from ?? running ?? null;
+  if (await wasBegun(job)) return upgradeResticByApt(deps, job, spec, from);
   if (running === spec.version) return updated(spec, from);
   if (running !== undefined) await job.update({ update_from: running });
+  if (job.cancelled.aborted) return cancelledResult();
+  if (await isOwnedByApt(deps, restic.program)) return upgradeResticByApt(deps, job, spec, from);
   const fetched = await fetch(deps, job, { program: "restic", spec, running, place: restic.fresh });
   if (fetched.kind !== "placed") return notPlaced(job, fetched);
   const said = await askRestic(deps, job, restic.fresh);
@@ -130,6 +133,21 @@ async function updateRestic(deps: CommandDeps, job: ActiveJob, spec: UpdateSpec)
   if ((await fileSizeBytes(restic.program)) > 0) await keepPrevious(restic);
   await swapIn(restic.fresh, restic.program, deps.platform);
   return updated(spec, from);
+}
+
+async function upgradeResticByApt(
+  deps: CommandDeps,
+  job: ActiveJob,
+  spec: UpdateSpec,
+  from: string | null,
+): Promise<CommandOutcome> {
+  const apt = await runApt(deps, job, spec);
+  if (apt.kind === "detached") return "detached";
+  const installed = await askRestic(deps, job, deps.updates.restic.program);
+  if (job.detached.aborted) return "detached";
+  if (installed !== undefined && isAtLeast(installed, spec.version))
+    return updated({ ...spec, version: installed }, from);
+  return failedResult(apt.error ?? notOffered(spec));
 }
 
 async function fetch(

@@ -9,7 +9,9 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeServer } from "../../../testkit/src/agent-fake-server.ts";
 import { ConnectProxy } from "../../../testkit/src/connect-proxy.ts";
+import { systemClock } from "../platform/clock.ts";
 import { connectToServer } from "./connect.ts";
+import { download } from "./download.ts";
 import { createNetwork, fingerprintOf, type NetworkOptions } from "./network.ts";
 
 const file = (name: string) => fileURLToPath(new URL(`../../fixtures/tls/link/${name}`, import.meta.url));
@@ -112,6 +114,54 @@ describe("a certificate", () => {
     } finally {
       await rm(dir, { recursive: true });
     }
+  });
+});
+
+describe("a download of a release", () => {
+  const fetchFile = async (options: Partial<NetworkOptions>, address: string) => {
+    const folder = await mkdtemp(join(tmpdir(), "agent-network-"));
+    try {
+      return await download(
+        {
+          clock: { ...systemClock(), sleep: () => Promise.resolve() },
+          server: address,
+          network: network(options),
+        },
+        {
+          ...{ name: "file", sha256: "0".repeat(64), path: join(folder, "file"), maxBytes: 1000 },
+          ...{ signal: AbortSignal.timeout(10_000), onProgress: () => undefined },
+          findNoRoom: () => Promise.resolve(undefined),
+          onTrouble: () => Promise.resolve(),
+        },
+      );
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  };
+
+  test("goes the way of the link: its authority, its pin, its proxy", async () => {
+    server.onHttp = (_request, response) => void response.writeHead(200, { "content-length": 4 }).end("file");
+    await startTls();
+    const done = { kind: "done", sizeBytes: 4 };
+    expect(await fetchFile({}, server.url)).toEqual(done);
+    expect(await fetchFile({ caFile: null, certPin: pin }, server.url)).toEqual(done);
+    const { url, asked } = await startProxy();
+    expect(await fetchFile({ env: { HTTPS_PROXY: url } }, "https://backup.example.org")).toEqual(done);
+    expect(asked).toHaveLength(1);
+  });
+
+  test("asks nothing of a server whose certificate is another", async () => {
+    let requests = 0;
+    server.onHttp = (_request, response) => {
+      requests += 1;
+      response.end();
+    };
+    await startTls();
+    const other = `sha256:${"00".repeat(32)}`;
+    const failed = (reason: string) => ({ kind: "failed", reason: expect.stringContaining(reason) });
+    expect(await fetchFile({ certPin: other }, server.url)).toMatchObject(failed("cert_pin in agent.yaml"));
+    expect(await fetchFile({ caFile: null }, server.url)).toMatchObject(failed("certificate"));
+    expect(requests).toBe(0);
   });
 });
 

@@ -61,6 +61,14 @@ describe("findRestic", () => {
     });
   });
 
+  it("prefers the one beside the agent, which an update replaces, to one on PATH", async () => {
+    const other = await fake("path", `echo '{"version":"0.20.0"}'`);
+    const own = await fake("own", `echo '{"version":"0.19.0"}'`);
+    expect(await find({ searchPath: dirname(other), executableDir: dirname(own) })).toEqual({
+      ...{ kind: "ok", path: own, version: "0.19.0" },
+    });
+  });
+
   it.each([
     ["fails", "exit 1"],
     ["prints something else", "echo hello"],

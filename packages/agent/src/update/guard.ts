@@ -4,7 +4,15 @@
  * files beside the program, and MUST stay quick: it stands before every start of a host's agent.
  */
 import { fileSizeBytes } from "../platform/files.ts";
-import { MAX_STARTS, readRecord, TRIAL_MS, type UpdateRecord, updatePaths, writeRecord } from "./record.ts";
+import {
+  identifyProgram,
+  MAX_STARTS,
+  readRecord,
+  TRIAL_MS,
+  type UpdateRecord,
+  updatePaths,
+  writeRecord,
+} from "./record.ts";
 import { rollBack } from "./swap.ts";
 
 export type GuardDeps = { nowMs: () => number; platform: NodeJS.Platform };
@@ -17,6 +25,8 @@ export async function guardUpdate(
   const paths = updatePaths(program);
   const record = await readRecord(paths.record);
   if (record === undefined || (await fileSizeBytes(paths.previous)) === 0) return "nothing";
+  // Not swapped yet, or replaced since by somebody else.
+  if ((await identifyProgram(program)) !== record.program) return "nothing";
   const nowMs = deps.nowMs();
   const reason =
     record.rolled_back ?? reasonToGoBack(record, nowMs) ?? (await count(paths.record, record, nowMs));

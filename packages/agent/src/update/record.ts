@@ -3,8 +3,9 @@
  * configuration, and because the swap happens in that folder. There from before the swap until the new version was
  * welcomed, or until the old one has reported why it is back. No zod here: the guard runs before every start.
  */
-import { rm } from "node:fs/promises";
-import { readTextIfExists, writeFileAtomic } from "../platform/files.ts";
+import { rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { readTextIfExists, syncDir, writeFileAtomic } from "../platform/files.ts";
 
 /** How long a new version may take to be welcomed by its server, from its first start. */
 export const TRIAL_MS = 90_000;
@@ -16,6 +17,8 @@ export type UpdateRecord = {
   job: string;
   from: string;
   to: string;
+  /** Which file the new program is: one that an installer or a person has put there since is not ours to judge. */
+  program: string;
   /** How often the new program was started, as the guard counts. */
   starts: number;
   /** When its time is over, epoch milliseconds; null until it was started for the first time. */
@@ -61,20 +64,33 @@ export function writeRecord(path: string, record: UpdateRecord): Promise<void> {
   return writeFileAtomic(path, JSON.stringify(record));
 }
 
-export function removeRecord(path: string): Promise<void> {
-  return rm(path, { force: true });
+/** As durable as its writing: a record that came back would put an old program in place. */
+export async function removeRecord(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await syncDir(dirname(path));
+}
+
+/** Tells one file from another, and stays when the file gets another name; undefined when there is none. */
+export async function identifyProgram(path: string): Promise<string | undefined> {
+  try {
+    const { ino, size, mtimeMs } = await stat(path);
+    return `${ino} ${size} ${mtimeMs}`;
+  } catch {
+    return undefined;
+  }
 }
 
 function parseRecord(text: string): UpdateRecord | undefined {
   const value = parseJson(text);
   if (typeof value !== "object" || value === null) return undefined;
-  const { job, from, to, starts, deadline, rolled_back } = value as Partial<
+  const { job, from, to, program, starts, deadline, rolled_back } = value as Partial<
     Record<keyof UpdateRecord, unknown>
   >;
   if (typeof job !== "string" || typeof from !== "string" || typeof to !== "string") return undefined;
+  if (typeof program !== "string") return undefined;
   if (typeof starts !== "number" || (deadline !== null && typeof deadline !== "number")) return undefined;
   if (rolled_back !== null && typeof rolled_back !== "string") return undefined;
-  return { job, from, to, starts, deadline, rolled_back };
+  return { job, from, to, program, starts, deadline, rolled_back };
 }
 
 function parseJson(text: string): unknown {

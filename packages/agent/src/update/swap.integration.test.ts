@@ -1,6 +1,6 @@
 /** A host whose update is killed at any step comes back: each step is walked, with a real kill. */
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -112,8 +112,23 @@ describe("the guard", () => {
     expect(await readdir(folder)).toEqual(["agent", "agent.previous"]);
   });
 
+  test("leaves a program alone that somebody else has put there since", async () => {
+    expect(await guard(0)).toBe("counted");
+    await writeFile(`${paths.program}.other`, "another");
+    await rename(`${paths.program}.other`, paths.program);
+    expect(await guard(TRIAL_MS + 1)).toBe("nothing");
+    expect(await inPlace()).toBe("another");
+  });
+
   test("leaves a record alone that it can't understand", async () => {
-    for (const text of ["", "{", "[]", "null", '{"job":1}', '{"job":"a","from":"b","to":"c","starts":"d"}']) {
+    for (const text of [
+      "",
+      "{",
+      "[]",
+      "null",
+      '{"job":1}',
+      '{"job":"a","from":"b","to":"c","program":"d","starts":"e"}',
+    ]) {
       await writeFile(paths.record, text);
       expect(await guard(0)).toBe("nothing");
     }

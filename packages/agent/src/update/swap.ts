@@ -6,7 +6,7 @@
 import { chmod, copyFile, link, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileSizeBytes, hasErrorCode, syncDir, syncFile } from "../platform/files.ts";
-import { readRecord, type UpdatePaths, type UpdateRecord, writeRecord } from "./record.ts";
+import { identifyProgram, readRecord, type UpdatePaths, type UpdateRecord, writeRecord } from "./record.ts";
 
 const EXECUTABLE = 0o755;
 
@@ -49,7 +49,8 @@ export async function installFresh(
   platform: NodeJS.Platform,
 ): Promise<void> {
   await keepPrevious(paths);
-  await writeRecord(paths.record, { ...update, starts: 0, deadline: null, rolled_back: null });
+  const program = (await identifyProgram(paths.fresh)) ?? "";
+  await writeRecord(paths.record, { ...update, program, starts: 0, deadline: null, rolled_back: null });
   await swapIn(paths.fresh, paths.program, platform);
 }
 
@@ -61,12 +62,14 @@ export async function swapIn(fresh: string, program: string, platform: NodeJS.Pl
 
 /**
  * Puts the previous program back and notes why, for the agent that comes back with it. The note is no condition: a full
- * disk must not keep a broken program in place. Nothing is done when there is no previous one.
+ * disk must not keep a broken program in place. Nothing is done when there is no previous one, or when the program in
+ * place is none of the record's.
  */
 export async function rollBack(paths: UpdatePaths, reason: string, platform: NodeJS.Platform): Promise<void> {
   if ((await fileSizeBytes(paths.previous)) === 0) return;
   const record = await readRecord(paths.record).catch(() => undefined);
-  if (record !== undefined && record.rolled_back === null)
+  if (record === undefined || record.program !== (await identifyProgram(paths.program))) return;
+  if (record.rolled_back === null)
     await writeRecord(paths.record, { ...record, rolled_back: reason }).catch(() => undefined);
   await replaceRunning(paths.previous, paths.program, platform);
   await syncDir(dirname(paths.program));

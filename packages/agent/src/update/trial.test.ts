@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -83,12 +83,28 @@ describe("a version that is not on trial", () => {
     expect(clock.sleeping).toBe(0);
   });
 
+  it("is the same version that somebody has installed by hand since", async () => {
+    await writeFile(`${paths.program}.other`, "new");
+    await rename(`${paths.program}.other`, paths.program);
+    expect((await begin("1.1.0")).standingOf(JOB)).toEqual({ kind: "none" });
+    expect(clock.sleeping).toBe(0);
+    expect(existsSync(paths.record)).toBe(false);
+  });
+
   it("knows nothing of another job's update", async () => {
     expect((await begin("1.1.0")).standingOf("01KAQ2W4T9B3E6R8M1N5P7S0VY")).toEqual({ kind: "none" });
   });
 
   it("removes the record of a job that this host does not know any more", async () => {
-    const record = { job: JOB, from: "1.0.0", to: "1.1.0", starts: 3, deadline: 0, rolled_back: "It ended." };
+    const record = {
+      job: JOB,
+      from: "1.0.0",
+      to: "1.1.0",
+      program: "",
+      starts: 3,
+      deadline: 0,
+      rolled_back: "It ended.",
+    };
     await writeRecord(paths.record, record);
     const trial = await begin("1.0.0");
     await trial.forgetUnless(() => true);

@@ -6,7 +6,14 @@
 import { type Clock, slept } from "../platform/clock.ts";
 import { reasonOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
-import { readRecord, removeRecord, TRIAL_MS, type UpdatePaths, type UpdateRecord } from "./record.ts";
+import {
+  identifyProgram,
+  readRecord,
+  removeRecord,
+  TRIAL_MS,
+  type UpdatePaths,
+  type UpdateRecord,
+} from "./record.ts";
 import { rollBack } from "./swap.ts";
 
 export type TrialDeps = {
@@ -42,8 +49,7 @@ export class Trial {
 
   /** Looks whether this version is on trial, and if so, its time begins. Never rejects. */
   static async begin(deps: TrialDeps): Promise<Trial> {
-    const record = await readRecord(deps.paths.record).catch(() => undefined);
-    const trial = new Trial(deps, record);
+    const trial = new Trial(deps, await readOwnRecord(deps).catch(() => undefined));
     if (trial.#isOnTrial()) void trial.#waitForWelcome();
     return trial;
   }
@@ -96,4 +102,12 @@ export class Trial {
     await rollBack(paths, reason, platform).catch(() => undefined);
     restart();
   }
+}
+
+/** The record, unless somebody has installed the same version by hand since: then nobody waits for a verdict. */
+async function readOwnRecord({ paths, version }: TrialDeps): Promise<UpdateRecord | undefined> {
+  const record = await readRecord(paths.record);
+  if (record?.to !== version || record.program === (await identifyProgram(paths.program))) return record;
+  await removeRecord(paths.record);
+  return undefined;
 }

@@ -34,7 +34,8 @@ export interface ShelfDeps {
   log: Logger;
   /** `release` in the data folder. */
   dataFolder: string;
-  builtInFolder: string;
+  /** Where the files lie that came with the server; undefined when none did. */
+  builtInFolder: string | undefined;
 }
 
 /** Between two looks at the folders' names, sizes and times. The digests are made anew only when those differ. */
@@ -72,28 +73,31 @@ export class ReleaseShelf {
   }
 
   private async look(): Promise<Release> {
-    const { clock, dataFolder, builtInFolder } = this.deps;
-    const fingerprint = `${await fingerprintOf(dataFolder)}\n\n${await fingerprintOf(builtInFolder)}`;
+    const prints = await Promise.all(this.places().map(({ folder }) => fingerprintOf(folder)));
+    const fingerprint = prints.join("\n\n");
     if (this.known?.fingerprint !== fingerprint) {
       const before = this.known?.release;
       this.known = { release: await this.read(), fingerprint };
       this.tell(this.known.release, before);
     }
-    this.lookedAt = clock.now();
+    this.lookedAt = this.deps.clock.now();
     return this.known.release;
   }
 
   private async read(): Promise<Release> {
-    const { clock, dataFolder, builtInFolder } = this.deps;
-    const places = [
-      { source: "data", folder: dataFolder },
-      { source: "built_in", folder: builtInFolder },
-    ] as const;
-    for (const place of places) {
+    for (const place of this.places()) {
       const set = await readReleaseSet(place.folder);
-      if (set.kind !== "empty") return { ...place, ...set, checkedAt: clock.now() };
+      if (set.kind !== "empty") return { ...place, ...set, checkedAt: this.deps.clock.now() };
     }
-    return { kind: "none", dataFolder };
+    return { kind: "none", dataFolder: this.deps.dataFolder };
+  }
+
+  /** The first that is not empty wins. */
+  private places(): { source: ReleaseSource; folder: string }[] {
+    const { dataFolder, builtInFolder } = this.deps;
+    const builtIn =
+      builtInFolder === undefined ? [] : [{ source: "built_in" as const, folder: builtInFolder }];
+    return [{ source: "data", folder: dataFolder }, ...builtIn];
   }
 
   private tell(release: Release, before: Release | undefined): void {

@@ -11,6 +11,12 @@ export interface Behind {
   updatable: boolean;
 }
 
+/** As a row of the fleet's table shows it. */
+export interface Outdated {
+  words: string;
+  versions: string;
+}
+
 export function behindOf(host: Host, release: Release): Behind {
   const served = (program: "agent" | "restic") =>
     // Before its first word nothing is known of it.
@@ -20,13 +26,13 @@ export function behindOf(host: Host, release: Release): Behind {
   return { agent: served("agent"), restic: served("restic"), updatable: knowsJobKind(host, "update") };
 }
 
-/** The outdated programs of a host in a few words; null when there are none. */
-export function outdatedWords(host: Host, behind: Behind): string | null {
-  const words = [
-    ...(behind.agent === null ? [] : [`agent ${host.agentVersion ?? ""}`]),
-    ...(behind.restic === null
-      ? []
-      : [host.resticVersion === null ? "no restic" : `restic ${host.resticVersion}`]),
-  ];
-  return words.length === 0 ? null : words.join(", ");
+/** The outdated programs of a host, in few words and with their versions; null when there are none. */
+export function outdatedOf(host: Host, behind: Behind): Outdated | null {
+  const programs = (["agent", "restic"] as const).filter((program) => behind[program] !== null);
+  if (programs.length === 0) return null;
+  const versionOf = { agent: host.agentVersion ?? "unknown", restic: host.resticVersion ?? "missing" };
+  return {
+    words: `${programs.join(", ")} behind`,
+    versions: programs.map((program) => `${program} ${versionOf[program]}`).join(", "),
+  };
 }

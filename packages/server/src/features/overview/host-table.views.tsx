@@ -8,6 +8,7 @@ import { urlWith } from "../../platform/html/parts.tsx";
 import { useMayOperate } from "../../platform/html/scope.ts";
 import { Dot, type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/state.tsx";
 import { Bytes, None, Time } from "../../platform/html/values.tsx";
+import type { Outdated } from "./host-drift.ts";
 import { RunButton } from "./run-button.views.tsx";
 import { sparkBox } from "./size-chart.ts";
 
@@ -29,8 +30,8 @@ export interface HostRow {
   condition: HostCondition;
   os: string | null;
   arch: string | null;
-  /** Which of its programs are older than what is served, e.g. `agent 0.1.0`; null for none. */
-  outdated: string | null;
+  /** Which of its programs are older than what is served; null for none. */
+  outdated: Outdated | null;
   tags: readonly string[];
   online: boolean;
   lastSeenAt: number | null;
@@ -142,7 +143,12 @@ function HostTableRow({ host }: { host: HostRow }): JSX.Element {
             </a>
             <small>
               {platform}
-              {host.outdated === null ? null : <span class="word warn"> · {host.outdated} behind</span>}
+              {host.outdated === null ? null : (
+                <span class="word warn" title={`${host.outdated.versions}: older than what is served`}>
+                  {" "}
+                  · {host.outdated.words}
+                </span>
+              )}
             </small>
           </span>
         </span>

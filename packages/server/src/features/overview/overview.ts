@@ -13,7 +13,7 @@ import { type FleetSchedules, listFleetSchedules } from "../schedules/schedules.
 import { type SnapshotTotals, sumSnapshots } from "../snapshots/snapshots.ts";
 import { countSourceGroups } from "../sources/sources.ts";
 import type { FleetFigures } from "./fleet-tiles.views.tsx";
-import { type Behind, behindOf, outdatedWords } from "./host-drift.ts";
+import { type Behind, behindOf, outdatedOf } from "./host-drift.ts";
 import { type HostDrill, listHostDrills } from "./host-drill.ts";
 import type { HostCondition, HostFilter, HostRow, HostSort } from "./host-table.views.tsx";
 import { chartRange, sparkPath } from "./size-chart.ts";
@@ -152,7 +152,7 @@ export function toRow(deps: OverviewDeps, overview: FleetHost): HostRow {
     condition: overview.condition,
     os: connected ? host.os : null,
     arch: connected ? host.arch : null,
-    outdated: outdatedWords(host, overview.behind),
+    outdated: outdatedOf(host, overview.behind),
     tags: host.tags,
     online: overview.online,
     lastSeenAt: host.lastSeenAt,

@@ -252,3 +252,25 @@ describe("the line about restore drills", () => {
     expect(withDrills(null)).toBeNull();
   });
 });
+
+describe("hosts that are behind what is served", () => {
+  const behind = { agent: 3, restic: 1 };
+
+  it("are counted in a line that leads to them, and to the updates", () => {
+    const line = find(render({ figures: { ...props().figures, behind } }), "#fleet-behind");
+    expect(textOf(line)).toContain("3 agents behind");
+    expect(textOf(line)).toContain("restic behind on 1 host");
+    const links = line.querySelectorAll("a").map((link) => link.getAttribute("href"));
+    expect(links).toEqual(["/?agent=behind", "/?restic=behind", "/settings/agents"]);
+    expect(render().querySelector("#fleet-behind")).toBeNull();
+  });
+
+  it("say so in their row, and the filter can be taken off again", () => {
+    const outdated = { words: "agent behind", versions: "agent 0.1.0" };
+    const filter = { agent: "behind" as const, tag: "prod" };
+    const root = render({ hosts: [host({ outdated })], filter, figures: { ...props().figures, behind } });
+    expect(textOf(find(root, "#host-H1"))).toContain("agent behind");
+    expect(find(root, '#host-chips a[href="/?tag=prod"][aria-current]')).toBeTruthy();
+    expect(root.querySelector('input[name="agent"]')?.getAttribute("value")).toBe("behind");
+  });
+});

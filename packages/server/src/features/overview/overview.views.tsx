@@ -162,21 +162,15 @@ function HostTools(props: DashboardProps): JSX.Element {
   );
 }
 
-/** Only where it finds something, or is what is looked at. */
+/** Only while it is what is looked at: the way to it is the line under the tiles. */
 function BehindChip(
   props: Pick<DashboardProps, "figures" | "filter"> & { program: "agent" | "restic"; label: string },
 ): JSX.Element | null {
   const { figures, filter, program } = props;
-  const count = figures.behind[program];
-  const isOn = filter[program] === "behind";
-  if (count === 0 && !isOn) return null;
+  if (filter[program] !== "behind") return null;
   return (
-    <a
-      class="chip"
-      href={urlWith("/", { ...filter, [program]: isOn ? undefined : "behind" })}
-      aria-current={isOn ? "true" : undefined}
-    >
-      {props.label} <span class="chip-count">{formatCount(count)}</span>
+    <a class="chip" href={urlWith("/", { ...filter, [program]: undefined })} aria-current="true">
+      {props.label} <span class="chip-count">{formatCount(figures.behind[program])}</span>
     </a>
   );
 }
