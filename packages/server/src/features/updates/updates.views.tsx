@@ -279,14 +279,16 @@ function ServedFiles({ release }: { release: Extract<Release, { kind: "whole" }>
         <caption class="sr-only">Files that hosts can download</caption>
         <thead>
           <tr>
-            <th scope="col">File</th>
-            <th scope="col" class="mid-up">
+            <th scope="col" class="col-file">
+              File
+            </th>
+            <th scope="col" class="col-system mid-up">
               For
             </th>
-            <th scope="col" class="mid-up">
+            <th scope="col" class="col-version mid-up">
               Version
             </th>
-            <th scope="col" class="num">
+            <th scope="col" class="num col-bytes">
               Size
             </th>
             <th scope="col" class="wide-only">
