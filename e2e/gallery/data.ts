@@ -367,6 +367,7 @@ export const AUDIT: AuditRow[] = [
     at: NOW - 60_000,
     actor: "operator",
     actorKind: "user",
+    actorToken: "nightly-report",
     action: "job.run",
     targetKind: "host",
     targetId: HEADER.id,

@@ -45,6 +45,13 @@ describe("logging in", () => {
     });
   });
 
+  it("ends at Ctrl+C, and at no token, before anything is asked", async () => {
+    world.typed = null;
+    expect((await rmctl("login", server.url)).code).toBe(130);
+    world.typed = "\n";
+    expect((await rmctl("login", server.url)).code).toBe(2);
+  });
+
   it("keeps nothing of a token that the server does not know, and repeats it nowhere", async () => {
     world.typed = "rmt_guessed";
     const refused = await rmctl("login", server.url);

@@ -19,8 +19,8 @@ export class CliWorld {
   platform: NodeJS.Platform = process.platform;
   readonly out = new KeptSink();
   readonly err = new KeptSink();
-  /** What a person types, or a pipe brings, when a secret is asked for. */
-  typed = "";
+  /** What a person types, or a pipe brings, when a secret is asked for; null is Ctrl+C. */
+  typed: string | null = "";
   /** Stands still unless the test sets it. */
   at = Date.UTC(2026, 10, 26, 3);
   private readonly interrupting = new AbortController();
@@ -30,7 +30,7 @@ export class CliWorld {
     this.env = env;
   }
 
-  readonly readSecret = async (): Promise<string> => this.typed;
+  readonly readSecret = async (): Promise<string | null> => this.typed;
   readonly now = (): number => this.at;
 
   /** Real time, because the server is real; short ones pass as they are, long ones wait for the abort alone. */

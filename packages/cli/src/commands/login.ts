@@ -2,7 +2,7 @@
 import { type Call, show, tell } from "../call.ts";
 import { Client } from "../client.ts";
 import { findLogin, forgetLogin, saveLogin, serverUrl } from "../login.ts";
-import { usageProblem } from "../problem.ts";
+import { Problem, usageProblem } from "../problem.ts";
 import { facts } from "../table.ts";
 import { visible } from "../text.ts";
 import * as wire from "../wire.ts";
@@ -10,7 +10,9 @@ import * as wire from "../wire.ts";
 export async function login(call: Call): Promise<undefined> {
   const { world } = call;
   const url = serverUrl(call.args.word("URL"));
-  const token = (world.env.RM_API_TOKEN ?? (await world.readSecret(`API token for ${url}: `))).trim();
+  const typed = world.env.RM_API_TOKEN ?? (await world.readSecret(`API token for ${url}: `));
+  if (typed === null) throw new Problem("interrupted", "cli.interrupted", "Interrupted.");
+  const token = typed.trim();
   if (token === "") throw usageProblem("No token was given. Type it, or send it to stdin.");
   if (!/^rmt_[\w-]{1,200}$/.test(token)) {
     throw usageProblem("This is no API token: it begins with rmt_. Make one in Settings, Account.");

@@ -38,7 +38,7 @@ function sinkOf(stream: NodeJS.WriteStream): Sink {
   };
 }
 
-async function readSecret(prompt: string): Promise<string> {
+async function readSecret(prompt: string): Promise<string | null> {
   const { stdin, stderr } = process;
   if (stdin.isTTY) stderr.write(prompt);
   if (stdin.isTTY) stdin.setRawMode(true);
@@ -47,8 +47,9 @@ async function readSecret(prompt: string): Promise<string> {
   try {
     for await (const chunk of stdin as AsyncIterable<string>) {
       for (const key of chunk) {
-        if (key === ctrlC) process.kill(process.pid, "SIGINT");
-        if (key === "\n" || key === "\r" || key === ctrlC || key === ctrlD) return typed;
+        // In raw mode the terminal makes no signal of it.
+        if (key === ctrlC) return null;
+        if (key === "\n" || key === "\r" || key === ctrlD) return typed;
         typed = erasing.includes(key) ? typed.slice(0, -1) : typed + key;
         if (typed.length > maxSecretChars) return typed;
       }

@@ -15,8 +15,8 @@ export interface World {
   platform: NodeJS.Platform;
   out: Sink;
   err: Sink;
-  /** One line from the person at the terminal, unseen while typed, or from a pipe. */
-  readSecret(prompt: string): Promise<string>;
+  /** One line from the person at the terminal, unseen while typed, or from a pipe; null for Ctrl+C. */
+  readSecret(prompt: string): Promise<string | null>;
   /** Epoch milliseconds. */
   now(): number;
   /** Resolves after `ms`, or at once when the signal aborts. */

@@ -223,4 +223,37 @@ describe("the account page", () => {
     const answer = await post("/settings/account", {});
     expect(answer.headers.location).toBe("/login");
   });
+
+  const createToken = (fields: Record<string, string> = {}) =>
+    post(
+      "/settings/account/tokens",
+      { csrf_token: csrf, name: "ci", role: "operator", days: "90", ...fields },
+      cookies,
+    );
+  const shownToken = (answer: Answer) => parse(answer.body).querySelector("#new-api-token")?.text ?? "";
+
+  it("makes an API token that is shown once and works, and revokes it", async () => {
+    const made = await createToken();
+    expect(made.statusCode).toBe(200);
+    expect(shownToken(made)).toMatch(/^rmt_/);
+    const page = await get("/settings/account", cookies);
+    expect(page.body).not.toContain(shownToken(made));
+    const revoke = parse(page.body).querySelector("#api-tokens tbody form")?.getAttribute("action") ?? "";
+    expect((await post(revoke, {}, cookies)).statusCode).toBe(403);
+    const gone = await post(revoke, { csrf_token: csrf }, cookies);
+    expect(gone.headers.location).toBe("/settings/account?changed=token#api-tokens");
+    expect(
+      parse((await get("/settings/account", cookies)).body).querySelector("#api-tokens tbody"),
+    ).toBeNull();
+  });
+
+  it("keeps what was typed for a token that is refused, and makes none", async () => {
+    await createToken();
+    const twice = await createToken({ days: "7" });
+    expect(twice.statusCode).toBe(422);
+    expect(fieldError(twice, "name")).toContain("already");
+    expect([value(twice, "name"), shownToken(twice)]).toEqual(["ci", ""]);
+    expect((await createToken({ name: " " })).statusCode).toBe(422);
+    expect((await createToken({ name: "x", days: "36500" })).statusCode).toBe(400);
+  });
 });
