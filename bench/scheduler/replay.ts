@@ -248,6 +248,7 @@ const hello = (at: number) => ({
     appliedScheduleVersion: 0,
     hooksAllowed: true,
     backendKinds: null,
+    jobKinds: null,
     at,
   },
 });

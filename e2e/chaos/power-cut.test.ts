@@ -81,7 +81,13 @@ async function createServer(): Promise<FakeServer> {
 
 async function start(dataDir: string, on: FakeServer): Promise<RunningAgent> {
   const config: AgentConfig = {
-    ...{ server: on.url, host_id: "01KAQ2TZY8X6W4V2T0S9R7Q5PN", bearer: on.bearer, cert_pin: null },
+    ...{
+      server: on.url,
+      host_id: "01KAQ2TZY8X6W4V2T0S9R7Q5PN",
+      bearer: on.bearer,
+      cert_pin: null,
+      ca_file: null,
+    },
     ...{ secrets_key: Buffer.alloc(32, 7).toString("base64"), data_dir: dataDir, log_level: "info" },
     restic_path: join(folder, "restic"),
     allow_hooks: true,

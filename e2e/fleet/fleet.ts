@@ -159,7 +159,7 @@ export class Fleet {
 
   private async startAgent(host: FleetHost, bearer: string): Promise<void> {
     const config = {
-      ...{ server: this.server.url, host_id: host.id, bearer, cert_pin: null },
+      ...{ server: this.server.url, host_id: host.id, bearer, cert_pin: null, ca_file: null },
       secrets_key: Buffer.alloc(32, this.agents.length + 1).toString("base64"),
       ...{ data_dir: join(host.folder, "data"), restic_path: await writeRestic(host.folder) },
       ...{ allow_hooks: false, log_level: "info" as const },

@@ -27,6 +27,7 @@ function host(name: string, overrides: Partial<HostRow> = {}): HostRow {
     condition: "ok",
     os: "linux",
     arch: "amd64",
+    outdated: null,
     tags: ["prod"],
     online: true,
     lastSeenAt: NOW - 9000,
@@ -42,7 +43,7 @@ function host(name: string, overrides: Partial<HostRow> = {}): HostRow {
 }
 
 export const HOSTS: HostRow[] = [
-  host("web-01", { tags: ["prod", "web"] }),
+  host("web-01", { tags: ["prod", "web"], outdated: "agent 0.1.0" }),
   host("db-primary", {
     condition: "failed",
     tags: ["prod", "db"],
@@ -146,6 +147,7 @@ export const FIGURES: FleetFigures = {
   newestSnapshotAt: NOW - 12 * MINUTE,
   protectedBytes: 4.78 * 1024 * GIB,
   repositoryCount: 9,
+  behind: { agent: 3, restic: 1 },
   nextRun: { hostId: "01JDMAIL", hostName: LONG_NAME, at: NOW + 7 * MINUTE },
   lastBackup: { hostId: "01JDWEB01", hostName: "web-01", finishedAt: NOW - 12 * MINUTE, status: "succeeded" },
   drills: {
@@ -170,6 +172,7 @@ export const HEADER: HostHeader = {
   lastSeenAt: NOW - 7000,
   sync: { version: 7, applied: 7, late: false },
   agentVersion: "0.1.0",
+  behind: { agent: "0.2.0", restic: null, updatable: true },
   resticVersion: "0.18.1",
   clockSkewMs: -2400,
   problems: [],

@@ -18,10 +18,12 @@ import {
 } from "../../packages/server/src/features/users/users.views.tsx";
 import { renderErrorPage } from "../../packages/server/src/platform/html/error-pages.tsx";
 import type { PageContext } from "../../packages/server/src/platform/html/scope.ts";
+import { AGENT_VIEWS } from "./agents.ts";
 import { BACKEND_VIEWS } from "./backends.ts";
 import * as data from "./data.ts";
 import { DRILL_FRAGMENTS, DRILL_VIEWS } from "./drills.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
+import { MANY_PENDING, PENDING, PENDING_VIEWS } from "./pending.ts";
 import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
 import { RESTORE_VIEWS } from "./restore.ts";
 import { RETENTION_FRAGMENTS, RETENTION_VIEWS } from "./retention.ts";
@@ -94,6 +96,11 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
     dashboard(page, { hosts: [], filter: { search: "nowhere", state: "attention", tag: "prod" } }),
   "dashboard-empty": (page) =>
     dashboard(page, { hosts: [], tags: [], figures: { ...data.FIGURES, total: 0 } }),
+  "dashboard-pending": (page) => dashboard(page, { pending: PENDING.slice(0, 1) }),
+  "dashboard-pending-doubts": (page) => dashboard(page, { pending: PENDING }),
+  "dashboard-pending-100": (page) => dashboard(page, { pending: MANY_PENDING }),
+  "dashboard-pending-first": (page) =>
+    dashboard(page, { pending: PENDING, hosts: [], tags: [], figures: { ...data.FIGURES, total: 0 } }),
   "dashboard-1000": (page) =>
     dashboard(page, { hosts: data.MANY_HOSTS, figures: { ...data.FIGURES, total: 1000, online: 998 } }),
   "host-snapshots": (page) => host(page, { name: "snapshots", snapshots: data.SNAPSHOTS, page: PAGES }),
@@ -104,9 +111,11 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   ...EDITING_VIEWS,
   ...RETENTION_VIEWS,
   ...ROTATION_VIEWS,
+  ...AGENT_VIEWS,
   ...DRILL_VIEWS,
   ...WIZARD_VIEWS,
   ...RESTORE_VIEWS,
+  ...PENDING_VIEWS,
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),
@@ -137,7 +146,10 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
       filter: {},
       kinds: ["backup"],
     }),
-  "add-host": (page) => renderAddHostPage(page, {}),
+  "add-host": (page) =>
+    renderAddHostPage(page, {
+      announceCommand: "restic-manager-agent announce --server https://backups.example.com --run",
+    }),
   "add-host-errors": (page) => addHostErrors(page),
   "add-host-result": (page) =>
     renderAddHostResultPage(page, { ...RESULT, status: { ...STATUS, state: "waiting" } }),
@@ -190,6 +202,7 @@ export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSe
     );
     const hosts = later.filter((row) => row.name.includes(words));
     return renderDashboardFragment(page, {
+      pending: [],
       figures: data.FIGURES,
       hosts,
       filter: { search: words },
@@ -205,6 +218,7 @@ function anonymous(page: PageContext): PageContext {
 function dashboard(page: PageContext, overrides: Partial<Parameters<typeof renderDashboardPage>[1]>): string {
   const tags = ["ci", "db", "office", "prod", "staging", "web", "windows"];
   return renderDashboardPage(page, {
+    pending: [],
     figures: data.FIGURES,
     hosts: data.HOSTS,
     filter: {},

@@ -8,12 +8,14 @@
 
 /** Rank of every server slice. A slice may import slices of a lower rank only. */
 export const sliceRanks: Readonly<Record<string, number>> = {
+  artefacts: 1,
   audit: 1,
   users: 2,
   hosts: 3,
   repositories: 3,
   enrolment: 4,
   "agent-link": 4,
+  "pending-hosts": 5,
   jobs: 5,
   snapshots: 6,
   sources: 6,

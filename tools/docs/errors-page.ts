@@ -14,10 +14,10 @@ An error of the HTTP API is \`{code, message, details?, request_id}\`. The kind 
 the problems of single fields, \`{path, message}\`, or what else a program may act on. The same codes stand for what
 keeps the server from starting; then the sentence is printed and the program ends with 1.`;
 
-const otherIntro = `## Errors of jobs, of the agent and of the link
+const otherIntro = `## Errors of jobs, of the agent, of the link and of rmctl
 
 These reach the server as the error of a job, as the reason of a refusal on the
-[agent's link](../protocol.md), or are printed by the agent on its own machine.`;
+[agent's link](../protocol.md), or are printed by the agent or by [rmctl](cli.md) (\`cli.…\`) on its own machine.`;
 
 /** The page, from the codes of all files. */
 export function errorsPage(found: readonly ErrorCode[]): string {

@@ -5,6 +5,7 @@
 import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
 import { apiPage } from "./api-page.ts";
+import { cliPage } from "./cli-page.ts";
 import { configPage } from "./config-page.ts";
 import { describeApp } from "./described-app.ts";
 import { findErrorCodes } from "./error-codes.ts";
@@ -33,6 +34,7 @@ async function buildPages(): Promise<Record<string, string>> {
   const sources = readSources("packages/{protocol,server,agent,cli}/src/**/*.{ts,tsx}");
   return {
     "api.md": apiPage(api, routes),
+    "cli.md": cliPage(),
     "config.md": configPage(commentsOf("packages/agent/src/config.ts").get("agentConfig")),
     "errors.md": errorsPage(sources.flatMap(({ path, text }) => findErrorCodes(path, text))),
     "messages.md": messagesPage(commentsOf("packages/protocol/src/*.ts")),

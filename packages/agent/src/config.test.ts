@@ -12,6 +12,7 @@ const CONFIG: AgentConfig = {
   host_id: "01KAQ2TZY8X6W4V2T0S9R7Q5PN",
   bearer: "very-secret-bearer",
   cert_pin: `sha256:${"ab".repeat(32)}`,
+  ca_file: null,
   secrets_key: Buffer.alloc(32, 3).toString("base64"),
   data_dir: "/var/lib/restic-manager",
   restic_path: null,

@@ -28,6 +28,8 @@ export const agentConfig = z.strictObject({
     .regex(/^sha256:[0-9a-f]{64}$/)
     .nullable()
     .default(null),
+  /** File of certificates (PEM) that are believed beside those of the system, for the server's; null = none. */
+  ca_file: z.string().min(1).nullable().default(null),
   /** Key of secrets.enc, base64. */
   secrets_key: z.base64().refine((key) => Buffer.from(key, "base64").length === SECRETS_KEY_BYTES),
   data_dir: z.string().min(1),
@@ -153,6 +155,8 @@ export async function keepsHooksAllowed(configPath: string): Promise<boolean> {
 export function dataPaths(dataDir: string) {
   return {
     secrets: join(dataDir, "secrets.enc"),
+    /** With which this machine announces itself, always as the same one. */
+    announceKey: join(dataDir, "announce.key"),
     outbox: join(dataDir, "outbox"),
     jobs: join(dataDir, "jobs"),
     /** What the scheduler has dealt with. */

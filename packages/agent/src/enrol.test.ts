@@ -55,7 +55,7 @@ function enrolMachine(change: Partial<EnrolHostOptions> = {}) {
   };
   const options = {
     ...{ server: server.url, token: TOKEN, hostname: undefined, configPath: configPath() },
-    ...{ dataDir: join(dir, "data"), resticPath: undefined, force: false },
+    ...{ dataDir: join(dir, "data"), resticPath: undefined, force: false, caFile: null },
   };
   return enrolHost(deps, { ...options, ...change });
 }
@@ -79,7 +79,27 @@ describe("enrolling", () => {
   });
 
   test("warns about a missing restic but goes on", async () => {
-    expect((await enrolMachine()).warnings).toEqual([expect.stringContaining("restic was not found")]);
+    expect((await enrolMachine()).warnings).toContainEqual(expect.stringContaining("restic was not found"));
+  });
+
+  test.each([
+    [-86_400_000, "behind"],
+    [86_400_000, "ahead"],
+  ])("warns about a clock that is a day off (%i ms)", async (offMs, word) => {
+    const date = new Date(new AgentFakeClock().nowMs() - offMs).toUTCString();
+    server.onHttp = (request, response) => {
+      request.resume().on("end", () => {
+        response.writeHead(200, { "content-type": "application/json", date });
+        response.end(JSON.stringify(ANSWER));
+      });
+    };
+    const { warnings } = await enrolMachine();
+    expect(warnings).toContainEqual(expect.stringMatching(new RegExp(`clock is 1 day ${word}`)));
+  });
+
+  test("writes down whose certificates are believed", async () => {
+    await enrolMachine({ caFile: "/etc/ssl/company.pem" });
+    expect((await loadConfig(configPath())).config.ca_file).toBe("/etc/ssl/company.pem");
   });
 
   test("keeps a path that stands before the server's API", async () => {
@@ -115,18 +135,35 @@ describe("a refusal", () => {
   });
 
   test.each([
-    ["a page of something else", 200, "<html>hello</html>"],
-    ["an answer without a bearer", 200, { host_id: ANSWER.host_id }],
-    ["an error without words", 502, "Bad gateway"],
-  ])("by %s says that this is no restic-manager server", async (_name, status, body) => {
+    ["a page of something else", 200, "<html>hello</html>", "connect.captive_portal"],
+    ["an answer without a bearer", 200, { host_id: ANSWER.host_id }, "connect.not_restic_manager"],
+    ["another program's 404", 404, "<html>nginx</html>", "connect.wrong_path"],
+    ["another program's 405", 405, "", "connect.wrong_path"],
+    ["a proxy without its server", 502, "Bad gateway", "connect.server_down"],
+  ])("by %s says who answered", async (_name, status, body, code) => {
     answer(status, body);
-    await expect(enrolMachine()).rejects.toMatchObject({ code: "enrol.unexpected_answer" });
+    await expect(enrolMachine()).rejects.toMatchObject({ code });
   });
+
+  test.each([301, 308])(
+    "of a redirect (%i) names where it leads, and the token goes nowhere",
+    async (status) => {
+      server.onHttp = (request, response) => {
+        requests.push({ url: request.url ?? "", body: null });
+        response.writeHead(status, { location: "https://backup.example.org/api/agents/enroll" }).end();
+      };
+      await expect(enrolMachine()).rejects.toMatchObject({
+        code: "connect.redirected",
+        message: expect.stringContaining("give https://backup.example.org as its address"),
+      });
+      expect(requests).toHaveLength(1);
+    },
+  );
 
   test("of the network names server and reason", async () => {
     await server.stop();
     await expect(enrolMachine()).rejects.toMatchObject({
-      code: "enrol.unreachable",
+      code: "connect.refused",
       message: expect.stringMatching(/127\.0\.0\.1.*ECONNREFUSED/),
     });
   });

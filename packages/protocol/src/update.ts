@@ -5,14 +5,12 @@
  */
 import { z } from "zod";
 import { text } from "./primitives.ts";
+import { maxSumsBytes } from "./release.ts";
 import { versionText } from "./version-order.ts";
 
 /** What an update is of. */
 export const updateProgram = z.enum(["agent", "restic"]);
 export type UpdateProgram = z.infer<typeof updateProgram>;
-
-/** The longest SHA256SUMS, in characters: some hundred files. */
-export const maxSumsChars = 65_536;
 
 /**
  * The agent looks up the file of its own system in `sums`, downloads `/install/<its name>` from its server and takes it
@@ -25,7 +23,7 @@ export const updateSpec = z.object({
   /** The version wanted. */
   version: versionText,
   /** SHA256SUMS, byte for byte, and its Ed25519 signature in base64. Put in when the job is sent; never absent on the wire. */
-  sums: text(maxSumsChars).nullish(),
+  sums: text(maxSumsBytes).nullish(),
   signature: text(256).nullish(),
 });
 export type UpdateSpec = z.infer<typeof updateSpec>;

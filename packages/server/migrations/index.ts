@@ -13,6 +13,8 @@ import * as maintenance from "./0006-maintenance.ts";
 import * as rotation from "./0007-rotation.ts";
 import * as backends from "./0008-backends.ts";
 import * as drills from "./0009-drills.ts";
+import * as pendingHosts from "./0010-pending-hosts.ts";
+import * as updates from "./0011-updates.ts";
 import * as apiTokens from "./0012-api-tokens.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
@@ -25,5 +27,7 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0007-rotation": rotation,
   "0008-backends": backends,
   "0009-drills": drills,
+  "0010-pending-hosts": pendingHosts,
+  "0011-updates": updates,
   "0012-api-tokens": apiTokens,
 });

@@ -3,12 +3,14 @@
  * point upward between ranks are functions handed over here.
  */
 import { mkdir } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import type { Logger } from "pino";
 import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
 import { registerAgentLink } from "./features/agent-link/agent-link.api.ts";
 import { AgentHub, type LinkHandlers } from "./features/agent-link/agent-link.ts";
+import { registerArtefactRoutes } from "./features/artefacts/artefacts.api.ts";
+import { ReleaseShelf } from "./features/artefacts/artefacts.ts";
 import { registerAuditRoutes } from "./features/audit/audit.api.ts";
 import { registerAuditPages } from "./features/audit/audit.pages.tsx";
 import { registerEnrolmentRoutes } from "./features/enrolment/enrolment.api.ts";
@@ -37,6 +39,7 @@ import {
   LiveProgress,
   LogRetention,
   queueFirstInit,
+  type RunDeps,
   type RunRequest,
 } from "./features/jobs/jobs.ts";
 import { registerMaintenanceRoutes } from "./features/maintenance/maintenance.api.ts";
@@ -53,6 +56,9 @@ import { registerRetentionPages } from "./features/maintenance/retention.pages.t
 import { countLosses } from "./features/overview/host-page.ts";
 import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
+import { registerPendingHostRoutes } from "./features/pending-hosts/pending-hosts.api.ts";
+import { registerPendingHostPages } from "./features/pending-hosts/pending-hosts.pages.tsx";
+import { WaitingRoom } from "./features/pending-hosts/waiting-room.ts";
 import { registerRepositoryRoutes } from "./features/repositories/repositories.api.ts";
 import {
   credentialsChanged,
@@ -95,6 +101,9 @@ import {
   listSourceGroups,
   type SourcesDeps,
 } from "./features/sources/sources.ts";
+import { registerUpdateRoutes } from "./features/updates/updates.api.ts";
+import { registerUpdatePages } from "./features/updates/updates.pages.tsx";
+import { completeUpdateOrder, onUpdateFinished, UpdateWatch } from "./features/updates/updates.ts";
 import { registerUserRoutes } from "./features/users/users.api.ts";
 import { createAttemptLimit } from "./features/users/users.attempts.ts";
 import { registerUserPages } from "./features/users/users.pages.tsx";
@@ -103,13 +112,14 @@ import { ensureSetupToken, identify, setupPath } from "./features/users/users.ts
 import { type Clock, systemClock } from "./platform/clock.ts";
 import { migrate } from "./platform/db/migrate.ts";
 import { type OpenDatabase, openDatabase } from "./platform/db/open.ts";
-import { AppError } from "./platform/errors.ts";
 import { EventBus } from "./platform/events.ts";
 import { renderErrorPage } from "./platform/html/error-pages.tsx";
 import { type BuiltApp, buildApp } from "./platform/http/app.ts";
 import { addAssetRoutes, readAssets } from "./platform/http/assets.ts";
 import { addHealthRoutes } from "./platform/http/health.ts";
+import { addressOf, listen } from "./platform/http/listen.ts";
 import { addThemeRoute, createPageContext, type PageOf } from "./platform/http/page-context.ts";
+import type { App } from "./platform/http/route.ts";
 import { openSecretBox } from "./platform/key-check.ts";
 import { newId } from "./platform/random.ts";
 import type { SecretBox } from "./platform/secrets.ts";
@@ -119,18 +129,14 @@ const stopWithinMs = 4000;
 /** How often it is looked whether they have. */
 const stopLookMs = 100;
 
-/** Connections that may wait to be accepted: a fleet that comes back at once; more wait for their next SYN, 1 s later. */
-const listenBacklog = 4096;
-/** Together five seconds. */
-const listenTries = 25;
-const listenPauseMs = 200;
-
 /** What main.ts hands over, and what a test may replace. */
 export interface ServerParts {
   log: Logger;
   clock?: Clock;
   /** Folder of the built pages' files; absent when they are inside the program. */
   assetsDir?: string | undefined;
+  /** Folder of the files for hosts that come with the server. */
+  releaseDir: string;
 }
 
 export interface RunningServer extends BuiltApp {
@@ -153,6 +159,7 @@ interface Ground {
   box: SecretBox;
   bus: EventBus;
   page: PageOf;
+  shelf: ReleaseShelf;
 }
 
 /** @throws AppError with a sentence for the operator when the server must not start */
@@ -180,10 +187,12 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   addHealthRoutes(built.app, { db, stopping: () => stopping.signal.aborted });
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
   addAssetRoutes(built.app, assets);
-  const lives = registerSlices({ config, log, clock, database, box, bus, page }, built);
-  await listen(built, config, clock);
+  const dataFolder = join(config.dataDir, "release");
+  const shelf = new ReleaseShelf({ clock, log, dataFolder, builtInFolder: parts.releaseDir });
+  const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf }, built);
+  await listen(built.app, config, clock);
   for (const life of lives) life.start();
-  const url = addressOf(config, built);
+  const url = addressOf(built.app, config.listenHost);
   const setupToken = await ensureSetupToken({ db, clock });
   let stopped: Promise<void> | null = null;
   const stopOnce = async () => {
@@ -220,15 +229,16 @@ interface Life {
 
 /** @returns what is to be started, in this order, and stopped in the reverse */
 function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
-  const { config, log, clock, box, bus, page } = ground;
+  const { config, log, clock, box, bus, page, shelf } = ground;
   const { db } = ground.database;
   const shared = { db, clock, bus, log };
   const progress = new LiveProgress({ db, bus });
   const watch = new ScheduleWatch(shared);
   const hub = createHub(ground, { progress, watch, dispatcher: () => dispatcher });
-  const orderOf = (job: Job) => orderOfKind({ db, box }, job);
+  const orderOf = (job: Job) => orderOfKind({ db, box, shelf }, job);
   const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeOrder: orderOf });
   registerAgentLink(app, { db, hub });
+  registerArtefactRoutes(app, { shelf });
 
   const users = { db, clock, passwords: createPasswordHasher(), attempts: createAttemptLimit(), page };
   registerUserRoutes(app, { ...users, cookieSecure: config.cookieSecure });
@@ -243,12 +253,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   };
   registerHostRoutes(app, deletion);
   registerRepositoryRoutes(app, repositories);
-  const onEnrolled = async (tx: typeof db, input: { host: Host; initialPaths: string[]; at: number }) => {
-    await createDefaultGroup(tx, input);
-  };
-  const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
-  registerEnrolmentRoutes(app, enrolment);
-  registerEnrolmentPages(app, enrolment);
+  const room = registerJoining(app, ground);
 
   const jobs = {
     isConnected: (hostId: string) => hub.isConnected(hostId),
@@ -257,6 +262,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
     bus,
     progress,
     page,
+    shelf,
     async specsOf(host: Host, request: RunRequest) {
       if (request.kind === "init") await refuseInitWhileRotating(db, host);
       return plannedJobsOf(db, host, request);
@@ -268,8 +274,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerSnapshotRoutes(app, { db });
   registerDiffRoutes(app, jobs);
   registerDiffPages(app, jobs);
-  const readTree: AgentHub["readTree"] = (hostId, question, gone) => hub.readTree(hostId, question, gone);
-  registerTreeRoutes(app, { db, box, clock, readTree });
+  registerRestores(ground, app, hub, jobs);
   const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
   const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
   registerSourceRoutes(app, { ...jobs, ...sources, listFolder });
@@ -283,24 +288,62 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const previews = { db, clock, schedulesUsing: listSchedulesUsing };
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
-  const { downloads } = config;
-  registerDownloadRoutes(app, {
-    ...{ db, clock, downloads },
-    openDump: (hostId, question, gone) => hub.openDump(hostId, question, gone),
-  });
-  registerRestoreRoutes(app, jobs);
-  registerWizardPages(app, { ...jobs, downloads });
   registerOverviewRoutes(app, jobs);
   registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
   const deliver = connectEvents(ground, hub, log);
   const { isConnected } = jobs;
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
-  return [dispatcher, hub, watch, new MaintenanceWatch(shared), rotation, retention];
+  const updates = registerUpdates(ground, app, isConnected);
+  return [shelf, dispatcher, hub, room, watch, new MaintenanceWatch(shared), rotation, updates, retention];
+}
+
+/** Looking into snapshots, and getting out of them what is in them. */
+function registerRestores(ground: Ground, app: App, hub: AgentHub, jobs: RunDeps & { page: PageOf }): void {
+  const { box, clock } = ground;
+  const { db } = ground.database;
+  const { downloads } = ground.config;
+  const readTree: AgentHub["readTree"] = (hostId, question, gone) => hub.readTree(hostId, question, gone);
+  registerTreeRoutes(app, { db, box, clock, readTree });
+  registerDownloadRoutes(app, {
+    ...{ db, clock, downloads },
+    openDump: (hostId, question, gone) => hub.openDump(hostId, question, gone),
+  });
+  registerRestoreRoutes(app, jobs);
+  registerWizardPages(app, { ...jobs, downloads });
+}
+
+/** @returns what drives the update runs */
+function registerUpdates(ground: Ground, app: App, isConnected: (hostId: string) => boolean): UpdateWatch {
+  const { config, clock, bus, log, shelf, page } = ground;
+  const deps = { db: ground.database.db, clock, bus, shelf };
+  registerUpdateRoutes(app, deps);
+  registerUpdatePages(app, { ...deps, page, baseUrl: config.baseUrl });
+  return new UpdateWatch({ ...deps, log, isConnected });
+}
+
+/** The two ways to become a host: by a token, and by being accepted. @returns where those wait who announced themselves */
+function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
+  const { config, log, clock, box, bus, page } = ground;
+  const { db } = ground.database;
+  const onEnrolled = async (tx: typeof db, input: { host: Host; initialPaths: string[]; at: number }) => {
+    await createDefaultGroup(tx, input);
+  };
+  const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
+  registerEnrolmentRoutes(app, enrolment);
+  registerEnrolmentPages(app, enrolment);
+  const room = new WaitingRoom({ ...enrolment, log });
+  registerPendingHostRoutes(app, { ...enrolment, room });
+  registerPendingHostPages(app, enrolment);
+  return room;
 }
 
 /** What a job is sent with: by the slice that makes jobs of its kind. */
-function orderOfKind(deps: Pick<RepositoriesDeps, "db" | "box">, job: Job): Promise<JobOrder> {
+function orderOfKind(
+  deps: Pick<RepositoriesDeps, "db" | "box"> & Pick<Ground, "shelf">,
+  job: Job,
+): Promise<JobOrder> {
+  if (job.kind === "update") return completeUpdateOrder(deps, job);
   if (job.kind === "key") return completeKeyOrder(deps, job);
   return job.kind === "restore" ? completeRestoreOrder(deps, job) : completeOrder(deps, job);
 }
@@ -332,6 +375,7 @@ function createHub(ground: Ground, { progress, watch, dispatcher }: LinkParts): 
       "job.finished": async (tx, host, event) => {
         const after = await jobEvents["job.finished"](tx, host, event);
         await onJobFinished(tx, host, event, clock.now());
+        await onUpdateFinished(tx, host, event);
         return after;
       },
       "repo.stats": (tx, host, event) => onRepoStats({ ...deps, log }, tx, host, event),
@@ -417,44 +461,4 @@ async function cutLate(clock: Clock, app: BuiltApp["app"], ended: AbortSignal): 
   app.server.closeAllConnections();
   // Upgraded sockets are not among those; one whose peer never answers the close would hold us for 30 s.
   for (const socket of app.websocketServer.clients) socket.terminate();
-}
-
-/**
- * After kill -9 the old program's port may still be held for a moment, and a supervisor starts us at once: try again.
- * @throws AppError `server.port_taken` or `server.listen_failed`
- */
-async function listen({ app }: BuiltApp, config: Config, clock: Clock): Promise<void> {
-  const where = `${config.listenHost}:${config.listenPort}`;
-  for (let left = listenTries; ; left--) {
-    try {
-      await app.listen({
-        host: config.listenHost,
-        port: config.listenPort,
-        backlog: listenBacklog,
-        listenTextResolver: () => "accepting",
-      });
-      return;
-    } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      if (code !== "EADDRINUSE") {
-        throw new AppError(
-          "internal",
-          "server.listen_failed",
-          `The server can't listen on ${where}: ${code}.`,
-          { cause },
-        );
-      }
-      if (left === 0) {
-        const message = `Another program already listens on ${where}. Stop it, or set RM_LISTEN to another address.`;
-        throw new AppError("internal", "server.port_taken", message, { cause });
-      }
-    }
-    await clock.sleep(listenPauseMs);
-  }
-}
-
-function addressOf(config: Config, { app }: BuiltApp): string {
-  const { port } = app.server.address() as AddressInfo;
-  const host = config.listenHost.includes(":") ? `[${config.listenHost}]` : config.listenHost;
-  return `http://${host}:${port}`;
 }

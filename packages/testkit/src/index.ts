@@ -1,4 +1,5 @@
 /** What tests may use. Never imported by a program. */
+export * from "./announced-machine.ts";
 export * from "./app.ts";
 export * from "./cli-world.ts";
 export * from "./clock.ts";
@@ -6,6 +7,7 @@ export * from "./databases.ts";
 export * from "./filled-database.ts";
 export * from "./html.ts";
 export * from "./postgres-cluster.ts";
+export * from "./release-folder.ts";
 export * from "./server-agent.ts";
 export * from "./server-browser.ts";
 export * from "./server-client.ts";
@@ -14,3 +16,4 @@ export * from "./server-messages.ts";
 export * from "./server-queries.ts";
 export * from "./server-schedules.ts";
 export * from "./server-start.ts";
+export * from "./server-updates.ts";

@@ -120,7 +120,7 @@ export class MaintenanceLab {
   async connect(hostId: string, clockSkewMs = 0): Promise<void> {
     const facts = { agentVersion: "1", resticVersion: "0.19.1", os: "linux", arch: "x64", clockSkewMs };
     const machine = { machineId: null, bootId: null, resticProblem: null };
-    const set = { appliedScheduleVersion: 0, hooksAllowed: true, backendKinds: null };
+    const set = { appliedScheduleVersion: 0, hooksAllowed: true, backendKinds: null, jobKinds: null };
     await recordHello(this.db, hostId, { ...facts, ...machine, ...set, at: this.clock.now() });
     this.alive.add(hostId);
   }

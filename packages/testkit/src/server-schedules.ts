@@ -107,7 +107,7 @@ export class ScheduleLab {
   async connect(hostId: string): Promise<void> {
     const facts = { agentVersion: "1", resticVersion: "0.19.1", os: "linux", arch: "x64", clockSkewMs: 0 };
     const machine = { machineId: null, bootId: null, resticProblem: null };
-    const set = { appliedScheduleVersion: 0, hooksAllowed: true, backendKinds: null };
+    const set = { appliedScheduleVersion: 0, hooksAllowed: true, backendKinds: null, jobKinds: null };
     await recordHello(this.db, hostId, { ...facts, ...machine, ...set, at: this.clock.now() });
     this.alive.add(hostId);
     this.bus.emit(agentConnected, { hostId, jobs: [] });

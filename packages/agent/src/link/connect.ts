@@ -1,19 +1,18 @@
-/**
- * Opens one WebSocket to the server. Invariants: with a pin set, the certificate is compared before a single
- * byte of ours, the bearer above all, is sent; no redirect is followed, since it would carry the bearer along.
- */
-import { isIP } from "node:net";
-import { type TLSSocket, connect as tlsConnect } from "node:tls";
+/** Opens one WebSocket to the server. Invariant: no redirect is followed, since it would carry the bearer along. */
+import type { IncomingMessage } from "node:http";
 import { maxFrameBytes } from "@restic-manager/protocol";
 import { WebSocket } from "ws";
-import { reasonOf } from "../platform/errors.ts";
+import type { AgentError } from "../platform/errors.ts";
+import { explainError, explainUpgrade } from "./explain.ts";
+import { CONNECT_TIMEOUT_MS, type Network } from "./network.ts";
 
 export type ConnectOptions = {
-  /** `https://host[:port][/prefix]` or http. */
+  /** `https://host[:port]` or http. */
   server: string;
-  bearer: string;
-  /** `sha256:<hex>`; when set, the certificate's chain is not looked at: the pin decides alone. */
-  certPin: string | null;
+  /** Where a machine waits that has no bearer yet; the agents' endpoint by default. */
+  path?: "/ws/agent" | "/ws/agent/pending";
+  bearer: string | null;
+  network: Network;
   signal: AbortSignal;
 };
 
@@ -21,82 +20,78 @@ export type ConnectOutcome =
   | { kind: "open"; socket: WebSocket }
   /** The server does not know our bearer. */
   | { kind: "unauthorized" }
-  | { kind: "failed"; reason: string };
+  /** `code` is one of `connect.…`; `reason` a sentence that says what to do. */
+  | { kind: "failed"; code: string; reason: string };
 
-const CONNECT_TIMEOUT_MS = 15_000;
+/** Of a foreign answer only so much is looked at. */
+const MAX_ANSWER_BYTES = 4096;
 
-/** The address of the agents' endpoint below the server's address. */
-export function agentSocketUrl(server: string): URL {
+/** The address of an endpoint below the server's address. */
+export function agentSocketUrl(server: string, path = "/ws/agent"): URL {
   const url = new URL(server);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  url.pathname = `${url.pathname.replace(/\/+$/, "")}/ws/agent`;
+  url.pathname = `${url.pathname.replace(/\/+$/, "")}${path}`;
   return url;
 }
 
 /** Never rejects: why there is no connection is an outcome. */
 export async function connectToServer(options: ConnectOptions): Promise<ConnectOutcome> {
-  const url = agentSocketUrl(options.server);
-  if (options.certPin !== null && url.protocol !== "wss:") {
-    const reason = "cert_pin is set, but the server's address is not https; correct agent.yaml";
-    return { kind: "failed", reason };
-  }
+  const url = agentSocketUrl(options.server, options.path);
   try {
-    const pinned =
-      options.certPin === null ? undefined : await connectPinned(url, options.certPin, options.signal);
-    return await upgrade(url, options, pinned);
+    return await upgrade(url, options);
   } catch (error) {
-    return { kind: "failed", reason: reasonOf(error) };
+    // The settings of the way itself are wrong; the error is a sentence about them.
+    return failed(explainError(error, { target: url, proxy: undefined }));
   }
 }
 
-function upgrade(url: URL, options: ConnectOptions, pinned: TLSSocket | undefined): Promise<ConnectOutcome> {
+const failed = ({ code, message }: AgentError): ConnectOutcome => ({ kind: "failed", code, reason: message });
+
+async function upgrade(url: URL, options: ConnectOptions): Promise<ConnectOutcome> {
   const { promise, resolve } = Promise.withResolvers<ConnectOutcome>();
+  const { network, bearer, signal } = options;
+  const way = { target: url, proxy: network.proxyFor(url) };
+  const agent = await network.agentFor(url);
   const socket = new WebSocket(url, {
-    headers: { authorization: `Bearer ${options.bearer}` },
+    headers: bearer === null ? {} : { authorization: `Bearer ${bearer}` },
     perMessageDeflate: false,
     maxPayload: maxFrameBytes,
     handshakeTimeout: CONNECT_TIMEOUT_MS,
     followRedirects: false,
-    ...(pinned === undefined ? {} : { createConnection: () => pinned }),
+    agent,
   });
   const onAbort = () => socket.terminate();
-  options.signal.addEventListener("abort", onAbort);
-  if (options.signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
   socket.on("open", () => resolve({ kind: "open", socket }));
-  socket.on("error", (error) => resolve({ kind: "failed", reason: error.message || "no connection" }));
+  socket.on("error", (error) => resolve(failed(explainError(named(error), way))));
   socket.on("unexpected-response", (request, response) => {
-    request.destroy();
-    pinned?.destroy();
-    const { statusCode } = response;
-    const reason = `the server answered HTTP ${statusCode} instead of a WebSocket; is a proxy in between that does not pass upgrades?`;
-    resolve(statusCode === 401 ? { kind: "unauthorized" } : { kind: "failed", reason });
+    readStart(response).then((body) => {
+      request.destroy();
+      const { statusCode: status = 0, headers } = response;
+      const [location, contentType] = [headers.location ?? null, headers["content-type"] ?? null];
+      const answer = { status, location, contentType, body };
+      resolve(status === 401 ? { kind: "unauthorized" } : failed(explainUpgrade(answer, way)));
+    });
   });
-  return promise.finally(() => options.signal.removeEventListener("abort", onAbort));
+  return promise.finally(() => signal.removeEventListener("abort", onAbort));
 }
 
-async function connectPinned(url: URL, pin: string, signal: AbortSignal): Promise<TLSSocket> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  const port = Number(url.port || 443);
-  // The chain is not looked at here because the pin is stricter: it names the one certificate that is right.
-  const name = isIP(host) === 0 ? { servername: host } : {};
-  const socket = tlsConnect({ host, port, ...name, rejectUnauthorized: false });
-  const onAbort = () => socket.destroy(new Error("stopped"));
-  signal.addEventListener("abort", onAbort);
-  socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error("no answer to the TLS handshake")));
-  socket.once("secureConnect", () => resolve());
-  socket.once("error", reject);
-  try {
-    if (signal.aborted) onAbort();
-    await promise;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
-  socket.setTimeout(0);
-  const fingerprint = socket.getPeerCertificate().fingerprint256?.replaceAll(":", "").toLowerCase();
-  if (`sha256:${fingerprint}` === pin) return socket;
-  socket.destroy();
-  throw new Error(
-    "the server's certificate is not the one this host was enrolled with; if it was renewed, correct cert_pin in agent.yaml",
-  );
+/** ws has a sentence of its own for the end of its patience, and no code. */
+function named(error: Error): Error {
+  return /handshake has timed out/.test(error.message) ? Object.assign(error, { code: "ETIMEDOUT" }) : error;
+}
+
+/** The beginning of a body. Resolves whatever happens; the request's own time-out bounds it. */
+function readStart(response: IncomingMessage): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let body = "";
+  const end = () => resolve(body);
+  response.setEncoding("utf8").on("data", (text: string) => {
+    body += text;
+    if (body.length >= MAX_ANSWER_BYTES) end();
+  });
+  response.on("end", end).on("error", end).on("close", end);
+  response.setTimeout(CONNECT_TIMEOUT_MS, end);
+  return promise;
 }

@@ -7,13 +7,14 @@ import type { ScheduleFire } from "@restic-manager/protocol";
 import { slept } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import { type ConnectOutcome, connectToServer } from "./connect.ts";
+import type { Network } from "./network.ts";
 import { AgentSession, type JobProgress, type SessionDeps, type SessionEnd } from "./session.ts";
 
 export type LinkDeps = Omit<SessionDeps, "newestProgress"> & {
   random: Random;
   server: string;
   bearer: string;
-  certPin: string | null;
+  network: Network;
 };
 
 export type LinkEnd = { kind: "stopped" } | { kind: "removed"; message: string };
@@ -80,10 +81,10 @@ export class AgentLink {
   }
 
   async #once(failures: number): Promise<{ delayMs: number; welcomed: boolean; end?: LinkEnd }> {
-    const { log, random, server, bearer, certPin } = this.#deps;
+    const { log, random, server, bearer, network } = this.#deps;
     const { signal } = this.#stopping;
     const delayMs = backoffMs(failures, random.fraction());
-    const connected = await connectToServer({ server, bearer, certPin, signal });
+    const connected = await connectToServer({ server, bearer, network, signal });
     if (signal.aborted) {
       if (connected.kind === "open") connected.socket.terminate();
       return { delayMs, welcomed: false, end: { kind: "stopped" } };
@@ -91,7 +92,7 @@ export class AgentLink {
     if (connected.kind !== "open") {
       // Warned of ever more rarely: a server that is away for days must not fill the host's log.
       const level = Number.isInteger(Math.log2(failures + 1)) ? "warn" : "debug";
-      log[level]({ failures: failures + 1 }, sentenceFor(connected));
+      log[level]({ failures: failures + 1, ...codeOf(connected) }, sentenceFor(connected));
       const slow = connected.kind === "unauthorized";
       return { delayMs: slow ? MAX_DELAY_MS : delayMs, welcomed: false };
     }
@@ -131,6 +132,10 @@ export class AgentLink {
 /** Full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/): 0 … min(cap, first × 2ⁿ). */
 export function backoffMs(failures: number, fraction: number): number {
   return fraction * Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures, 10));
+}
+
+function codeOf(outcome: Exclude<ConnectOutcome, { kind: "open" }>): { code?: string } {
+  return outcome.kind === "failed" ? { code: outcome.code } : {};
 }
 
 function sentenceFor(outcome: Exclude<ConnectOutcome, { kind: "open" }>): string {

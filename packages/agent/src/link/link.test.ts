@@ -19,6 +19,7 @@ import { createId } from "../platform/ids.ts";
 import { systemRandom } from "../platform/random.ts";
 import { agentSocketUrl } from "./connect.ts";
 import { AgentLink, backoffMs } from "./dial.ts";
+import { createNetwork } from "./network.ts";
 import { type EventDraft, Outbox } from "./outbox.ts";
 import type { JobProgress, Receiver } from "./session.ts";
 
@@ -96,7 +97,8 @@ const receiver: Receiver = {
 /** A link whose back-off is always `fraction` of its limit. */
 function createLink(clock: Clock = systemClock(), fraction = 0): AgentLink {
   const link = new AgentLink({
-    ...{ clock, outbox, createHello, receiver, server: server.url, bearer: "test-bearer", certPin: null },
+    ...{ clock, outbox, createHello, receiver, server: server.url, bearer: "test-bearer" },
+    network: createNetwork({ env: {}, caFile: null, certPin: null }),
     log: pino({}, { write: (line: string) => logLines.push(line) }),
     random: { fraction: () => fraction, hex: () => "00" },
     onWelcomed: () => {

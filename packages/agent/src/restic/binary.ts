@@ -79,7 +79,8 @@ function adviceForMissing(search: BinarySearch, broken: string | undefined): str
 function candidates(search: BinarySearch): string[] {
   if (search.explicitPath !== undefined) return [search.explicitPath];
   const name = search.platform === "win32" ? "restic.exe" : "restic";
-  const dirs = [...search.searchPath.split(delimiter), search.executableDir].filter((dir) => dir !== "");
+  // What lies beside the agent was put there for it, and is what an update replaces.
+  const dirs = [search.executableDir, ...search.searchPath.split(delimiter)].filter((dir) => dir !== "");
   return [...new Set(dirs.map((dir) => join(dir, name)))];
 }
 
@@ -95,7 +96,12 @@ async function isExecutableFile(path: string): Promise<boolean> {
 /** `version` opens no repository and answers in milliseconds; a program that does not is not restic. */
 const VERSION_TIMEOUT_MS = 15_000;
 
-async function askVersion(deps: ShortDeps, search: BinarySearch, path: string): Promise<string | undefined> {
+/** The version that the restic at `path` tells; undefined for what is not there, does not run or is no restic. */
+export async function askVersion(
+  deps: ShortDeps,
+  search: Pick<BinarySearch, "inherited" | "platform" | "signal">,
+  path: string,
+): Promise<string | undefined> {
   const outcome = await runShort(deps, {
     argv: [path, ...versionArgs()],
     env: toolEnv(search.inherited, search.platform),

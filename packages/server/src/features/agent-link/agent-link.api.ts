@@ -1,5 +1,5 @@
 /** `GET /ws/agent`: where agents dial in. The bearer is checked before the upgrade, so a stranger costs one query. */
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { App } from "../../platform/http/route.ts";
@@ -12,6 +12,13 @@ const refused = (): AppError =>
     "link.bearer_unknown",
     "This server does not know the agent's bearer. Enrol the host again.",
   );
+
+const askForUpgrade = (reply: FastifyReply): FastifyReply =>
+  reply.code(426).send({
+    code: "link.upgrade_required",
+    message:
+      "Connect with WebSocket. If you did, a reverse proxy in between drops the Upgrade header: see docs/reverse-proxy.md.",
+  });
 
 /**
  * One is enough for an agent; a bad line may leave some half-open. Each may hold a frame, so a bearer that dials
@@ -40,15 +47,16 @@ export function registerAgentLink(app: App, deps: { db: Db; hub: AgentHub }): vo
     schema: { summary: "The agents' WebSocket; see docs/protocol.md.", hide: true },
     // No rate limit: behind one proxy or NAT a whole fleet has one address, and after a restart it dials at once.
     config: { policy: "agent", rateLimit: false },
-    preValidation: async (request) => {
+    preValidation: async (request, reply) => {
       const bearer = /^Bearer ([\w.~+/-]{1,256})$/.exec(request.headers.authorization ?? "")?.[1];
+      // A machine that is not enrolled yet sees by this whether its upgrade arrives here.
+      if (bearer === undefined && !request.ws) return askForUpgrade(reply);
       const host = bearer === undefined ? null : await findHostByBearer(deps.db, bearer);
       if (!host) throw refused();
       if ((open.get(host.id) ?? 0) >= maxConnectionsOfHost) throw tooMany();
       hosts.set(request, host);
     },
-    handler: (_request, reply) =>
-      reply.code(426).send({ code: "link.upgrade_required", message: "Connect with WebSocket." }),
+    handler: (_request, reply) => askForUpgrade(reply),
     wsHandler: (socket, request) => {
       const host = hosts.get(request);
       // The plugin's listener would keep request and reply for as long as the agent is connected; the hub has its own.

@@ -1,4 +1,5 @@
 /** The agents' connections through the whole server: handshake, order, acknowledgement, silence, replacement. */
+import { once } from "node:events";
 import { maxFrameBytes } from "@restic-manager/protocol";
 import {
   ackOf,
@@ -13,6 +14,7 @@ import {
   type TestServer,
 } from "@restic-manager/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
 
 let server: TestServer;
 beforeEach(async () => {
@@ -31,13 +33,18 @@ describe("a connection", () => {
   });
 
   it("of a signed-in admin is refused as well: a session is no bearer", async () => {
-    expect((await server.admin.get("/ws/agent")).body).toMatchObject({ code: "link.bearer_unknown" });
+    const { cookie } = server.admin;
+    const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws/agent`, { headers: { cookie } });
+    await expect(once(socket, "open")).rejects.toThrow("401");
   });
 
   it("without the upgrade is told what to do", async () => {
     const agent = await enrolTestAgent(server);
     const answer = await server.anonymous().get("/ws/agent", { authorization: `Bearer ${agent.bearer}` });
     expect(answer.status).toBe(426);
+    // Nor needs it a bearer to hear that: an agent's doctor asks before the host is enrolled.
+    const stranger = await server.anonymous().get("/ws/agent");
+    expect(stranger).toMatchObject({ status: 426, body: { code: "link.upgrade_required" } });
   });
 
   it.each([

@@ -40,6 +40,7 @@ export const factsOf = (hello: Hello, now: number): HelloFacts => ({
   appliedScheduleVersion: hello.schedule_version ?? null,
   hooksAllowed: hello.hooks_allowed ?? null,
   backendKinds: hello.backend_kinds ?? null,
+  jobKinds: hello.job_kinds ?? null,
   at: now,
 });
 

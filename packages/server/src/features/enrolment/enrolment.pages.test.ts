@@ -205,6 +205,7 @@ describe("the panel", () => {
       appliedScheduleVersion: null,
       hooksAllowed: null,
       backendKinds: null,
+      jobKinds: null,
       clockSkewMs: 0,
       at: clock.now(),
     };

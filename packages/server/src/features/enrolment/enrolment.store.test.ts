@@ -251,6 +251,7 @@ describe.each(engines)("enrolment on %s", (engine) => {
       appliedScheduleVersion: null,
       hooksAllowed: null,
       backendKinds: null,
+      jobKinds: null,
       clockSkewMs: 0,
       at: clock.now(),
     };

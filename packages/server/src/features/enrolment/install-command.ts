@@ -12,5 +12,9 @@ export function shellWord(text: string): string {
 export const installCommand = (server: string, token: string): string =>
   `RM_SERVER=${shellWord(server)} RM_TOKEN=${shellWord(token)} restic-manager-agent enrol`;
 
+/** Announces the machine on which it is run; no secret is in it. */
+export const announceCommand = (server: string): string =>
+  `restic-manager-agent announce --server ${shellWord(server)} --run`;
+
 /** Lets a user into a rest-server; asks for the password. */
 export const htpasswdCommand = (user: string): string => `htpasswd -B .htpasswd ${shellWord(user)}`;

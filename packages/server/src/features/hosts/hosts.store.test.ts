@@ -51,6 +51,7 @@ const hello = (more: Partial<HelloFacts> = {}): HelloFacts => ({
   appliedScheduleVersion: null,
   hooksAllowed: null,
   backendKinds: null,
+  jobKinds: null,
   os: "linux",
   arch: "arm64",
   machineId: "m1",
@@ -280,12 +281,13 @@ describe.each(engines)("hosts on %s", (engine) => {
       await recordHello(
         db,
         id,
-        hello({ appliedScheduleVersion: 3, hooksAllowed: false, backendKinds: ["s3"] }),
+        hello({ appliedScheduleVersion: 3, hooksAllowed: false, backendKinds: ["s3"], jobKinds: ["update"] }),
       );
       expect(await getHost(db, id)).toMatchObject({
         appliedScheduleVersion: 3,
         hooksAllowed: false,
         backendKinds: ["s3"],
+        jobKinds: ["update"],
       });
       await recordAppliedVersion(db, id, 4);
       expect(await getHost(db, id)).toMatchObject({ appliedScheduleVersion: 4, hooksAllowed: false });
@@ -294,6 +296,7 @@ describe.each(engines)("hosts on %s", (engine) => {
         appliedScheduleVersion: null,
         hooksAllowed: null,
         backendKinds: null,
+        jobKinds: null,
       });
     });
 

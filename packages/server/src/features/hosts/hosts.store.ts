@@ -31,6 +31,8 @@ interface HostTable {
   hooks_allowed: number | null;
   /** JSON list. */
   backend_kinds: string | null;
+  /** JSON list. */
+  job_kinds: string | null;
   upload_kib: number | null;
   download_kib: number | null;
   created_at: number;
@@ -70,6 +72,7 @@ function toHost(row: Selectable<HostTable>): Host {
     appliedScheduleVersion: row.applied_schedule_version,
     hooksAllowed: row.hooks_allowed === null ? null : row.hooks_allowed === 1,
     backendKinds: row.backend_kinds === null ? null : kindsColumn.parse(JSON.parse(row.backend_kinds)),
+    jobKinds: row.job_kinds === null ? null : kindsColumn.parse(JSON.parse(row.job_kinds)),
     uploadKib: row.upload_kib,
     downloadKib: row.download_kib,
     createdAt: row.created_at,
@@ -94,6 +97,44 @@ export async function findHostByBearer(db: Db, bearer: string): Promise<Host | n
   const query = hosts(db).selectFrom("hosts").selectAll().where("bearer_hash", "=", hashToken(bearer));
   const row = await query.executeTakeFirst();
   return row ? toHost(row) : null;
+}
+
+/** Hosts that said they run on one of these machines. */
+export async function listHostsOnMachines(
+  db: Db,
+  machineIds: readonly string[],
+): Promise<{ id: string; name: string; machineId: string }[]> {
+  if (machineIds.length === 0) return [];
+  const rows = await hosts(db)
+    .selectFrom("hosts")
+    .select(["id", "name", "machine_id"])
+    .where("machine_id", "in", machineIds)
+    .execute();
+  return rows.map(({ id, name, machine_id }) => ({ id, name, machineId: machine_id ?? "" }));
+}
+
+/** Hosts of these names, whatever their case. */
+export async function listHostsNamed(
+  db: Db,
+  names: readonly string[],
+): Promise<{ id: string; name: string }[]> {
+  if (names.length === 0) return [];
+  const keys = names.map(nameKey);
+  return hosts(db).selectFrom("hosts").select(["id", "name"]).where("name_key", "in", keys).execute();
+}
+
+/**
+ * Gives a host that never connected another bearer; the one before is void.
+ * @returns false when it has connected, or is gone
+ */
+export async function replaceBearer(tx: Db, hostId: string, bearer: string): Promise<boolean> {
+  const result = await hosts(tx)
+    .updateTable("hosts")
+    .set({ bearer_hash: hashToken(bearer) })
+    .where("id", "=", hostId)
+    .where("first_connected_at", "is", null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
 }
 
 /** Every host, by name. */
@@ -125,6 +166,7 @@ export async function insertHost(tx: Db, host: Host, bearerHash: string): Promis
     applied_schedule_version: host.appliedScheduleVersion,
     hooks_allowed: null,
     backend_kinds: null,
+    job_kinds: null,
     upload_kib: host.uploadKib,
     download_kib: host.downloadKib,
     created_at: host.createdAt,
@@ -158,11 +200,21 @@ export async function updateFromHello(tx: Db, hostId: string, facts: HelloFacts)
       applied_schedule_version: facts.appliedScheduleVersion,
       hooks_allowed: facts.hooksAllowed === null ? null : Number(facts.hooksAllowed),
       backend_kinds: facts.backendKinds === null ? null : JSON.stringify(facts.backendKinds),
+      job_kinds: facts.jobKinds === null ? null : JSON.stringify(facts.jobKinds),
       last_seen_at: facts.at,
     })
     .where("id", "=", hostId)
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
+}
+
+/** Another restic took the place of the one from before, and was found to work. */
+export async function recordRestic(tx: Db, hostId: string, version: string): Promise<void> {
+  await hosts(tx)
+    .updateTable("hosts")
+    .set({ restic_version: version, restic_problem: null })
+    .where("id", "=", hostId)
+    .execute();
 }
 
 /** What a person sets of a host. */

@@ -22,6 +22,7 @@ const host = (name: string, more: Partial<Host> = {}): Host => ({
   appliedScheduleVersion: null,
   hooksAllowed: null,
   backendKinds: null,
+  jobKinds: null,
   uploadKib: null,
   downloadKib: null,
   createdAt: now,

@@ -3,6 +3,7 @@
  * Online is never stored: it follows from the age of the last heartbeat at the moment somebody asks.
  * Repositories are plain ids here; what they are is another slice's business.
  */
+import { jobKindsBefore } from "@restic-manager/protocol";
 import { type Clock, toInstant } from "../../platform/clock.ts";
 import { type Db, inTransaction, isUniqueViolation } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
@@ -26,7 +27,11 @@ export {
   bumpScheduleVersion,
   findHostByBearer,
   listHosts,
+  listHostsNamed,
+  listHostsOnMachines,
   recordAppliedVersion,
+  recordRestic,
+  replaceBearer,
   setHostRepository,
   touchHosts,
 } from "./hosts.store.ts";
@@ -65,6 +70,8 @@ export interface Host extends BandwidthCaps {
   hooksAllowed: boolean | null;
   /** The kinds of repository that its agent has settings for; null for one that knows a location and passwords only. */
   backendKinds: string[] | null;
+  /** The kinds of job that its agent said it knows; null for one that does not say. See `knowsJobKind`. */
+  jobKinds: string[] | null;
   createdAt: number;
   firstConnectedAt: number | null;
   lastSeenAt: number | null;
@@ -97,6 +104,11 @@ export function isOnline(host: Pick<Host, "lastSeenAt">, nowMs: number): boolean
 /** More tags than a person reads, and long enough for `customer:name`. */
 export const maxTags = 20;
 const tagRule = /^[\p{L}\p{N}][\p{L}\p{N}._:/-]{0,39}$/u;
+
+/** Whether the host's agent can run a kind of job. One that did not tell its kinds knows those from before they were told. */
+export function knowsJobKind({ jobKinds }: Pick<Host, "jobKinds">, kind: string): boolean {
+  return (jobKinds ?? (jobKindsBefore as readonly string[])).includes(kind);
+}
 
 /**
  * The one spelling of tags: without edge blanks, lower case, each once, in the order given.
@@ -173,6 +185,7 @@ export async function createHost(tx: Db, input: NewHost): Promise<Host> {
     appliedScheduleVersion: null,
     hooksAllowed: null,
     backendKinds: null,
+    jobKinds: null,
     uploadKib: null,
     downloadKib: null,
     createdAt: at,
@@ -229,6 +242,7 @@ export interface HelloFacts {
   appliedScheduleVersion: number | null;
   hooksAllowed: boolean | null;
   backendKinds: string[] | null;
+  jobKinds: string[] | null;
   at: number;
 }
 

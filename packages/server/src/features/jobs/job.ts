@@ -247,6 +247,20 @@ export function announce(bus: EventBus, job: Job): void {
   bus.emit(jobChanged, { jobId: job.id, hostId: job.hostId, status: job.status });
 }
 
+/**
+ * Takes a job back that was not sent, in the transaction of whoever made it; `announce` it after the commit.
+ * @returns null when it was sent this moment
+ */
+export async function withdrawQueued(
+  tx: Db,
+  job: Job,
+  by: { actor: Actor; at: number },
+): Promise<Job | null> {
+  const moved = await moveJob(tx, job, "cancelled", { finishedAt: by.at });
+  if (moved) await recordEnd(tx, { job: moved, ...by });
+  return moved;
+}
+
 /** What became of a wish to cancel. */
 export type CancelOutcome = "cancelled" | "requested" | "already_finished";
 

@@ -10,7 +10,7 @@ import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { agentConnected } from "../agent-link/agent-link.ts";
-import { createHost } from "../hosts/hosts.ts";
+import { createHost, recordHello } from "../hosts/hosts.ts";
 import { createJobs, getJob, type Job, jobChanged, moveJob } from "./job.ts";
 import { JobDispatcher, type JobOrder } from "./jobs.dispatch.ts";
 
@@ -153,4 +153,27 @@ it("tries a job again whose spec could not be read because the database was away
   await vi.waitUntil(() => sent.length > 0);
   await dispatcher.settled();
   expect(sent).toMatchObject([{ type: "command.run", job_id: job.id }]);
+});
+
+it("ends a job of a kind that the agent does not know at once, and says what to do", async () => {
+  const say = (jobKinds: string[] | null) =>
+    recordHello(database.db, hostId, {
+      ...{ agentVersion: "0.1.0", resticVersion: null, resticProblem: null, os: "linux", arch: "x64" },
+      ...{ machineId: null, bootId: null, clockSkewMs: 0, appliedScheduleVersion: null, hooksAllowed: null },
+      ...{ backendKinds: null, jobKinds, at: clock.now() },
+    });
+  await say(["backup"]);
+  const unknown = await addJob();
+  bus.emit(agentConnected, { hostId, jobs: [] });
+  await dispatcher.settled();
+  const ended = await getJob(database.db, unknown.id);
+  expect(ended).toMatchObject({ status: "failed", error: { code: "agent.too_old" } });
+  expect(ended.error?.message).toContain("Update the agent");
+  expect(sent).toEqual([]);
+  // One that does not tell its kinds knows the first ones, and no update.
+  await say(null);
+  const known = await addJob();
+  bus.emit(jobChanged, { jobId: known.id, hostId, status: "queued" });
+  await dispatcher.settled();
+  expect(sent).toMatchObject([{ type: "command.run", job_id: known.id }]);
 });

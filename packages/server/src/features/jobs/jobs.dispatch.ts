@@ -8,7 +8,7 @@ import { inTransaction } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import { type Actor, systemActor } from "../../platform/http/identity.ts";
 import { type AgentHub, agentConnected } from "../agent-link/agent-link.ts";
-import { findHost, type Host } from "../hosts/hosts.ts";
+import { findHost, type Host, knowsJobKind } from "../hosts/hosts.ts";
 import {
   announce,
   isFinal,
@@ -300,9 +300,19 @@ export class JobDispatcher {
     return true;
   }
 
+  /** An agent that does not know a kind can't even refuse it: the job would wait until it expires. @throws AppError `agent.too_old` */
+  private async refuseUnknownKind({ hostId, kind }: Job): Promise<void> {
+    const host = await findHost(this.deps.db, hostId);
+    if (!host || knowsJobKind(host, kind)) return;
+    const version = host.agentVersion === null ? "" : ` ${host.agentVersion}`;
+    const message = `The agent${version} on ${host.name} is too old for this kind of job. Update the agent, then run the job again.`;
+    throw new AppError("conflict", "agent.too_old", message);
+  }
+
   /** What an operator must put right, such as a hook that can't be opened, ends the job; trying again would not help. */
   private async completeOrEnd(job: Job): Promise<JobOrder | null> {
     try {
+      await this.refuseUnknownKind(job);
       return await this.deps.completeOrder(job);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;

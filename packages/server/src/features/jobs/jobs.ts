@@ -17,6 +17,7 @@ export {
   type NewJob,
   queueFirstInit,
   transitions,
+  withdrawQueued,
 } from "./job.ts";
 export { rowOf, toViewProgress } from "./job-rows.ts";
 export { type JobRow, JobTable } from "./job-table.views.tsx";

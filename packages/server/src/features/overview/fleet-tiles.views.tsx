@@ -28,6 +28,8 @@ export interface FleetFigures {
     lastProvenAt: number | null;
     late: readonly { id: string; name: string }[];
   } | null;
+  /** How many hosts have older programs than are served. */
+  behind: { agent: number; restic: number };
 }
 
 function Tile(props: {
@@ -136,6 +138,29 @@ export function DrillLine({ figures }: { figures: FleetFigures }): JSX.Element |
           {late.length > namedLate ? ` and ${formatCount(late.length - namedLate)} more` : null}
         </span>
       )}
+    </p>
+  );
+}
+
+/** Under the tiles: how many hosts are behind what this server serves. */
+export function BehindLine({ figures }: { figures: FleetFigures }): JSX.Element | null {
+  const { agent, restic } = figures.behind;
+  if (agent === 0 && restic === 0) return null;
+  return (
+    <p class="fleet-line" id="fleet-behind">
+      {agent === 0 ? null : (
+        <a class="link" href={urlWith("/", { agent: "behind" })}>
+          {formatNoun(agent, "agent")} behind
+        </a>
+      )}
+      {restic === 0 ? null : (
+        <a class="link" href={urlWith("/", { restic: "behind" })}>
+          restic behind on {formatNoun(restic, "host")}
+        </a>
+      )}
+      <a class="link" href="/settings/agents">
+        Versions and updates
+      </a>
     </p>
   );
 }

@@ -4,7 +4,7 @@ import { formatDuration, formatPercent } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { Panel, ProgressBar } from "../../platform/html/parts.tsx";
-import { useMayOperate } from "../../platform/html/scope.ts";
+import { useIsAdmin, useMayOperate } from "../../platform/html/scope.ts";
 import { toneOf, wordOf } from "../../platform/html/state.tsx";
 import { None, Pair, Time } from "../../platform/html/values.tsx";
 import type { HostPageProps } from "./host.views.tsx";
@@ -36,9 +36,11 @@ export function HostAside(props: AsideProps): JSX.Element {
             ) : (
               <span class="mono">{host.agentVersion}</span>
             )}
+            <Served version={host.behind.agent} />
           </Pair>
           <Pair label="restic">
             <ResticVersion host={host} />
+            <Served version={host.behind.restic} />
           </Pair>
           <Pair label="Clock">{clockWords(host.clockSkewMs)}</Pair>
           <Pair label="Added">
@@ -48,8 +50,47 @@ export function HostAside(props: AsideProps): JSX.Element {
             <span class="mono break">{host.id}</span>
           </Pair>
         </dl>
+        <UpdateActions host={host} />
       </Panel>
     </aside>
+  );
+}
+
+/** Beside the version that the host has. */
+const Served = ({ version }: { version: string | null }): JSX.Element | null =>
+  version === null ? null : <span class="word warn"> {version} is served</span>;
+
+/** Only for what is behind, and only for administrators. */
+function UpdateActions({ host }: Pick<AsideProps, "host">): JSX.Element | null {
+  const isAdmin = useIsAdmin();
+  const programs = (["agent", "restic"] as const).filter((program) => host.behind[program] !== null);
+  if (!isAdmin || programs.length === 0) return null;
+  if (!host.behind.updatable) {
+    return (
+      <p class="hint host-update">
+        This agent is too old to replace anything.{" "}
+        <a class="link" href="/settings/agents">
+          Update it by hand
+        </a>
+      </p>
+    );
+  }
+  return (
+    <div class="host-update">
+      {programs.map((program) => (
+        <PostForm key={program} action={`/hosts/${encodeURIComponent(host.id)}/update`}>
+          <input type="hidden" name="program" value={program} />
+          <button
+            type="submit"
+            class="btn small"
+            disabled={!host.online}
+            title={host.online ? undefined : "The host is offline."}
+          >
+            Update {program}
+          </button>
+        </PostForm>
+      ))}
+    </div>
   );
 }
 

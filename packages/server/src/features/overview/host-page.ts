@@ -60,7 +60,7 @@ export async function getHostPage(
 }
 
 function headerOf(
-  { host, online, condition }: HostOverview,
+  { host, online, condition, behind }: HostOverview,
   plan: HostPlan,
   now: number,
 ): HostPageProps["host"] {
@@ -77,6 +77,7 @@ function headerOf(
     lastSeenAt: host.lastSeenAt,
     agentVersion: host.agentVersion,
     resticVersion: host.resticVersion,
+    behind,
     clockSkewMs: host.clockSkewMs,
     problems: problemsOf(host, now),
     createdAt: host.createdAt,

@@ -83,7 +83,7 @@ function render(
         mode: "always-on",
       },
       ...{ online, lastSeenAt: 0, sync: null, agentVersion: null, resticVersion: null, clockSkewMs: 0 },
-      ...{ problems: [], createdAt: 0 },
+      ...{ problems: [], createdAt: 0, behind: { agent: null, restic: null, updatable: true } },
     },
     vitals: {
       lastBackup: null,

@@ -29,6 +29,8 @@ export interface HostRow {
   condition: HostCondition;
   os: string | null;
   arch: string | null;
+  /** Which of its programs are older than what is served, e.g. `agent 0.1.0`; null for none. */
+  outdated: string | null;
   tags: readonly string[];
   online: boolean;
   lastSeenAt: number | null;
@@ -56,6 +58,9 @@ export interface HostFilter {
   search?: string;
   tag?: string;
   state?: "attention" | "running" | "offline";
+  /** Older than what is served. */
+  agent?: "behind";
+  restic?: "behind";
   sort?: HostSort;
   direction?: "asc" | "desc";
 }
@@ -135,7 +140,10 @@ function HostTableRow({ host }: { host: HostRow }): JSX.Element {
             <a class="row-link mono" href={`/hosts/${id}`}>
               {host.name}
             </a>
-            <small>{platform}</small>
+            <small>
+              {platform}
+              {host.outdated === null ? null : <span class="word warn"> · {host.outdated} behind</span>}
+            </small>
           </span>
         </span>
       </td>

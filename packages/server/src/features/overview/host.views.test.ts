@@ -16,6 +16,7 @@ const props = (tab: HostTab): HostPageProps => ({
     lastSeenAt: PAGE_NOW - 7000,
     sync: { version: 7, applied: 7, late: false },
     agentVersion: "0.1.0",
+    behind: { agent: null, restic: null, updatable: true },
     resticVersion: "0.18.1",
     clockSkewMs: 0,
     problems: [],

@@ -11,6 +11,7 @@ import { type JobStatus, type Tone, toneOf, wordOf } from "../../platform/html/s
 import { None, Time } from "../../platform/html/values.tsx";
 import type { HostMode } from "../hosts/hosts.ts";
 import { HostAside } from "./host-aside.views.tsx";
+import type { Behind } from "./host-drift.ts";
 import type { HostDrill } from "./host-drill.ts";
 import { HostHead } from "./host-head.views.tsx";
 import { SettingsTab, type SettingsTabProps } from "./host-options.views.tsx";
@@ -36,6 +37,8 @@ export interface HostHeader {
   sync: ScheduleSync | null;
   agentVersion: string | null;
   resticVersion: string | null;
+  /** What is served, where the host is behind it. */
+  behind: Behind;
   /** The host's clock minus ours at the last connection; null before the first. */
   clockSkewMs: number | null;
   /** What is wrong with the machine itself, a sentence each. */

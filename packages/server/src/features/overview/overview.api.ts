@@ -14,6 +14,9 @@ const summary = z.object({
   repositories: z.number(),
   /** Hosts on which a restore drill ended well. */
   restore_proven: z.number(),
+  /** Hosts whose agent, or restic, is older than what this server serves. */
+  agents_behind: z.number(),
+  restic_behind: z.number(),
 });
 
 export function registerOverviewRoutes(app: App, deps: OverviewDeps): void {
@@ -35,6 +38,8 @@ export function registerOverviewRoutes(app: App, deps: OverviewDeps): void {
         protected_bytes: fleet.protectedBytes,
         repositories: fleet.repositoryCount,
         restore_proven: fleet.drills?.provenHosts ?? 0,
+        agents_behind: fleet.behind.agent,
+        restic_behind: fleet.behind.restic,
       };
     },
   });

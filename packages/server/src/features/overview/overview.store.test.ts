@@ -50,7 +50,10 @@ describe.each(engines)("the overview on %s", (engine) => {
     db = database.db;
     clock = new FakeClock();
     bus = new EventBus(createLog("silent"));
-    deps = { db, clock, progress: new LiveProgress({ db, bus }) };
+    deps = {
+      ...{ db, clock, progress: new LiveProgress({ db, bus }) },
+      shelf: { current: async () => ({ kind: "none", dataFolder: "" }) },
+    };
   });
   afterEach(() => database.close());
 
@@ -68,6 +71,7 @@ describe.each(engines)("the overview on %s", (engine) => {
       appliedScheduleVersion: null,
       hooksAllowed: null,
       backendKinds: null,
+      jobKinds: null,
     };
     await recordHello(db, hostId, { ...facts, ...machine, resticProblem, at: clock.now() });
   }

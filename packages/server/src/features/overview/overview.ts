@@ -5,6 +5,7 @@
 
 import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
+import type { Release, ReleaseShelf } from "../artefacts/artefacts.ts";
 import { type Host, isOnline, listHosts, twinOf } from "../hosts/hosts.ts";
 import { type Job, type JobStatus, type LiveProgress, listLatestJobs, toViewProgress } from "../jobs/jobs.ts";
 import { listFleetSizes, type SizeHistory } from "../repositories/repositories.ts";
@@ -12,6 +13,7 @@ import { type FleetSchedules, listFleetSchedules } from "../schedules/schedules.
 import { type SnapshotTotals, sumSnapshots } from "../snapshots/snapshots.ts";
 import { countSourceGroups } from "../sources/sources.ts";
 import type { FleetFigures } from "./fleet-tiles.views.tsx";
+import { type Behind, behindOf, outdatedWords } from "./host-drift.ts";
 import { type HostDrill, listHostDrills } from "./host-drill.ts";
 import type { HostCondition, HostFilter, HostRow, HostSort } from "./host-table.views.tsx";
 import { chartRange, sparkPath } from "./size-chart.ts";
@@ -20,6 +22,7 @@ export interface OverviewDeps {
   db: Db;
   clock: Clock;
   progress: LiveProgress;
+  shelf: Pick<ReleaseShelf, "current">;
 }
 
 /** One host with what the table says about it. */
@@ -32,6 +35,7 @@ export interface HostOverview {
   /** Live and queued jobs, oldest first. */
   active: Job[];
   totals: SnapshotTotals;
+  behind: Behind;
 }
 
 /** One host of the fleet with what is planned on it. */
@@ -70,7 +74,8 @@ const trendDays = 30;
 export async function listOverview(deps: OverviewDeps): Promise<FleetHost[]> {
   const hosts = await listHosts(deps.db);
   const { backups, active } = await listLatestJobs(deps.db);
-  const all = assemble(deps, hosts, { backups, active, totals: await sumSnapshots(deps.db) });
+  const [totals, release] = [await sumSnapshots(deps.db), await deps.shelf.current()];
+  const all = assemble(deps, hosts, { backups, active, totals, release });
   const planned = await listFleetSchedules(deps.db);
   const groupCounts = await countSourceGroups(deps.db);
   const sizes = await listFleetSizes(deps.db, { days: trendDays, now: deps.clock.now() });
@@ -101,6 +106,7 @@ export async function getOverview(deps: OverviewDeps, host: Host): Promise<HostO
     backups,
     active,
     totals: await sumSnapshots(deps.db, host.id),
+    release: await deps.shelf.current(),
   });
   if (!overview) throw new Error("one host in, one host out");
   return overview;
@@ -109,7 +115,7 @@ export async function getOverview(deps: OverviewDeps, host: Host): Promise<HostO
 function assemble(
   deps: OverviewDeps,
   hosts: Host[],
-  facts: { backups: Job[]; active: Job[]; totals: Map<string, SnapshotTotals> },
+  facts: { backups: Job[]; active: Job[]; totals: Map<string, SnapshotTotals>; release: Release },
 ): HostOverview[] {
   const now = deps.clock.now();
   const backupsOf = Map.groupBy(facts.backups, (job) => job.hostId);
@@ -119,7 +125,8 @@ function assemble(
     const backups = backupsOf.get(host.id) ?? [];
     const active = activeOf.get(host.id) ?? [];
     const condition = conditionOf(host, now, backups, active);
-    return { host, online, condition, backups, active, totals: facts.totals.get(host.id) ?? noTotals };
+    const totals = facts.totals.get(host.id) ?? noTotals;
+    return { host, online, condition, backups, active, totals, behind: behindOf(host, facts.release) };
   });
 }
 
@@ -145,6 +152,7 @@ export function toRow(deps: OverviewDeps, overview: FleetHost): HostRow {
     condition: overview.condition,
     os: connected ? host.os : null,
     arch: connected ? host.arch : null,
+    outdated: outdatedWords(host, overview.behind),
     tags: host.tags,
     online: overview.online,
     lastSeenAt: host.lastSeenAt,
@@ -176,6 +184,8 @@ export function filterOverview<T extends HostOverview>(all: T[], filter: HostFil
     if (search && !host.name.toLowerCase().includes(search) && !host.tags.some((tag) => tag.includes(search)))
       return false;
     if (filter.tag && !host.tags.includes(filter.tag)) return false;
+    if (filter.agent && overview.behind.agent === null) return false;
+    if (filter.restic && overview.behind.restic === null) return false;
     if (filter.state === "attention") return needsAttention(overview);
     if (filter.state === "running") return overview.condition === "running";
     return filter.state !== "offline" || !overview.online;
@@ -231,6 +241,10 @@ export function sumFleet(all: FleetHost[]): FleetFigures {
     asleep: counts("asleep"),
     nextRun: firstRun(all),
     drills: sumDrills(all),
+    behind: {
+      agent: all.filter(({ behind }) => behind.agent !== null).length,
+      restic: all.filter(({ behind }) => behind.restic !== null).length,
+    },
   };
 }
 

@@ -11,6 +11,7 @@ const host = (overrides: Partial<HostRow> = {}): HostRow => ({
   condition: "ok",
   os: "linux",
   arch: "amd64",
+  outdated: null,
   tags: ["prod"],
   online: true,
   lastSeenAt: PAGE_NOW - 5000,
@@ -25,6 +26,7 @@ const host = (overrides: Partial<HostRow> = {}): HostRow => ({
 });
 
 const props = (overrides: Partial<DashboardProps> = {}): DashboardProps => ({
+  pending: [],
   figures: {
     total: 2,
     online: 1,
@@ -38,6 +40,7 @@ const props = (overrides: Partial<DashboardProps> = {}): DashboardProps => ({
     newestSnapshotAt: PAGE_NOW - 720_000,
     protectedBytes: 4.78 * 1024 ** 4,
     repositoryCount: 2,
+    behind: { agent: 0, restic: 0 },
     lastBackup: { hostId: "H1", hostName: "web-01", finishedAt: PAGE_NOW - 720_000, status: "succeeded" },
     drills: null,
   },

@@ -10,13 +10,16 @@ import { renderFragment, renderPage } from "../../platform/html/page.tsx";
 import { Empty, urlWith } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import type { Tone } from "../../platform/html/state.tsx";
-import { DrillLine, type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
+import { PendingPanel, type PendingRow } from "../pending-hosts/pending-hosts.ts";
+import { BehindLine, DrillLine, type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
 import { type HostFilter, type HostRow, HostTable } from "./host-table.views.tsx";
 
 export type { FleetFigures };
 
 /** The dashboard. */
 export interface DashboardProps {
+  /** Machines that wait to be accepted. */
+  pending: readonly PendingRow[];
   figures: FleetFigures;
   /** Already filtered and sorted. */
   hosts: readonly HostRow[];
@@ -59,26 +62,21 @@ function Dashboard(props: DashboardProps): JSX.Element {
           </a>
         ) : null}
       </div>
-      {props.figures.total === 0 ? (
-        <FirstHost mayOperate={mayOperate} />
-      ) : (
-        <>
-          {/* One form for all rows: a button names the host by its own address. */}
-          <PostForm action="/" id="run" label="Run a backup" />
-          <div
-            id="dashboard-live"
-            data-live-src={urlWith("/fragments/dashboard", { ...props.filter })}
-            data-live-ms={props.hosts.length > MANY_ROWS ? LIVE_MANY_MS : LIVE_MS}
-          >
-            <DashboardLive {...props} />
-          </div>
-        </>
-      )}
+      {/* One form for all rows: a button names the host by its own address. */}
+      <PostForm action="/" id="run" label="Run a backup" />
+      <div
+        id="dashboard-live"
+        data-live-src={urlWith("/fragments/dashboard", { ...props.filter })}
+        data-live-ms={props.hosts.length > MANY_ROWS ? LIVE_MANY_MS : LIVE_MS}
+      >
+        <DashboardLive {...props} />
+      </div>
     </>
   );
 }
 
-function FirstHost({ mayOperate }: { mayOperate: boolean }): JSX.Element {
+function FirstHost(): JSX.Element {
+  const mayOperate = useMayOperate();
   return (
     <section class="panel" aria-label="Hosts">
       <Empty
@@ -103,10 +101,19 @@ function FirstHost({ mayOperate }: { mayOperate: boolean }): JSX.Element {
 }
 
 function DashboardLive(props: DashboardProps): JSX.Element {
+  if (props.figures.total === 0)
+    return (
+      <>
+        <PendingPanel pending={props.pending} />
+        <FirstHost />
+      </>
+    );
   return (
     <>
       <Tiles figures={props.figures} />
       <DrillLine figures={props.figures} />
+      <PendingPanel pending={props.pending} />
+      <BehindLine figures={props.figures} />
       <section class="panel" aria-label="Hosts" id="hosts">
         <header>
           <h2>Hosts</h2>
@@ -147,9 +154,30 @@ function HostTools(props: DashboardProps): JSX.Element {
         {chip("attention", "Attention", figures.attention)}
         {chip("running", "Running", figures.running)}
         {chip("offline", "Offline", figures.offline)}
+        <BehindChip {...props} program="agent" label="Agent behind" />
+        <BehindChip {...props} program="restic" label="restic behind" />
       </nav>
       <HostSearch filter={filter} tags={props.tags} />
     </div>
+  );
+}
+
+/** Only where it finds something, or is what is looked at. */
+function BehindChip(
+  props: Pick<DashboardProps, "figures" | "filter"> & { program: "agent" | "restic"; label: string },
+): JSX.Element | null {
+  const { figures, filter, program } = props;
+  const count = figures.behind[program];
+  const isOn = filter[program] === "behind";
+  if (count === 0 && !isOn) return null;
+  return (
+    <a
+      class="chip"
+      href={urlWith("/", { ...filter, [program]: isOn ? undefined : "behind" })}
+      aria-current={isOn ? "true" : undefined}
+    >
+      {props.label} <span class="chip-count">{formatCount(count)}</span>
+    </a>
   );
 }
 
@@ -163,6 +191,8 @@ function HostSearch({ filter, tags }: Pick<DashboardProps, "filter" | "tags">): 
       data-live-filter="dashboard-live"
     >
       <Kept name="state" value={filter.state} />
+      <Kept name="agent" value={filter.agent} />
+      <Kept name="restic" value={filter.restic} />
       <Kept name="sort" value={filter.sort} />
       <Kept name="direction" value={filter.direction} />
       {tags.length === 0 ? null : (

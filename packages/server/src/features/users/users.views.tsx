@@ -8,6 +8,7 @@ import { Icon, Mark } from "../../platform/html/icons.tsx";
 import { renderPage } from "../../platform/html/page.tsx";
 import { Panel } from "../../platform/html/parts.tsx";
 import { type PageContext, usePage } from "../../platform/html/scope.ts";
+import { SettingsTabs } from "../../platform/html/settings-tabs.tsx";
 import { ThemeSwitch } from "../../platform/html/shell.tsx";
 import type { Tone } from "../../platform/html/state.tsx";
 import { ApiTokens, type TokensProps } from "./tokens.views.tsx";
@@ -158,6 +159,7 @@ function Account(props: AccountProps): JSX.Element {
       <div class="head">
         <h1>Account</h1>
       </div>
+      <SettingsTabs current="account" />
       <div class="column">
         <Panel title="You">
           <div class="setting">

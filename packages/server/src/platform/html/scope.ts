@@ -45,6 +45,11 @@ export function usePage(): PageContext {
   return page;
 }
 
+/** Whether the reader may do what only administrators may. The routes decide; this only hides. */
+export function useIsAdmin(): boolean {
+  return usePage().user?.role === "admin";
+}
+
 /** Whether the reader may change things (run, cancel, edit, delete). The routes decide; this only hides. */
 export function useMayOperate(): boolean {
   const { user } = usePage();

@@ -1,0 +1,189 @@
+/**
+ * THE ONLY public file of artefacts: the programs and installers that this server hands to hosts. A set in the data folder
+ * wins over the one that came with the server, as a whole: a broken one there is not mended by the other, because then
+ * nobody would notice that the hosts get something else than was meant. How a set is read stands in release-set.ts.
+ */
+import { join } from "node:path";
+import {
+  artefactName,
+  compareVersions,
+  newestVersion,
+  type ReleaseProgram,
+  releasePlatformOf,
+  type SignedSums,
+} from "@restic-manager/protocol";
+import type { Logger } from "pino";
+import type { Clock } from "../../platform/clock.ts";
+import { AppError } from "../../platform/errors.ts";
+import { fingerprintOf, type ReleaseFile, type ReleaseSet, readReleaseSet } from "./release-set.ts";
+
+export type { ReleaseFile };
+
+/** `data`: put there by the operator; `built_in`: came with the server. */
+export type ReleaseSource = "data" | "built_in";
+
+/** What is served now. */
+export type Release =
+  | { kind: "none"; dataFolder: string }
+  | { kind: "broken"; source: ReleaseSource; folder: string; problem: string; checkedAt: number }
+  | (Extract<ReleaseSet, { kind: "whole" }> & { source: ReleaseSource; folder: string; checkedAt: number });
+
+export interface ShelfDeps {
+  clock: Clock;
+  log: Logger;
+  /** `release` in the data folder. */
+  dataFolder: string;
+  builtInFolder: string;
+}
+
+/** Between two looks at the folders' names, sizes and times. The digests are made anew only when those differ. */
+const lookMs = 5000;
+
+/** Knows what is served. Asked at any time; reads the files once, and again when they change. */
+export class ReleaseShelf {
+  private readonly deps: ShelfDeps;
+  private known: { release: Release; fingerprint: string } | null = null;
+  private lookedAt = Number.NEGATIVE_INFINITY;
+  private looking: Promise<Release> | null = null;
+
+  constructor(deps: ShelfDeps) {
+    this.deps = deps;
+  }
+
+  /** Reads what is there, so that the log says at the start whether it can be served. */
+  start(): void {
+    void this.current().catch((error: unknown) => {
+      this.deps.log.error({ err: error }, "the files for hosts could not be read");
+    });
+  }
+
+  async stop(): Promise<void> {
+    // It holds nothing: a look that goes on ends by itself.
+  }
+
+  /** What is served now; a folder that was just changed may be seen some seconds later. */
+  async current(): Promise<Release> {
+    if (this.known && this.deps.clock.now() - this.lookedAt < lookMs) return this.known.release;
+    this.looking ??= this.look().finally(() => {
+      this.looking = null;
+    });
+    return this.looking;
+  }
+
+  private async look(): Promise<Release> {
+    const { clock, dataFolder, builtInFolder } = this.deps;
+    const fingerprint = `${await fingerprintOf(dataFolder)}\n\n${await fingerprintOf(builtInFolder)}`;
+    if (this.known?.fingerprint !== fingerprint) {
+      const before = this.known?.release;
+      this.known = { release: await this.read(), fingerprint };
+      this.tell(this.known.release, before);
+    }
+    this.lookedAt = clock.now();
+    return this.known.release;
+  }
+
+  private async read(): Promise<Release> {
+    const { clock, dataFolder, builtInFolder } = this.deps;
+    const places = [
+      { source: "data", folder: dataFolder },
+      { source: "built_in", folder: builtInFolder },
+    ] as const;
+    for (const place of places) {
+      const set = await readReleaseSet(place.folder);
+      if (set.kind !== "empty") return { ...place, ...set, checkedAt: clock.now() };
+    }
+    return { kind: "none", dataFolder };
+  }
+
+  private tell(release: Release, before: Release | undefined): void {
+    const { log } = this.deps;
+    if (release.kind === "broken")
+      log.error({ folder: release.folder, problem: release.problem }, "the files for hosts are not served");
+    else if (release.kind === "whole")
+      log.info({ folder: release.folder, files: release.files.size }, "the files for hosts are served");
+    else if (before) log.warn("there are no files for hosts any more");
+  }
+}
+
+/** The set, when it may be served. @throws AppError `artefacts.broken`, `artefacts.none` */
+export function requireWhole(release: Release): Extract<Release, { kind: "whole" }> {
+  if (release.kind === "whole") return release;
+  if (release.kind === "broken") {
+    const message =
+      "The server's files for hosts are damaged or incomplete, so none of them is served. An administrator sees why under Settings → Agents.";
+    throw new AppError("unavailable", "artefacts.broken", message);
+  }
+  const message =
+    "This server has no files for hosts. An administrator puts a release into the folder that Settings → Agents names.";
+  throw new AppError("not_found", "artefacts.none", message);
+}
+
+/** The file of that name. @throws AppError `artefacts.not_found`, and as requireWhole */
+export function findByName(release: Release, name: string): ReleaseFile {
+  const file = requireWhole(release).files.get(name);
+  if (file) return file;
+  throw new AppError("not_found", "artefacts.not_found", "This server has no such file for hosts.");
+}
+
+/** A system, as Node or as a release spells it. */
+export interface System {
+  os: string;
+  arch: string;
+}
+
+const platformOf = ({ os, arch }: System) => releasePlatformOf(os === "windows" ? "win32" : os, arch);
+
+/** The newest version of a program that is served for a system; undefined when there is none, whatever the reason. */
+export function servedVersion(release: Release, program: ReleaseProgram, system: System): string | undefined {
+  const platform = platformOf(system);
+  if (release.kind !== "whole" || !platform) return undefined;
+  return newestVersion(release.sums, program, platform);
+}
+
+/** The newest version of a program, for whatever system; undefined when there is none, whatever the reason. */
+export function newestOf(release: Release, program: ReleaseProgram): string | undefined {
+  if (release.kind !== "whole") return undefined;
+  const versions = [...release.files.values()].flatMap(({ artefact }) =>
+    artefact?.program === program ? [artefact.version] : [],
+  );
+  return versions.sort((a, b) => compareVersions(b, a) ?? 0)[0];
+}
+
+/** The newest version of a program. @throws AppError `artefacts.not_found`, and as requireWhole */
+export function newestServed(release: Release, program: ReleaseProgram): string {
+  const newest = newestOf(requireWhole(release), program);
+  if (newest !== undefined) return newest;
+  throw new AppError("not_found", "artefacts.not_found", `This server has no ${program} for hosts.`);
+}
+
+/** The newest of a program for a system. @throws AppError `artefacts.not_found`, and as requireWhole */
+export function findNewest(release: Release, program: ReleaseProgram, system: System): ReleaseFile {
+  const { files } = requireWhole(release);
+  const version = servedVersion(release, program, system);
+  const platform = platformOf(system);
+  const file =
+    version !== undefined && platform && files.get(artefactName({ program, version, ...platform }));
+  if (file) return file;
+  const offered = [...files.values()].flatMap(({ artefact }) =>
+    artefact?.program === program ? [`${artefact.os}/${artefact.arch}`] : [],
+  );
+  const message = `This server has no ${program} for ${system.os}/${system.arch}; it has ${offered.length === 0 ? "none at all" : `it for ${offered.join(", ")}`}.`;
+  throw new AppError("not_found", "artefacts.not_found", message);
+}
+
+/** The list and its signature, for an agent that shall update. @throws AppError as requireWhole */
+export const signedSums = (release: Release): SignedSums => requireWhole(release).signed;
+
+/** How a version stands to the one that is served. */
+export type Drift = "current" | "behind" | "ahead" | "unknown";
+
+/** `unknown` when one of them is not known or is no version: a build from source is never called behind. */
+export function driftOf(version: string | null, served: string | undefined): Drift {
+  const step = version === null || served === undefined ? undefined : compareVersions(version, served);
+  if (step === undefined) return "unknown";
+  return step === 0 ? "current" : step < 0 ? "behind" : "ahead";
+}
+
+/** Folder of the apt repository that comes with a set. */
+export const aptFolder = (release: Extract<Release, { kind: "whole" }>): string =>
+  join(release.folder, "apt");

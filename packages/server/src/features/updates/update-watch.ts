@@ -1,0 +1,110 @@
+/**
+ * What drives update runs beside the requests: at every end of a job, at every agent that comes or goes, and on a tick.
+ * Rows are the truth, so a restart or a second server changes nothing.
+ */
+import type { Logger } from "pino";
+import type { Clock } from "../../platform/clock.ts";
+import { type Db, inTransaction } from "../../platform/db/db.ts";
+import { type EventBus, topic } from "../../platform/events.ts";
+import { agentConnected, agentDisconnected } from "../agent-link/agent-link.ts";
+import type { ReleaseShelf } from "../artefacts/artefacts.ts";
+import { hostRemoved } from "../hosts/hosts.ts";
+import { announce, isFinal, jobChanged } from "../jobs/jobs.ts";
+import { advance } from "./advance.ts";
+import * as store from "./updates.store.ts";
+
+/** Somebody started a run or decided about one. */
+export const updatesChanged = topic<{ runId: string }>("updates.changed");
+
+const tickMs = 15_000;
+/** A look that always finds more would be a mistake of ours; the next tick goes on. */
+const maxLooks = 20;
+
+export interface UpdateWatchDeps {
+  db: Db;
+  clock: Clock;
+  bus: EventBus;
+  log: Logger;
+  shelf: Pick<ReleaseShelf, "current">;
+  isConnected(hostId: string): boolean;
+}
+
+export class UpdateWatch {
+  private readonly deps: UpdateWatchDeps;
+  private readonly stopping = new AbortController();
+  private readonly unsubscribe: (() => void)[] = [];
+  private ticking: Promise<void> | null = null;
+  /** The looks that were asked for, one after the other. */
+  private round: Promise<void> = Promise.resolve();
+  private isAsked = false;
+  /** While nobody listened no host could say a word. */
+  private readonly listensSince: number;
+
+  constructor(deps: UpdateWatchDeps) {
+    this.deps = deps;
+    this.listensSince = deps.clock.now();
+  }
+
+  start(): void {
+    const { bus } = this.deps;
+    const ask = () => this.ask();
+    this.unsubscribe.push(
+      bus.on(updatesChanged, ask),
+      bus.on(agentConnected, ask),
+      bus.on(agentDisconnected, ask),
+      bus.on(hostRemoved, ask),
+      bus.on(jobChanged, ({ status }) => {
+        if (isFinal(status)) ask();
+      }),
+    );
+    this.ticking = this.keepTicking();
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    for (const off of this.unsubscribe.splice(0)) off();
+    await this.ticking;
+    await this.round;
+  }
+
+  /** Resolves when every look that was asked for until now is made. */
+  async idle(): Promise<void> {
+    for (let seen: Promise<void> | null = null; seen !== this.round; ) {
+      seen = this.round;
+      await seen;
+    }
+  }
+
+  /** One more look, soon; a thousand wishes in one moment are one look. */
+  private ask(): void {
+    if (this.isAsked || this.stopping.signal.aborted) return;
+    this.isAsked = true;
+    this.round = this.round.then(async () => {
+      this.isAsked = false;
+      await this.look().catch((error: unknown) => {
+        this.deps.log.error({ err: error }, "an update run could not go on");
+      });
+    });
+  }
+
+  private async look(): Promise<void> {
+    const { db, clock, bus, shelf, isConnected } = this.deps;
+    // Most looks find none, and cost one query.
+    if (!(await store.findActive(db))) return;
+    const release = await shelf.current();
+    for (let looks = 0; looks < maxLooks && !this.stopping.signal.aborted; looks++) {
+      const { jobs, changed } = await inTransaction(db, (tx) =>
+        advance(tx, { now: clock.now(), listensSince: this.listensSince, release, isConnected }),
+      );
+      for (const job of jobs) announce(bus, job);
+      if (!changed) return;
+    }
+  }
+
+  private async keepTicking(): Promise<void> {
+    while (!this.stopping.signal.aborted) {
+      this.ask();
+      await this.deps.clock.sleep(tickMs, this.stopping.signal);
+    }
+  }
+}
