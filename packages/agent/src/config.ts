@@ -169,6 +169,8 @@ export function dataPaths(dataDir: string) {
     trees: join(dataDir, "trees"),
     /** Short-lived files of commands that answer soon. */
     work: join(dataDir, "work"),
+    /** Files of releases, until they are in their place. */
+    downloads: join(dataDir, "update"),
     /** What restore drills bring back, until it was compared. */
     drills: join(dataDir, "drills"),
   };

@@ -1,11 +1,12 @@
 /**
  * The agent's command line: argv, environment, signals, exit code, and nothing else. Subcommands are loaded
  * when they are asked for: `runner` lives as long as restic and must stay small.
- * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host.
+ * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host, 4 start the program anew: it was replaced.
  */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { productVersion } from "@restic-manager/protocol/version";
+import type { RunningAgent } from "./start.ts";
 
 const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
@@ -13,6 +14,7 @@ const USAGE = `Usage:
                              [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
   restic-manager-agent announce --server URL [--hostname NAME] [--note TEXT] [--run] [--config PATH]
                              [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
+  restic-manager-agent doctor [--server URL] [--config PATH] [--data-dir PATH] [--ca-file PATH] [--json]
   restic-manager-agent --version
 
 enrol makes this machine a host with a token of the server. announce needs none: it prints a fingerprint and waits
@@ -20,10 +22,10 @@ until somebody at the server accepts it; with --run it then goes on as run.
 
 Give the token in RM_TOKEN rather than as an argument: arguments can be seen by every user of this machine.
 RM_SERVER stands in for --server, RM_CA_FILE for --ca-file: certificates (PEM) that are believed beside the system's.
-HTTPS_PROXY, HTTP_PROXY and NO_PROXY lead to the server.
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY lead to the server. doctor looks at everything in between and says what to do.
 `;
 
-const EXIT = { done: 0, failed: 1, usage: 2, removed: 3 } as const;
+const EXIT = { done: 0, failed: 1, usage: 2, removed: 3, restart: 4 } as const;
 
 /** systemd and the demo give us five seconds. */
 const STOP_WITHIN_MS = 4_500;
@@ -45,6 +47,7 @@ function parseCommandLine(argv: string[]) {
       note: { type: "string" },
       run: { type: "boolean" },
       force: { type: "boolean" },
+      json: { type: "boolean" },
       version: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -63,9 +66,11 @@ async function main(argv: string[]): Promise<number> {
   if (values.version === true) return say(productVersion);
   if (values.help === true) return say(USAGE.trimEnd());
   if (command === "runner" && rest[0] !== undefined) return runnerCommand(rest[0]);
+  if (command === "update-guard" && rest.length === 0) return guardCommand();
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
   if (command === "run") return runAgent(values);
   if (command === "enrol" || command === "enroll") return enrolThisHost(values);
+  if (command === "doctor") return runDoctor(values);
   if (command === "announce") return announceThisHost(values);
   return usageError(`There is no command "${command}".`);
 }
@@ -88,6 +93,25 @@ async function runnerCommand(jobDir: string): Promise<number> {
   return runRunner({ pid: process.pid, env: process.env, nowMs, sleep, ignoreSignal }, jobDir);
 }
 
+/** Stands before every start: systemd runs the program of before with it (ExecStartPre). */
+async function guardCommand(): Promise<number> {
+  const hasGoneBack = await goBackIfNeedBe();
+  return hasGoneBack
+    ? say("The new version never reached its server: the one from before is back.")
+    : EXIT.done;
+}
+
+/** True when the program of before was put back in the place of a new one. */
+async function goBackIfNeedBe(): Promise<boolean> {
+  const { guardUpdate } = await import("./update/guard.ts");
+  const { guardedProgram } = await import("./update/record.ts");
+  const { executablePath } = await import("./platform/program.ts");
+  const { systemClock } = await import("./platform/clock.ts");
+  const { nowMs } = systemClock();
+  const done = await guardUpdate({ nowMs, platform: process.platform }, guardedProgram(executablePath()));
+  return done === "rolled_back";
+}
+
 async function systemDeps() {
   const [{ systemClock }, { systemRandom }, { readMachine }, { executablePath }] = await Promise.all([
     import("./platform/clock.ts"),
@@ -101,7 +125,17 @@ async function systemDeps() {
   };
 }
 
+/**
+ * Where nobody calls the guard before a start (Windows, a supervisor of the operator's own), a new version counts its
+ * starts itself: one that gets as far as this line and no further goes back, too. MUST not keep the agent from starting.
+ */
+function guardsItself(): Promise<boolean> {
+  const isGuarded = (process.env.NOTIFY_SOCKET ?? "") !== "";
+  return isGuarded ? Promise.resolve(false) : goBackIfNeedBe().catch(() => false);
+}
+
 async function runAgent(options: Options): Promise<number> {
+  if (await guardsItself()) return EXIT.restart;
   const { defaultConfigPath, loadConfig } = await import("./config.ts");
   const { createLog } = await import("./platform/log.ts");
   const { startAgent } = await import("./start.ts");
@@ -109,29 +143,58 @@ async function runAgent(options: Options): Promise<number> {
   for (const warning of warnings) process.stderr.write(`${warning}\n`);
   const { ownCommand } = await import("./platform/program.ts");
   const deps = await systemDeps();
-  const agent = await startAgent(config, {
-    ...deps,
-    createLog: (redact) => createLog({ level: config.log_level, redact }),
-    runnerCommand: ownCommand(["runner"]),
-  });
+  const { keepNotified } = await import("./platform/systemd.ts");
+  const { releasePublicKey } = await import("./platform/release-key.ts");
   const stopped = new AbortController();
+  let agent: RunningAgent | undefined;
+  let exit: number = EXIT.done;
   const stop = () => {
-    void agent.stop();
+    void agent?.stop();
     // Everything on the disk survives a crash, so leaving late work behind is safe; a stop that hangs is not.
     deps.clock.sleep(STOP_WITHIN_MS, stopped.signal).then(
-      () => process.exit(EXIT.done),
+      () => process.exit(exit),
       () => undefined,
     );
   };
+  const restart = () => {
+    exit = EXIT.restart;
+    stop();
+  };
+  agent = await startAgent(config, {
+    ...deps,
+    createLog: (redact) => createLog({ level: config.log_level, redact }),
+    runnerCommand: ownCommand(["runner"]),
+    release: { version: productVersion, key: releasePublicKey, restart },
+  });
+  if (exit === EXIT.restart) void agent.stop();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
+  const warn = (sentence: string) => void process.stderr.write(`${sentence}\n`);
+  void keepNotified({ ...deps, pid: process.pid, warn }, agent.status, stopped.signal);
   const end = await agent.ended;
   await agent.stop();
   stopped.abort();
-  if (end.kind === "stopped") return EXIT.done;
+  if (end.kind === "stopped") return exit;
   process.stderr.write(
     `The server removed this host: ${end.message} The agent stops; enrol it again to go on.\n`,
   );
   return EXIT.removed;
+}
+
+async function runDoctor(options: Options): Promise<number> {
+  const { defaultConfigPath, defaultDataDir, loadConfig } = await import("./config.ts");
+  const { examine, printed, printedJson } = await import("./doctor/doctor.ts");
+  const diagnosis = await examine(
+    { ...(await systemDeps()), uid: process.getuid?.(), loadConfig },
+    {
+      configPath: options.config ?? defaultConfigPath,
+      defaultDataDir,
+      server: options.server ?? (process.env.RM_SERVER || undefined),
+      caFile: options["ca-file"] ?? (process.env.RM_CA_FILE || undefined),
+      dataDir: options["data-dir"],
+    },
+  );
+  say(options.json === true ? printedJson(diagnosis) : printed(diagnosis));
+  return diagnosis.healthy ? EXIT.done : EXIT.failed;
 }
 
 /** What both ways to become a host are told, and the way to the server; undefined when the address is missing. */

@@ -76,7 +76,9 @@ describe("the routes of Fastify", () => {
   it("all declare a policy; the built files are for everybody", async () => {
     const printed = server.server.app.printRoutes({ commonPrefix: false });
     const methods = [...printed.matchAll(/\(([A-Z, ]+)\)/g)].flatMap(([, list]) => (list ?? "").split(", "));
-    expect(methods.filter((method) => method !== "HEAD")).toHaveLength(routes.length);
+    // All addresses that end in a star are one line of the print.
+    const named = routes.filter(({ url }) => !url.endsWith("*"));
+    expect(methods.filter((method) => method !== "HEAD")).toHaveLength(named.length + 1);
     expect((await server.anonymous().get("/assets/manifest.json")).status).toBe(200);
   });
 

@@ -4,13 +4,14 @@ import { runDiff } from "./diff.ts";
 import { runForget } from "./forget.ts";
 import { runBackup } from "./hooked-backup.ts";
 import { runInit } from "./init.ts";
-import { type ActiveJob, type CommandDeps, type CommandOutcome, failedResult } from "./job-context.ts";
+import type { ActiveJob, CommandDeps, CommandOutcome } from "./job-context.ts";
 import { runKey } from "./key.ts";
 import { runPrune } from "./prune.ts";
 import { runRepair } from "./repair.ts";
 import { withFigures } from "./repository-figures.ts";
 import { runRestore } from "./restore.ts";
 import { runUnlock } from "./unlock.ts";
+import { runUpdate } from "./update.ts";
 import { runVerify } from "./verify.ts";
 
 /** Runs a job to its outcome, or takes it up where an earlier agent left it. */
@@ -40,12 +41,6 @@ export async function runCommand(deps: CommandDeps, job: ActiveJob): Promise<Com
     case "restore":
       return runRestore(deps, job, spec);
     case "update":
-      return failedResult(noSupervisor);
+      return runUpdate(deps, job, spec);
   }
 }
-
-const noSupervisor = {
-  code: "update.no_supervisor",
-  message: "This agent was not started by something that starts it again. Install the new version by hand.",
-  last_lines: [],
-};

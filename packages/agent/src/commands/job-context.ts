@@ -19,6 +19,7 @@ import type { BinaryOutcome } from "../restic/binary.ts";
 import type { Lock } from "../restic/locks.ts";
 import type { RepositoryFigures } from "../restic/repository-stats.ts";
 import type { RunDeps } from "../restic/run.ts";
+import type { Updates } from "../update/updates.ts";
 
 export type ResticAccess = {
   resticPath: string;
@@ -54,6 +55,7 @@ export type CommandDeps = {
   hooksAllowed: boolean;
   /** Masks every secret that the agent knows: a hook may print any of them. */
   redact: (text: string) => string;
+  updates: Updates;
   findRestic: () => Promise<BinaryOutcome>;
   /** What the server told last; undefined before it told anything. */
   findRepository: () => RepositoryAccess | undefined;

@@ -10,6 +10,7 @@ import { freshPosition, JobLog } from "../journal/job-log.ts";
 import type { Journal, JournalEntry } from "../journal/journal.ts";
 import type { Outbox } from "../link/outbox.ts";
 import type { CommandRun, JobProgress } from "../link/session.ts";
+import { whenAborted } from "../platform/clock.ts";
 import { reasonOf } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";
 import { createId } from "../platform/ids.ts";
@@ -135,7 +136,7 @@ export class Jobs {
     if (known?.attempt === attempt) return { ...ack, accepted: true };
     if (known !== undefined || this.#running.size > 0)
       return refused("agent.busy", "Another job is running on this host, or its end is not reported yet.");
-    if (!access && this.#deps.findRepository() === undefined)
+    if (!access && spec.kind !== "update" && this.#deps.findRepository() === undefined)
       return refused(NO_REPOSITORY.code, NO_REPOSITORY.message);
     const brought = {
       ...(access ? { access: { repository: access, filesDir: this.#filesDirOf(job_id) } } : {}),
@@ -201,7 +202,7 @@ export class Jobs {
     const ran = position === undefined ? ranEvent(entry, this.#now()) : undefined;
     if (ran !== undefined) await jobLog.tell(ran);
     // One that is cancelled while it waits has nothing to wait for.
-    await Promise.race([before, aborted(cancelled)]);
+    await Promise.race([before, whenAborted(cancelled)]);
     if (this.#stopping.signal.aborted) return;
     const { started } = jobLog.position;
     log.info({ job_id, kind: entry.spec.kind }, started ? "job taken up again" : "job starts");
@@ -301,11 +302,4 @@ export class Jobs {
   #now(): string {
     return new Date(this.#deps.clock.nowMs()).toISOString();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { type DurableEvent, scheduledJobId } from "@restic-manager/protocol";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { idleUpdates } from "../../fixtures/update/release.ts";
 import { Journal } from "../journal/journal.ts";
 import { Outbox } from "../link/outbox.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -75,6 +76,7 @@ async function createAgent(): Promise<Agent> {
       inherited: {},
       platform: process.platform,
       runnerCommand: { file: "none", args: [] },
+      updates: idleUpdates(dir),
     },
     ...{ findRepository: () => repository, findRestic: () => findRestic() },
     ...{ reportProgress: () => undefined, forgetProgress: () => undefined },

@@ -45,6 +45,8 @@ const journalEntry = z.object({
   with_access: z.boolean().optional(),
   /** How the backup ended, once its post hook may have begun: it is not run again. */
   ended_backup: endedBackup.nullish(),
+  /** Of an update: the version from before. */
+  update_from: z.string().nullish(),
 });
 export type JournalEntry = z.infer<typeof journalEntry>;
 

@@ -51,6 +51,11 @@ export class AgentLink {
     await this.#running;
   }
 
+  /** True while the server listens to us. */
+  get connected(): boolean {
+    return this.#session?.welcomed ?? false;
+  }
+
   /** Volatile: only the newest matters, and it may get lost. */
   reportProgress(message: JobProgress): void {
     this.#newestProgress = message;

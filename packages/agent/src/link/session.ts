@@ -135,6 +135,11 @@ export class AgentSession {
     return end;
   }
 
+  /** True from the welcome to the end. */
+  get welcomed(): boolean {
+    return this.#welcomed && !this.#over.signal.aborted;
+  }
+
   /** Sends progress if the line is free; otherwise it is forgotten, the next one is newer. */
   sendProgress(message: JobProgress): void {
     if (this.#welcomed && this.#socket.bufferedAmount < PROGRESS_BUFFER_BYTES) this.#send(message);

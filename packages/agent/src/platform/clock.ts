@@ -35,3 +35,11 @@ export async function slept(clock: Clock, ms: number, signal?: AbortSignal): Pro
     throw error;
   }
 }
+
+/** Resolves once `signal` is aborted. */
+export function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

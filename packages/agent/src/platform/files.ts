@@ -2,8 +2,9 @@
  * Durable, private files. Everything the agent writes is 0600 in directories of 0700, and a file is either
  * its old or its new self: a power cut never leaves a half-written one.
  */
-import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, stat, truncate } from "node:fs/promises";
+import { createHash, randomBytes } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, open, readFile, rename, rm, stat, statfs, truncate } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 const PRIVATE_FILE = 0o600;
@@ -48,6 +49,17 @@ export async function syncDir(dir: string): Promise<void> {
     await directory.sync();
   } finally {
     await directory.close();
+  }
+}
+
+/** Makes the content of a file survive a power cut. */
+export async function syncFile(path: string): Promise<void> {
+  // Windows wants the right to write. Elsewhere a program that is open for writing can't be started meanwhile.
+  const file = await open(path, process.platform === "win32" ? "r+" : "r");
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 
@@ -96,6 +108,24 @@ export async function fileSizeBytes(path: string): Promise<number> {
     if (hasErrorCode(error, "ENOENT")) return 0;
     throw error;
   }
+}
+
+/** SHA-256 of a file's bytes as they are on the disk, in hex. */
+export async function fileDigest(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
+
+/** Bytes that this user may still write to the disk of `dir`. */
+export async function freeBytes(dir: string): Promise<number> {
+  const { bavail, bsize } = await statfs(dir);
+  return bavail * bsize;
+}
+
+/** Whether two files or folders are on one disk, so that a file can be moved from one to the other without a copy. */
+export async function isSameDevice(one: string, other: string): Promise<boolean> {
+  return (await stat(one)).dev === (await stat(other)).dev;
 }
 
 /** When the file was last written, epoch milliseconds. Rejects when there is none. */
