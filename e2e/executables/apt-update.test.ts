@@ -14,7 +14,7 @@ import { Lab } from "../lab/lab.ts";
 import { Machine } from "../lab/machine.ts";
 import { apt, installed, publish, subscribe } from "./apt-repository.ts";
 
-const next = "9.9.9";
+const next = "9.0.0";
 
 let lab: Lab;
 let machine: Machine;

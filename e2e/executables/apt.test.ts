@@ -20,7 +20,7 @@ import {
   subscribe,
 } from "./apt-repository.ts";
 
-const next = "9.9.9";
+const next = "9.0.0";
 
 let work: string;
 let server: Server;

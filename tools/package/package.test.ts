@@ -129,6 +129,16 @@ describe("a bundle", () => {
     expect(Buffer.from(code).includes(root)).toBe(false);
   });
 
+  it("of the agent, and of no other program, carries the key that signs releases", async () => {
+    for (const { name, entry } of listPrograms(root)) {
+      const { code } = await bundle(entry);
+      expect([name, Buffer.from(code).includes('"the key"')]).toEqual([
+        name,
+        name === "restic-manager-agent",
+      ]);
+    }
+  });
+
   it("says another version when it is told to", async () => {
     const code = Buffer.from((await bundle("packages/agent/src/main.ts", "9.8.7")).code);
     expect(code.includes('"9.8.7"')).toBe(true);
