@@ -2,54 +2,40 @@
  * The packages for Debian and their repository, with the real apt on a throw-away machine: subscribe, install, upgrade,
  * remove, purge; and what was changed on the way is refused.
  */
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join, resolve } from "node:path";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { artefactName, type ReleasePlatform } from "../../packages/protocol/src/release.ts";
 import { productVersion } from "../../packages/protocol/src/version.ts";
-import { type ListedDeb, writeAptRepository } from "../../tools/package/apt.ts";
-import { openAptKey } from "../../tools/package/apt-key.ts";
-import { debArchOf, debFileName, writeDeb } from "../../tools/package/deb.ts";
-import { debsOf } from "../../tools/package/packages.ts";
-import { quickBuild } from "../../tools/package/quick.ts";
+import { writeScript } from "../lab/host.ts";
 import { Machine } from "../lab/machine.ts";
+import {
+  apt as aptOn,
+  debArch,
+  installed as installedOn,
+  publish as publishInto,
+  subscribe,
+} from "./apt-repository.ts";
 
-const root = resolve(import.meta.dirname, "../..");
-const next = "9.9.9";
-const madeAt = 1_780_000_000;
-const platform: ReleasePlatform = { os: "linux", arch: process.arch === "arm64" ? "arm64" : "x64" };
+const next = "9.0.0";
 
 let work: string;
-let repository: string;
 let server: Server;
 let machine: Machine;
 
+const release = () => join(work, "release");
+const repository = () => join(release(), "apt");
+
 beforeAll(async () => {
-  work = await mkdtemp("/var/tmp/rm-apt-");
-  repository = join(work, "apt");
-  server = serveFolder(() => repository);
+  work = await mkdtemp(join(tmpdir(), "rm-apt-"));
+  server = serveFolder(repository);
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   machine = await Machine.boot({ init: "systemd" });
   await publish(productVersion);
-  const { port } = server.address() as AddressInfo;
-  const source = [
-    "Types: deb",
-    `URIs: http://127.0.0.1:${port}`,
-    "Suites: stable",
-    "Components: main",
-    "Signed-By: /etc/apt/keyrings/restic-manager.asc",
-  ].join("\n");
-  await machine.shell("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/* /var/lib/apt/lists/*");
-  await machine.shell(`echo 'Acquire::http::Proxy::127.0.0.1 "DIRECT";' > /etc/apt/apt.conf.d/99-loopback`);
-  await machine.shell(`mkdir -p /etc/apt/keyrings && cat > /etc/apt/keyrings/restic-manager.asc <<'KEY'
-${await readFile(join(repository, "restic-manager.asc"), "utf8")}
-KEY
-cat > /etc/apt/sources.list.d/restic-manager.sources <<'SOURCE'
-${source}
-SOURCE`);
+  await subscribe(machine, release(), `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
 }, 120_000);
 
 afterAll(async () => {
@@ -67,29 +53,15 @@ function serveFolder(folder: () => string): Server {
   });
 }
 
-/** Another state of the repository, with the agent in this version and a restic. */
+/** Another state of the repository: the agent in this version, and something that says it is restic. */
 async function publish(version: string): Promise<void> {
-  await rm(repository, { recursive: true, force: true });
-  const folder = await mkdtemp(join(work, "release-"));
-  const agent = await quickBuild("restic-manager-agent", version === productVersion ? {} : { version });
-  const name = artefactName({ program: "restic-manager-agent", version, ...platform });
-  await copyFile(agent, join(folder, name));
-  const restic = artefactName({ program: "restic", version: "0.19.1", ...platform });
-  await writeFile(join(folder, restic), "#!/bin/sh\necho restic 0.19.1\n");
-  await writeFile(join(folder, "THIRD-PARTY-LICENSES.txt"), "licences");
-  const release = { root, folder, version, resticVersions: { [platform.arch]: "0.19.1" } };
-  const debs: ListedDeb[] = [];
-  for (const deb of debsOf(release, platform.arch, (program) => program === "restic-manager-agent")) {
-    const control = await writeDeb(deb, folder, { epochSeconds: madeAt, compression: 1 });
-    debs.push({ file: join(folder, debFileName(deb)), name: deb.name, arch: deb.arch, control });
-  }
-  await mkdir(repository);
-  await writeAptRepository(repository, debs, openAptKey(root, process.env), madeAt);
+  const path = await writeScript(join(work, "restic"), "echo restic 0.19.1");
+  await publishInto(release(), { version, restic: { path, version: "0.19.1" } });
 }
 
 /** Changes one file of the repository, looks what apt says, and puts it back. */
 async function tamper(path: string, change: (bytes: Buffer) => Buffer, command: string) {
-  const file = join(repository, path);
+  const file = join(repository(), path);
   const before = await readFile(file);
   await writeFile(file, change(before));
   try {
@@ -100,13 +72,12 @@ async function tamper(path: string, change: (bytes: Buffer) => Buffer, command: 
 }
 
 const freshUpdate = "rm -rf /var/lib/apt/lists/*; apt-get -q update -o APT::Update::Error-Mode=any";
-const installed = () =>
-  machine.shell(`dpkg-query -W -f '\${Package} \${Version} \${db:Status-Status}\\n' 'restic-manager*'`);
-const apt = (words: string) => machine.shell(`apt-get -q -y ${words}`, { DEBIAN_FRONTEND: "noninteractive" });
+const installed = () => installedOn(machine);
+const apt = (words: string) => aptOn(machine, words);
 
 describe("apt", () => {
   it("refuses a list of packages that is not the signed one", async () => {
-    const list = `dists/stable/main/binary-${debArchOf[platform.arch]}/Packages.gz`;
+    const list = `dists/stable/main/binary-${debArch}/Packages.gz`;
     const change = (bytes: Buffer) => {
       const text = gunzipSync(bytes).toString();
       return gzipSync(text.replace("Priority: optional", "Priority: required"));
@@ -144,7 +115,7 @@ describe("apt", () => {
   it("refuses a package that is not the one in the signed list", async () => {
     await publish(next);
     await machine.shell(freshUpdate);
-    const pool = `pool/main/restic-manager-agent/restic-manager-agent_${next}_${debArchOf[platform.arch]}.deb`;
+    const pool = `pool/main/restic-manager-agent/restic-manager-agent_${next}_${debArch}.deb`;
     const flip = (bytes: Buffer) => {
       const changed = Buffer.from(bytes);
       changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1;

@@ -3,17 +3,14 @@
  * the folder is there as a whole or not at all, and equal sources under equal keys give equal bytes.
  */
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import {
-  formatSums,
   type ReleaseArch,
   type ReleasePlatform,
   releaseArchitectures,
-  releaseFiles,
   releasePlatformOf,
 } from "../../packages/protocol/src/release.ts";
 import { productVersion } from "../../packages/protocol/src/version.ts";
@@ -24,6 +21,7 @@ import { debsOf } from "./packages.ts";
 import { type Built, buildPrograms } from "./programs-built.ts";
 import { collectRestic, type ResticFile, resticPart } from "./restic.ts";
 import { writeLicences, writeSbom } from "./sbom.ts";
+import { signFolder } from "./sign-folder.ts";
 import type { SigningKey } from "./signing.ts";
 
 const run = promisify(execFile);
@@ -60,7 +58,7 @@ export async function makeRelease(wishes: ReleaseWishes): Promise<Release> {
   }
   await describe(wishes, folder, built, restic);
   await packForDebian(wishes, folder, built, restic);
-  const sizes = await sign(folder, key);
+  const sizes = await signFolder(folder, key);
   await rm(target, { recursive: true, force: true });
   await rename(folder, target);
   return { folder: target, sizes };
@@ -153,29 +151,4 @@ async function releaseTime(root: string, environment: NodeJS.ProcessEnv): Promis
   if (!Number.isInteger(seconds) || seconds <= 0)
     throw new Error(`SOURCE_DATE_EPOCH is no time in seconds since 1970: ${text}`);
   return seconds;
-}
-
-/** Sums over every file, the signature over the sums, and the key to check it with. */
-async function sign(folder: string, key: SigningKey): Promise<Map<string, number>> {
-  const sums = new Map<string, string>();
-  const sizes = new Map<string, number>();
-  const entries = await readdir(folder, { withFileTypes: true });
-  for (const name of entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => entry.name)
-    .sort()) {
-    const file = join(folder, name);
-    sums.set(
-      name,
-      createHash("sha256")
-        .update(await readFile(file))
-        .digest("hex"),
-    );
-    sizes.set(name, (await stat(file)).size);
-  }
-  const text = formatSums(sums);
-  await writeFile(join(folder, releaseFiles.sums), text);
-  await writeFile(join(folder, releaseFiles.signature), `${key.sign(Buffer.from(text))}\n`);
-  await writeFile(join(folder, releaseFiles.publicKey), key.publicKey);
-  return sizes;
 }

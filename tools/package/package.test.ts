@@ -1,5 +1,6 @@
 /** What a release says about itself: keys, pinned archives, the list of what is inside, licences, packages for Debian. */
 
+import { spawnSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
@@ -15,6 +16,7 @@ import { debsOf } from "./packages.ts";
 import { listPackagesInside } from "./packages-inside.ts";
 import { listPrograms } from "./programs.ts";
 import { type ReleaseContents, writeLicences, writeSbom } from "./sbom.ts";
+import { signFolder } from "./sign-folder.ts";
 import { openSigningKey, verifyEd25519 } from "./signing.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -56,6 +58,47 @@ describe("the signing key", () => {
   });
 });
 
+describe("a signed folder", () => {
+  const checks = [
+    ["base64", "-d", "SHA256SUMS.sig"],
+    "openssl pkeyutl -verify -pubin -inkey release.pub -rawin -in SHA256SUMS -sigfile SHA256SUMS.raw".split(
+      " ",
+    ),
+    "sha256sum --check --strict SHA256SUMS".split(" "),
+  ];
+
+  /** As docs/packaging.md says it to people. @returns what went wrong, or undefined */
+  function checkByHand(): string | undefined {
+    for (const [program = "", ...args] of checks) {
+      const { status, stdout, stderr } = spawnSync(program, args, { cwd: folder });
+      if (status !== 0) return `${program}: ${stdout} ${stderr}`;
+      if (program === "base64") writeFileSync(join(folder, "SHA256SUMS.raw"), stdout);
+    }
+    return undefined;
+  }
+
+  it("is checked with openssl and sha256sum alone, and refused when a file, the list or the signature changed", async () => {
+    writeFileSync(join(folder, "install.sh"), "one");
+    writeFileSync(join(folder, "rmctl-1.2.3-linux-x64"), "two");
+    const sizes = await signFolder(folder, openSigningKey(join(folder, "checkout"), {}));
+    expect([...sizes]).toEqual([
+      ["install.sh", 3],
+      ["rmctl-1.2.3-linux-x64", 3],
+    ]);
+    expect(checkByHand()).toBeUndefined();
+    for (const name of ["install.sh", "SHA256SUMS", "SHA256SUMS.sig"]) {
+      const file = join(folder, name);
+      const before = readFileSync(file);
+      const changed = Buffer.from(before);
+      changed[1] = (changed[1] ?? 0) ^ 1;
+      writeFileSync(file, changed);
+      expect([name, checkByHand()]).toEqual([name, expect.any(String)]);
+      writeFileSync(file, before);
+    }
+    expect(checkByHand()).toBeUndefined();
+  });
+});
+
 describe("Node's archives", () => {
   it("are of the version that this project is pinned to, for every platform of every program", () => {
     const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
@@ -84,6 +127,16 @@ describe("a bundle", () => {
     const optional = ["pg-native", "bufferutil", "utf-8-validate", "supports-color", "cloudflare:sockets"];
     expect(foreign.filter((name) => !optional.includes(name))).toEqual([]);
     expect(Buffer.from(code).includes(root)).toBe(false);
+  });
+
+  it("of the agent, and of no other program, carries the key that signs releases", async () => {
+    for (const { name, entry } of listPrograms(root)) {
+      const { code } = await bundle(entry);
+      expect([name, Buffer.from(code).includes('"the key"')]).toEqual([
+        name,
+        name === "restic-manager-agent",
+      ]);
+    }
   });
 
   it("says another version when it is told to", async () => {
