@@ -318,12 +318,14 @@ describe("what is enough goes through", () => {
     const { code, output } = await machine.run(["sh", "-c", `dash ${installer}`], settings);
     expect(output).toContain("This machine is enrolled");
     expect(code).toBe(0);
-    await machine.shell(
-      "set -a; . /etc/restic-manager/agent.env; /opt/restic-manager/bin/restic-manager-agent run >/dev/null 2>&1 &",
-    );
+    await machine.shell("/opt/restic-manager/bin/restic-manager-agent run >/dev/null 2>&1 &");
     expect(await machine.shell("/opt/restic-manager/bin/restic-manager-agent status --wait 20")).toContain(
       "Online:",
     );
+    // Once more, with nothing: the address and the certificate are known.
+    const again = await machine.run(["sh", "-c", `dash ${installer}`], { PATH: systemPath });
+    expect(again.output).toContain(`This host stays enrolled at ${tls.url}.`);
+    expect(again.code).toBe(0);
   });
 
   test("files that are signed with the key that was given go through, by GNU wget too", async () => {
