@@ -108,6 +108,7 @@ import { registerUserPages } from "./features/users/users.pages.tsx";
 import { createPasswordHasher } from "./features/users/users.passwords.ts";
 import { ensureSetupToken, identify, setupPath } from "./features/users/users.ts";
 import { type Clock, systemClock } from "./platform/clock.ts";
+import type { Db } from "./platform/db/db.ts";
 import { migrate } from "./platform/db/migrate.ts";
 import { type OpenDatabase, openDatabase } from "./platform/db/open.ts";
 import { AppError } from "./platform/errors.ts";
@@ -228,6 +229,11 @@ interface Life {
   stop(): Promise<void>;
 }
 
+/** What a new host starts with. */
+async function onEnrolled(tx: Db, input: { host: Host; initialPaths: string[]; at: number }): Promise<void> {
+  await createDefaultGroup(tx, input);
+}
+
 /** @returns what is to be started, in this order, and stopped in the reverse */
 function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const { config, log, clock, box, bus, page, shelf } = ground;
@@ -254,9 +260,6 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   };
   registerHostRoutes(app, deletion);
   registerRepositoryRoutes(app, repositories);
-  const onEnrolled = async (tx: typeof db, input: { host: Host; initialPaths: string[]; at: number }) => {
-    await createDefaultGroup(tx, input);
-  };
   const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
   registerEnrolmentRoutes(app, enrolment);
   registerEnrolmentPages(app, { ...enrolment, readInstaller: (kind) => readText(shelf, `install.${kind}`) });

@@ -292,7 +292,7 @@ describe("the installer as a file", () => {
     const agent = { hostname: "x", os: "linux", arch: "x64", agentVersion: "1", resticVersion: null };
     await enrol(deps, { token: tokenOf(other), ...agent });
     expect((await download(other)).statusCode).toBe(409);
-    clock.advance(tokenLifetimeMs);
+    await clock.advance(tokenLifetimeMs);
     expect((await download(shown)).statusCode).toBe(403);
     expect(await audited()).toEqual([]);
   });
