@@ -48,6 +48,8 @@ export interface HostWishes {
   isQuick?: boolean;
   /** The agent as an executable; the built files that Node runs when left out. */
   executable?: string;
+  /** By which address and whose authority it reaches the server; directly when left out. */
+  way?: { server: string; caFile: string };
   /** False for a host whose first job is not expected to succeed. */
   awaitsInit?: boolean;
 }
@@ -101,7 +103,9 @@ export class LabHost {
   async enrol(): Promise<void> {
     const token = await this.createToken();
     await mkdir(this.folder, { recursive: true });
-    const env = { ...plainEnvironment(), RM_TOKEN: token, RM_SERVER: this.lab.url };
+    const { way } = this.wishes;
+    const ca = way === undefined ? {} : { RM_CA_FILE: way.caFile };
+    const env = { ...plainEnvironment(), RM_TOKEN: token, RM_SERVER: way?.server ?? this.lab.url, ...ca };
     const { file, args } = this.agentCommand(["enrol", ...this.enrolOptions()]);
     await run(file, args, { env });
     const { hosts } = await this.lab.api.get<{ hosts: { id: string; name: string }[] }>("/api/hosts");

@@ -11,7 +11,7 @@ import { join, resolve } from "node:path";
 
 import { type Child, findLogged, startChild, until } from "../../tools/demo/children.ts";
 import { getTool, toolCacheFolder } from "../../tools/get-restic/get-tool.ts";
-import { tools } from "../../tools/get-restic/tools.ts";
+import { type ToolName, tools } from "../../tools/get-restic/tools.ts";
 import { LabApi } from "./api.ts";
 import { endLeftovers } from "./leftovers.ts";
 
@@ -24,8 +24,8 @@ export const admin = { username: "admin", password: "correct horse battery stapl
 
 const searchPlaces = { environment: process.env, cacheFolder: toolCacheFolder, say: () => undefined };
 
-/** The path of a usable restic or rest-server. @throws Error with one sentence when there is none to be had */
-export async function findProgram(name: "restic" | "rest-server"): Promise<string> {
+/** The path of a usable program of tools/get-restic. @throws Error with one sentence when there is none to be had */
+export async function findProgram(name: ToolName): Promise<string> {
   return (await getTool(tools[name], searchPlaces)).path;
 }
 
@@ -54,6 +54,8 @@ export class Lab {
   readonly url: string;
   readonly api: LabApi;
   server: Child | null = null;
+  /** Settings of the server beside those that a laboratory needs; set before it starts. */
+  settings: Record<string, string> = {};
   /** Run after all programs have ended and before the folder goes. */
   readonly cleanups: (() => Promise<unknown>)[] = [];
   private readonly children: Child[] = [];
@@ -95,7 +97,7 @@ export class Lab {
       RM_DATA_DIR: this.dataFolder,
       RM_COOKIE_SECURE: "false",
     };
-    return { ...plainEnvironment(), ...settings };
+    return { ...plainEnvironment(), ...settings, ...this.settings };
   }
 
   get dataFolder(): string {

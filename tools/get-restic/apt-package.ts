@@ -39,8 +39,10 @@ export function takeFromPackage(tool: Tool, cacheFolder: string, say: (line: str
     throw new Error("this is neither Debian nor Ubuntu with its own apt sources");
   }
   const newer = newerSuites[distribution.id];
+  const own = distribution.codename;
   // Another version than the best may well be the machine's own.
-  const suites = tool.exactVersion === undefined ? newer : [...newer, distribution.codename];
+  const last = tool.exactVersion === undefined ? [] : [own];
+  const suites = tool.prefersOwnSuite === true ? [own, ...newer] : [...newer, ...last];
   for (const suite of suites) {
     for (const mirror of mirrors) {
       try {
@@ -76,7 +78,8 @@ function takeFromSuite(tool: Tool, cacheFolder: string, line: string): FoundTool
     const file = readdirSync(folder).find((name) => name.endsWith(".deb"));
     if (file === undefined) throw new Error(`apt downloaded no ${tool.packageName}`);
     run("dpkg-deb", ["-x", file, "unpacked"], folder, configuration);
-    const paths = tool.executables.map((name) => join(folder, "unpacked/usr/bin", name));
+    const folders = ["usr/bin", "usr/sbin"].map((bin) => join(folder, "unpacked", bin));
+    const paths = folders.flatMap((bin) => tool.executables.map((name) => join(bin, name)));
     const path = paths.find(existsSync);
     if (path === undefined) throw new Error(`the package holds none of ${tool.executables.join(", ")}`);
     const kept = keepInCache(tool, path, cacheFolder);

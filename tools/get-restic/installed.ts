@@ -29,7 +29,8 @@ const versionTimeoutMs = 10_000;
 export function probe(tool: Tool, path: string): FoundTool | UnusableTool {
   const run = spawnSync(path, tool.versionArguments, { encoding: "utf8", timeout: versionTimeoutMs });
   if (run.error !== undefined) return { path, reason: `cannot be run: ${run.error.message}` };
-  const version = parseVersion(run.stdout);
+  // nginx prints it on stderr.
+  const version = parseVersion(run.stdout) ?? parseVersion(run.stderr);
   if (version === undefined) return { path, reason: `prints no version (exit ${run.status ?? run.signal})` };
   const { minimumVersion, exactVersion = version } = tool;
   if (version !== exactVersion) return { path, reason: `is ${version}, ${exactVersion} is wanted` };

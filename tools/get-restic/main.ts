@@ -1,5 +1,5 @@
 /**
- * `node tools/get-restic/main.ts [restic|rest-server|rclone] [version]`: prints the path of a usable program as the
+ * `node tools/get-restic/main.ts [restic|rest-server|rclone|caddy|nginx] [version]`: prints the path of a usable program as the
  * last line of stdout, and on stderr what it did to get it. With a version it is that one. Exit 1 when there is no way.
  */
 import { getTool, toolCacheFolder } from "./get-tool.ts";

@@ -6,7 +6,7 @@
  */
 
 /** Programs that can be asked for. */
-export const toolNames = ["restic", "rest-server", "rclone"] as const;
+export const toolNames = ["restic", "rest-server", "rclone", "caddy", "nginx"] as const;
 export type ToolName = (typeof toolNames)[number];
 
 /** One upstream release file. */
@@ -25,6 +25,8 @@ export interface Tool {
   /** Name of the package in Debian and Ubuntu. */
   readonly packageName: string;
   readonly minimumVersion: string;
+  /** The distribution's own suite is tried before the newer ones: what people run is what is wanted. */
+  readonly prefersOwnSuite?: true;
   /** This version and no other will do; see `onlyVersion`. */
   readonly exactVersion?: string;
   readonly versionArguments: readonly string[];
@@ -83,6 +85,29 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     minimumVersion: "1.60.1",
     versionArguments: ["version"],
     releaseVersion: "1.75.2",
+    releases: {},
+  },
+  // For tests: the reverse proxies of docs/reverse-proxy.md. Out of their packages, so nothing listens on this machine.
+  caddy: {
+    name: "caddy",
+    variable: "RM_CADDY",
+    executables: ["caddy"],
+    packageName: "caddy",
+    minimumVersion: "2.6.0",
+    prefersOwnSuite: true,
+    versionArguments: ["version"],
+    releaseVersion: "2.6.2",
+    releases: {},
+  },
+  nginx: {
+    name: "nginx",
+    variable: "RM_NGINX",
+    executables: ["nginx"],
+    packageName: "nginx",
+    minimumVersion: "1.18.0",
+    prefersOwnSuite: true,
+    versionArguments: ["-v"],
+    releaseVersion: "1.22.1",
     releases: {},
   },
 };

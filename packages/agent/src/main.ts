@@ -13,6 +13,7 @@ const USAGE = `Usage:
                              [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
   restic-manager-agent announce --server URL [--hostname NAME] [--note TEXT] [--run] [--config PATH]
                              [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
+  restic-manager-agent doctor [--server URL] [--config PATH] [--data-dir PATH] [--ca-file PATH] [--json]
   restic-manager-agent --version
 
 enrol makes this machine a host with a token of the server. announce needs none: it prints a fingerprint and waits
@@ -20,7 +21,7 @@ until somebody at the server accepts it; with --run it then goes on as run.
 
 Give the token in RM_TOKEN rather than as an argument: arguments can be seen by every user of this machine.
 RM_SERVER stands in for --server, RM_CA_FILE for --ca-file: certificates (PEM) that are believed beside the system's.
-HTTPS_PROXY, HTTP_PROXY and NO_PROXY lead to the server.
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY lead to the server. doctor looks at everything in between and says what to do.
 `;
 
 const EXIT = { done: 0, failed: 1, usage: 2, removed: 3 } as const;
@@ -45,6 +46,7 @@ function parseCommandLine(argv: string[]) {
       note: { type: "string" },
       run: { type: "boolean" },
       force: { type: "boolean" },
+      json: { type: "boolean" },
       version: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -67,6 +69,7 @@ async function main(argv: string[]): Promise<number> {
   if (command === "run") return runAgent(values);
   if (command === "enrol" || command === "enroll") return enrolThisHost(values);
   if (command === "announce") return announceThisHost(values);
+  if (command === "doctor") return runDoctor(values);
   return usageError(`There is no command "${command}".`);
 }
 
@@ -132,6 +135,23 @@ async function runAgent(options: Options): Promise<number> {
     `The server removed this host: ${end.message} The agent stops; enrol it again to go on.\n`,
   );
   return EXIT.removed;
+}
+
+async function runDoctor(options: Options): Promise<number> {
+  const { defaultConfigPath, defaultDataDir, loadConfig } = await import("./config.ts");
+  const { examine, printed, printedJson } = await import("./doctor/doctor.ts");
+  const diagnosis = await examine(
+    { ...(await systemDeps()), uid: process.getuid?.(), loadConfig },
+    {
+      configPath: options.config ?? defaultConfigPath,
+      defaultDataDir,
+      server: options.server ?? (process.env.RM_SERVER || undefined),
+      caFile: options["ca-file"] ?? (process.env.RM_CA_FILE || undefined),
+      dataDir: options["data-dir"],
+    },
+  );
+  say(options.json === true ? printedJson(diagnosis) : printed(diagnosis));
+  return diagnosis.healthy ? EXIT.done : EXIT.failed;
 }
 
 /** What both ways to become a host are told, and the way to the server; undefined when the address is missing. */

@@ -2,6 +2,7 @@
  * Every setting of the server, declared once: name, schema, default, whether it is secret, one sentence.
  * The reference page is generated from this list. A YAML file is optional; the environment wins.
  */
+import { isIP } from "node:net";
 import { isAbsolute, join, resolve } from "node:path";
 import { parse as parseYaml, YAMLParseError } from "yaml";
 import { z } from "zod";
@@ -24,13 +25,16 @@ const listen = z
 const flag = z.enum(["true", "false"], "must be true or false").transform((value) => value === "true");
 const cidrList = z
   .string()
-  .regex(/^[0-9a-f.:/,\s]*$/i, "must be a comma-separated list of CIDRs")
   .transform((value) =>
     value
       .split(",")
       .map((part) => part.trim())
       .filter(Boolean),
-  );
+  )
+  .refine((parts) => parts.every(isCidr), {
+    message:
+      "must be a comma-separated list of addresses and CIDRs, such as 127.0.0.1,::1 or 10.0.0.0/8,fd00::/8",
+  });
 const logLevel = z.enum(
   ["fatal", "error", "warn", "info", "debug", "trace", "silent"],
   "must be a pino level",
@@ -65,7 +69,10 @@ const declared = [
     name: "RM_BASE_URL",
     schema: z
       .string()
-      .regex(/^$|^https?:\/\/[^\s/]+$/, "must be scheme and host, such as https://backup.example.org"),
+      .regex(
+        /^$|^https?:\/\/[^\s/]+$/,
+        "must be scheme and host without a path, such as https://backup.example.org",
+      ),
     type: "URL",
     default: "",
     secret: false,
@@ -78,7 +85,8 @@ const declared = [
     type: "CIDR list",
     default: "",
     secret: false,
-    sentence: "Proxies whose X-Forwarded-* headers are believed.",
+    sentence:
+      "Addresses of the reverse proxies whose X-Forwarded-For, -Proto and -Host are believed, such as 127.0.0.1; nobody else's are. See docs/reverse-proxy.md.",
   },
   {
     name: "RM_COOKIE_SECURE",
@@ -127,6 +135,14 @@ const declared = [
     sentence: "How much is logged: fatal, error, warn, info, debug, trace or silent.",
   },
 ] as const satisfies (Setting & { schema: z.ZodType })[];
+
+/** An address, or one with the length of its prefix. */
+function isCidr(part: string): boolean {
+  const [address = "", prefix, ...more] = part.split("/");
+  const family = isIP(address);
+  if (family === 0 || more.length > 0) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
+}
 
 /** The list for the reference page. */
 export const settings: Setting[] = declared.map(({ schema: _schema, ...setting }) => setting);

@@ -43,6 +43,8 @@ export class FakeServer {
   answerHello: ((hello: Hello) => ServerMessage | null) | undefined;
   /** Seen before anything else is done with a frame; `drop` cuts the connection, `ignore` swallows it. */
   onFrame: ((message: AgentMessage) => "drop" | "ignore" | "accept") | undefined;
+  /** Answers every upgrade with this status, as a proxy that does not pass them. */
+  answerUpgrade: number | undefined;
   acknowledge = true;
   ackedSeq = 0;
   /** Set before `start`: the server then speaks TLS. */
@@ -68,9 +70,16 @@ export class FakeServer {
     const answer = (request: IncomingMessage, response: ServerResponse) => this.onHttp(request, response);
     const http = this.tls === undefined ? createServer(answer) : createTlsServer(this.tls, answer);
     http.on("upgrade", (request, socket, head) => {
+      if (this.answerUpgrade !== undefined) {
+        socket.end(`HTTP/1.1 ${this.answerUpgrade} No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+        return;
+      }
       this.bearers.push(request.headers.authorization);
       if (request.headers.authorization !== `Bearer ${this.bearer}`) {
-        socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        const body = '{"code":"link.bearer_unknown","message":"Enrol the host again."}';
+        socket.end(
+          `HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+        );
         this.#look();
         return;
       }

@@ -66,7 +66,7 @@ async function upgrade(url: URL, options: ConnectOptions): Promise<ConnectOutcom
   socket.on("open", () => resolve({ kind: "open", socket }));
   socket.on("error", (error) => resolve(failed(explainError(named(error), way))));
   socket.on("unexpected-response", (request, response) => {
-    readStart(response).then((body) => {
+    void readStart(response).then((body) => {
       request.destroy();
       const { statusCode: status = 0, headers } = response;
       const [location, contentType] = [headers.location ?? null, headers["content-type"] ?? null];
@@ -82,8 +82,8 @@ function named(error: Error): Error {
   return /handshake has timed out/.test(error.message) ? Object.assign(error, { code: "ETIMEDOUT" }) : error;
 }
 
-/** The beginning of a body. Resolves whatever happens; the request's own time-out bounds it. */
-function readStart(response: IncomingMessage): Promise<string> {
+/** The beginning of a body, for `explain…`. Resolves whatever happens; the request's own time-out bounds it. */
+export function readStart(response: IncomingMessage): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   let body = "";
   const end = () => resolve(body);

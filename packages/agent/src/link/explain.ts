@@ -3,7 +3,7 @@
  * that knows the spellings of Node's network errors and of answers that no restic-manager gives. Used by enrolment,
  * the log of `run`, and the doctor. Invariant: a sentence names no secret; foreign text is not repeated.
  */
-import { AgentError, reasonOf } from "../platform/errors.ts";
+import { AgentError } from "../platform/errors.ts";
 import type { ProxyChoice } from "./proxy-choice.ts";
 
 export type Way = {
@@ -52,7 +52,7 @@ function factsOf(error: unknown): Facts {
   const name = inner instanceof Error ? inner.name : "";
   return {
     code: typeof code === "string" ? code : name,
-    message: reasonOf(inner),
+    message: inner instanceof Error ? inner.message : "the connection failed",
     statusCode: typeof statusCode === "number" ? statusCode : undefined,
   };
 }
@@ -304,7 +304,8 @@ function spanOf(ms: number): string {
     { name: "hour", ms: 3_600_000 },
     { name: "minute", ms: 60_000 },
   ];
-  const unit = units.find((candidate) => ms >= candidate.ms) ?? { name: "minute", ms: 60_000 };
+  // A Date header has whole seconds: a clock that is a day off seems to be off a little less.
+  const unit = units.find((candidate) => ms + 1000 >= candidate.ms) ?? { name: "minute", ms: 60_000 };
   const count = Math.round(ms / unit.ms);
   return `${count} ${unit.name}${count === 1 ? "" : "s"}`;
 }

@@ -21,6 +21,8 @@ const maxUnsentBytes = 512 * 1024;
 /** A reader whose socket takes nothing for this long is let go; its page dials again when it lives. */
 const stalledAfterMs = 60_000;
 const drainPollMs = 100;
+/** A reverse proxy ends what is silent, many after a minute, and a check may say nothing for an hour. */
+const pingEveryMs = 25_000;
 /** A reader whose socket was full for so long is slow, not merely busy with the lines of before. */
 const slowAfterMs = 5000;
 /** A slow reader that is further behind than this is told so and goes on near the end. */
@@ -84,6 +86,7 @@ class JobReader {
     this.socket.on("error", () => this.gone.abort());
     this.gone.signal.addEventListener("abort", () => this.wake());
     const off = this.subscribe();
+    void this.keepAlive();
     try {
       while (!this.gone.signal.aborted && !(await this.sendOnce())) await this.changed();
       this.socket.close(1000);
@@ -92,6 +95,15 @@ class JobReader {
       this.socket.close(1011, "the job can't be read");
     } finally {
       for (const end of off) end();
+    }
+  }
+
+  /** Something passes both ways at least so often: browsers answer a ping by themselves. Never rejects. */
+  private async keepAlive(): Promise<void> {
+    for (;;) {
+      await this.deps.clock.sleep(pingEveryMs, this.gone.signal);
+      if (this.gone.signal.aborted) return;
+      this.socket.ping();
     }
   }
 

@@ -4,6 +4,7 @@ import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { toInstant } from "../../platform/clock.ts";
 import { AppError } from "../../platform/errors.ts";
+import { clientAddress } from "../../platform/http/client-address.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
 import { type EnrolmentDeps, planBody, toPlanInput } from "../enrolment/enrolment.ts";
@@ -102,7 +103,7 @@ export function registerPendingHostRoutes(app: App, deps: PendingHostRouteDeps):
         resticVersion: body.restic_version ?? null,
         machineId: body.machine_id ?? null,
         note: body.note ?? null,
-        address: request.ip,
+        address: clientAddress(request),
         publicKey: body.public_key,
         pendingId: body.pending_id ?? null,
       });
@@ -177,7 +178,7 @@ function registerWaitingSocket(app: App, { room, baseUrl }: PendingHostRouteDeps
     wsHandler: (socket, request) => {
       // The plugin's listener would keep request and reply for as long as the machine waits.
       socket.removeAllListeners("error");
-      room.accept(socket, { address: request.ip, ownName: ownNameOf(request, baseUrl) });
+      room.accept(socket, { address: clientAddress(request), ownName: ownNameOf(request, baseUrl) });
     },
   });
 }

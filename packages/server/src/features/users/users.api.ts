@@ -1,6 +1,7 @@
 /** JSON routes of the first run, sign-in, sign-out and the password. A client that signs in gets the cookie. */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { clientAddress } from "../../platform/http/client-address.ts";
 import { roles } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
 import {
@@ -39,7 +40,7 @@ export function registerUserRoutes(app: App, deps: UserRouteDeps): void {
       response: { 200: signedIn },
     },
     answer: async ({ body, request, reply }) =>
-      answerSignedIn(deps, reply, await bootstrap(deps, { ...body, address: request.ip })),
+      answerSignedIn(deps, reply, await bootstrap(deps, { ...body, address: clientAddress(request) })),
   });
   apiRoute(app, {
     method: "POST",
@@ -49,7 +50,7 @@ export function registerUserRoutes(app: App, deps: UserRouteDeps): void {
     summary: "Sign in; the session is in the cookie rm_session.",
     schema: { body: z.strictObject({ username, password }), response: { 200: signedIn } },
     answer: async ({ body, request, reply }) =>
-      answerSignedIn(deps, reply, await login(deps, { ...body, address: request.ip })),
+      answerSignedIn(deps, reply, await login(deps, { ...body, address: clientAddress(request) })),
   });
   apiRoute(app, {
     method: "POST",

@@ -5,6 +5,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { PageContext } from "../../platform/html/scope.ts";
+import { clientAddress } from "../../platform/http/client-address.ts";
 import { type Refusal, safePath, tryForm } from "../../platform/http/forms.ts";
 import { type App, pageRoute, requireIdentity } from "../../platform/http/route.ts";
 import {
@@ -70,7 +71,7 @@ function registerSignInPages(app: App, deps: UserPageDeps): void {
     schema: { body: z.strictObject({ username: typed, password: secret, return_to: path }) },
     async answer({ body, request, reply }) {
       const { username, password, return_to: next } = body;
-      const outcome = await tryForm(login(deps, { username, password, address: request.ip }));
+      const outcome = await tryForm(login(deps, { username, password, address: clientAddress(request) }));
       if (outcome.done) return enter(deps, reply, outcome.value, next);
       void reply.code(outcome.refusal.status);
       const form = { ...refused(outcome.refusal), values: { username } };
@@ -88,7 +89,7 @@ function registerFirstRunPage(app: App, deps: UserPageDeps): void {
     schema: { body: z.strictObject({ token: typed, username: typed, password: secret }) },
     async answer({ body, request, reply }) {
       const { token, username } = body;
-      const outcome = await tryForm(bootstrap(deps, { ...body, address: request.ip }));
+      const outcome = await tryForm(bootstrap(deps, { ...body, address: clientAddress(request) }));
       if (outcome.done) return enter(deps, reply, outcome.value, "/");
       const { refusal } = outcome;
       void reply.code(refusal.status);

@@ -5,6 +5,8 @@ import { z } from "zod";
 import { AppError, type ErrorKind, httpStatusOf } from "../errors.ts";
 import { createLog } from "../log.ts";
 import type { AppDeps, BuiltApp } from "./app.ts";
+import { clientAddress } from "./client-address.ts";
+import { ownOrigin } from "./csrf.ts";
 import { type Policy, type Role, roles } from "./identity.ts";
 import { apiRoute, pageRoute } from "./route.ts";
 
@@ -98,20 +100,72 @@ describe("a rate limit", () => {
     expect(statuses).toEqual([401, 401, 429]);
     expect(lookups).toBe(2);
   });
+});
 
-  it("counts the client behind a proxy that we trust, and believes nobody else", async () => {
-    const app = await appFor(null, { trustedProxies: ["10.0.0.0/8"] });
+describe("behind a reverse proxy", () => {
+  const trustedProxies = ["127.0.0.1", "10.0.0.0/8", "fd00::/8"];
+
+  /** What the server takes a request for. */
+  async function seen(remoteAddress: string, headers: Record<string, string>, trusted = trustedProxies) {
+    const app = await appFor(null, { trustedProxies: trusted });
     apiRoute(app, {
       method: "GET",
-      url: "/api/ip",
+      url: "/api/seen",
       policy: "anonymous",
-      answer: ({ request }) => ({ ip: request.ip }),
+      answer: ({ request }) => ({ from: clientAddress(request), as: ownOrigin(request, undefined) }),
     });
-    const headers = { "x-forwarded-for": "192.0.2.7" };
-    const behind = await app.inject({ url: "/api/ip", headers, remoteAddress: "10.1.2.3" });
-    const direct = await app.inject({ url: "/api/ip", headers, remoteAddress: "198.51.100.9" });
-    expect(behind.json()).toEqual({ ip: "192.0.2.7" });
-    expect(direct.json()).toEqual({ ip: "198.51.100.9" });
+    const answer = await app.inject({
+      url: "/api/seen",
+      headers: { host: "inside:8080", ...headers },
+      remoteAddress,
+    });
+    await app.close();
+    return answer.json();
+  }
+  const forwarded = {
+    "x-forwarded-for": "192.0.2.7",
+    "x-forwarded-proto": "https",
+    "x-forwarded-host": "backup.example.org",
+  };
+
+  it("that is trusted, the client's address, the scheme and the host are what it says", async () => {
+    const expected = { from: "192.0.2.7", as: "https://backup.example.org" };
+    for (const proxy of ["127.0.0.1", "10.1.2.3", "fd00::5", "::ffff:10.1.2.3"])
+      expect(await seen(proxy, forwarded)).toEqual(expected);
+  });
+
+  it("that is not, nobody believes a word", async () => {
+    for (const stranger of ["198.51.100.9", "2001:db8::1"])
+      expect(await seen(stranger, forwarded)).toEqual({ from: stranger, as: "http://inside:8080" });
+    expect(await seen("127.0.0.1", forwarded, [])).toEqual({ from: "127.0.0.1", as: "http://inside:8080" });
+  });
+
+  it.each([
+    ["several hops", "192.0.2.7, 10.9.9.9, 10.1.1.1", "192.0.2.7"],
+    ["a client that invents hops", "203.0.113.1, 127.0.0.1, 192.0.2.7", "192.0.2.7"],
+    ["a client that claims to be a proxy", "10.5.5.5, 192.0.2.7, 10.1.1.1", "192.0.2.7"],
+    ["IPv6", "2001:DB8::7, fd00::9", "2001:db8::7"],
+    ["a port", "192.0.2.7:51234", "192.0.2.7"],
+    ["a port of IPv6", "[2001:db8::7]:51234", "2001:db8::7"],
+    ["IPv4 in IPv6", "::ffff:192.0.2.7", "192.0.2.7"],
+    ["what is no address", "<script>", "10.0.0.1"],
+    ["nothing", "", "10.0.0.1"],
+  ])("finds the client through %s", async (_what, chain, from) => {
+    expect(await seen("10.0.0.1", { "x-forwarded-for": chain })).toMatchObject({ from });
+  });
+
+  it("a limit counts the client, not the proxy, and no spelling of its address is another client", async () => {
+    const app = await appFor(null, { trustedProxies });
+    apiRoute(app, { method: "GET", url: "/api/few", policy: "anonymous", perMinute: 2, answer: () => ({}) });
+    const ask = async (client: string) => {
+      const headers = { "x-forwarded-for": client };
+      return (await app.inject({ url: "/api/few", headers, remoteAddress: "10.0.0.1" })).statusCode;
+    };
+    const same = ["192.0.2.7", "192.0.2.7:1", "::ffff:192.0.2.7"];
+    expect([await ask(same[0] ?? ""), await ask(same[1] ?? ""), await ask(same[2] ?? "")]).toEqual([
+      200, 200, 429,
+    ]);
+    expect(await ask("192.0.2.8")).toBe(200);
   });
 });
 
