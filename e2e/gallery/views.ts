@@ -69,6 +69,26 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
     renderAccountPage(page, {
       minPasswordLength: 12,
       form: { errors: { current_password: "This is not your current password." } },
+      apiTokens: { tokens: [] },
+    }),
+  "account-tokens": (page) =>
+    renderAccountPage(page, {
+      minPasswordLength: 12,
+      apiTokens: {
+        tokens: data.API_TOKENS,
+        created: { name: "ci", token: `rmt_${"7Kq2vN9xYtB4cW8s".repeat(3)}` },
+      },
+    }),
+  "account-token-refused": (page) =>
+    renderAccountPage(page, {
+      minPasswordLength: 12,
+      apiTokens: {
+        tokens: data.API_TOKENS,
+        form: {
+          values: { name: "ci", role: "operator" },
+          errors: { name: "You have a token “ci” already." },
+        },
+      },
     }),
   dashboard: (page) => dashboard(page, {}),
   "dashboard-filtered": (page) =>

@@ -14,6 +14,7 @@ import * as rotation from "./0007-rotation.ts";
 import * as backends from "./0008-backends.ts";
 import * as drills from "./0009-drills.ts";
 import * as pendingHosts from "./0010-pending-hosts.ts";
+import * as apiTokens from "./0012-api-tokens.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -26,4 +27,5 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0008-backends": backends,
   "0009-drills": drills,
   "0010-pending-hosts": pendingHosts,
+  "0012-api-tokens": apiTokens,
 });

@@ -4,7 +4,6 @@
  */
 import { mkdir } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
-import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
@@ -111,7 +110,7 @@ import { AppError } from "./platform/errors.ts";
 import { EventBus } from "./platform/events.ts";
 import { renderErrorPage } from "./platform/html/error-pages.tsx";
 import { type BuiltApp, buildApp } from "./platform/http/app.ts";
-import { addAssetRoutes, readManifest } from "./platform/http/assets.ts";
+import { addAssetRoutes, readAssets } from "./platform/http/assets.ts";
 import { addHealthRoutes } from "./platform/http/health.ts";
 import { addThemeRoute, createPageContext, type PageOf } from "./platform/http/page-context.ts";
 import { openSecretBox } from "./platform/key-check.ts";
@@ -129,12 +128,12 @@ const listenBacklog = 4096;
 const listenTries = 25;
 const listenPauseMs = 200;
 
-/** What a test may replace. */
+/** What main.ts hands over, and what a test may replace. */
 export interface ServerParts {
   log: Logger;
   clock?: Clock;
-  /** Folder of the built pages' files. */
-  assetsDir?: string;
+  /** Folder of the built pages' files; absent when they are inside the program. */
+  assetsDir?: string | undefined;
 }
 
 export interface RunningServer extends BuiltApp {
@@ -162,13 +161,16 @@ interface Ground {
 /** @throws AppError with a sentence for the operator when the server must not start */
 export async function startServer(config: Config, parts: ServerParts): Promise<RunningServer> {
   const { log, clock = systemClock } = parts;
-  const assetsDir = parts.assetsDir ?? fileURLToPath(new URL("../assets", import.meta.url));
-  const assets = await readManifest(assetsDir);
+  const assets = await readAssets(parts.assetsDir);
   const database = await prepareDatabase(config, log);
   const { db, engine } = database;
   const box = await openSecretBox(db, config.secretKeyFile);
   const bus = new EventBus(log);
-  const page = createPageContext({ assets, clock, database: engine === "sqlite" ? "SQLite" : "PostgreSQL" });
+  const page = createPageContext({
+    assets: assets.manifest,
+    clock,
+    database: engine === "sqlite" ? "SQLite" : "PostgreSQL",
+  });
   const built = await buildApp({
     log,
     baseUrl: config.baseUrl,
@@ -180,7 +182,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   const stopping = new AbortController();
   addHealthRoutes(built.app, { db, stopping: () => stopping.signal.aborted });
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
-  await addAssetRoutes(built.app, assetsDir);
+  addAssetRoutes(built.app, assets);
   const lives = registerSlices({ config, log, clock, database, box, bus, page }, built);
   await listen(built, config, clock);
   for (const life of lives) life.start();

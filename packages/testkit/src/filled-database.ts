@@ -95,4 +95,8 @@ export const rowsOf: Record<string, (db: Db) => Promise<void>> = {
       VALUES (${id(13)}, 'SHA256:abc', 'SHA256:abc', 'MCow', 'web-01', 'linux', 'x64', '0.1.0', '127.0.0.1', 'accepted',
        ${at}, ${at}, ${id(4)})`.execute(db);
   },
+  "0012-api-tokens": async (db) => {
+    await sql`INSERT INTO api_tokens (id, user_id, name, role, token_hash, created_at)
+      VALUES (${id(20)}, ${id(1)}, 'ci', 'operator', 'hash', ${at})`.execute(db);
+  },
 };

@@ -10,6 +10,7 @@ import { Panel } from "../../platform/html/parts.tsx";
 import { type PageContext, usePage } from "../../platform/html/scope.ts";
 import { ThemeSwitch } from "../../platform/html/shell.tsx";
 import type { Tone } from "../../platform/html/state.tsx";
+import { ApiTokens, type TokensProps } from "./tokens.views.tsx";
 
 /** The sign-in card. */
 export interface SignInProps {
@@ -32,6 +33,7 @@ export interface AccountProps {
   form?: FormState<"current_password" | "new_password" | "repeat_password">;
   minPasswordLength: number;
   notice?: { tone: Tone; text: string };
+  apiTokens: TokensProps;
 }
 
 /** Posts `username`, `password`, `return_to` to /login. */
@@ -177,6 +179,7 @@ function Account(props: AccountProps): JSX.Element {
             <ThemeSwitch label="Theme of this browser" />
           </div>
         </Panel>
+        <ApiTokens {...props.apiTokens} />
         <Password {...props} />
         <p class="build-line faint">
           restic-manager v{page.version} · {page.database}
@@ -217,7 +220,7 @@ function Password(props: AccountProps): JSX.Element {
           />
           <p class="hint with-icon">
             <Icon name="info" />
-            Every other session of yours is signed out.
+            Every other session of yours is signed out. API tokens go on; revoke them above.
           </p>
           <div class="actions">
             <button type="submit" class="btn primary">
