@@ -1,7 +1,7 @@
 # Every target calls npm. Variables given to make (ONCE=1 PORT=8081 PATHS="/etc /srv") reach it as environment.
-.PHONY: demo test test-restic check dev build faults bench clean
+.PHONY: demo test test-restic check dev build package faults bench clean
 
-demo test test-restic check dev build faults bench: node_modules/.package-lock.json
+demo test test-restic check dev build package faults bench: node_modules/.package-lock.json
 	@npm run --silent $@
 
 clean:

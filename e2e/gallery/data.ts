@@ -430,3 +430,30 @@ export const AUDIT: AuditRow[] = [
     payload: { hostname: "web-01", tags: ["prod"], initial_paths: ["/etc", "/home"] },
   },
 ];
+
+export const API_TOKENS = [
+  {
+    id: "01T1",
+    name: "ci",
+    role: "operator" as const,
+    createdAt: NOW - 40 * 86_400_000,
+    expiresAt: NOW + 50 * 86_400_000,
+    lastUsedAt: NOW - 95_000,
+  },
+  {
+    id: "01T2",
+    name: "monthly-report-of-the-auditors",
+    role: "viewer" as const,
+    createdAt: NOW - 200 * 86_400_000,
+    expiresAt: null,
+    lastUsedAt: null,
+  },
+  {
+    id: "01T3",
+    name: "old-laptop",
+    role: "admin" as const,
+    createdAt: NOW - 400 * 86_400_000,
+    expiresAt: NOW - 35 * 86_400_000,
+    lastUsedAt: NOW - 90 * 86_400_000,
+  },
+];

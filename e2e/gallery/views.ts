@@ -27,6 +27,7 @@ import { BACKEND_VIEWS } from "./backends.ts";
 import * as data from "./data.ts";
 import { DRILL_FRAGMENTS, DRILL_VIEWS } from "./drills.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
+import { MANY_PENDING, PENDING, PENDING_VIEWS } from "./pending.ts";
 import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
 import { RESTORE_VIEWS } from "./restore.ts";
 import { RETENTION_FRAGMENTS, RETENTION_VIEWS } from "./retention.ts";
@@ -77,12 +78,37 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
     renderAccountPage(page, {
       minPasswordLength: 12,
       form: { errors: { current_password: "This is not your current password." } },
+      apiTokens: { tokens: [] },
+    }),
+  "account-tokens": (page) =>
+    renderAccountPage(page, {
+      minPasswordLength: 12,
+      apiTokens: {
+        tokens: data.API_TOKENS,
+        created: { name: "ci", token: `rmt_${"7Kq2vN9xYtB4cW8s".repeat(3)}` },
+      },
+    }),
+  "account-token-refused": (page) =>
+    renderAccountPage(page, {
+      minPasswordLength: 12,
+      apiTokens: {
+        tokens: data.API_TOKENS,
+        form: {
+          values: { name: "ci", role: "operator" },
+          errors: { name: "You have a token “ci” already." },
+        },
+      },
     }),
   dashboard: (page) => dashboard(page, {}),
   "dashboard-filtered": (page) =>
     dashboard(page, { hosts: [], filter: { search: "nowhere", state: "attention", tag: "prod" } }),
   "dashboard-empty": (page) =>
     dashboard(page, { hosts: [], tags: [], figures: { ...data.FIGURES, total: 0 } }),
+  "dashboard-pending": (page) => dashboard(page, { pending: PENDING.slice(0, 1) }),
+  "dashboard-pending-doubts": (page) => dashboard(page, { pending: PENDING }),
+  "dashboard-pending-100": (page) => dashboard(page, { pending: MANY_PENDING }),
+  "dashboard-pending-first": (page) =>
+    dashboard(page, { pending: PENDING, hosts: [], tags: [], figures: { ...data.FIGURES, total: 0 } }),
   "dashboard-1000": (page) =>
     dashboard(page, { hosts: data.MANY_HOSTS, figures: { ...data.FIGURES, total: 1000, online: 998 } }),
   "host-snapshots": (page) => host(page, { name: "snapshots", snapshots: data.SNAPSHOTS, page: PAGES }),
@@ -96,6 +122,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   ...DRILL_VIEWS,
   ...WIZARD_VIEWS,
   ...RESTORE_VIEWS,
+  ...PENDING_VIEWS,
   "host-running": (page) => runningHost(page),
   "host-new": (page) => newHost(page),
   "job-running": (page) => renderJobPage(page, data.JOB),
@@ -126,7 +153,10 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
       filter: {},
       kinds: ["backup"],
     }),
-  "add-host": (page) => renderAddHostPage(page, {}),
+  "add-host": (page) =>
+    renderAddHostPage(page, {
+      announceCommand: "restic-manager-agent announce --server https://backups.example.com --run",
+    }),
   "add-host-errors": (page) => addHostErrors(page),
   "add-host-result": (page) =>
     renderAddHostResultPage(page, { ...RESULT, status: { ...STATUS, state: "waiting" } }),
@@ -189,6 +219,7 @@ export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSe
     );
     const hosts = later.filter((row) => row.name.includes(words));
     return renderDashboardFragment(page, {
+      pending: [],
       figures: data.FIGURES,
       hosts,
       filter: { search: words },
@@ -204,6 +235,7 @@ function anonymous(page: PageContext): PageContext {
 function dashboard(page: PageContext, overrides: Partial<Parameters<typeof renderDashboardPage>[1]>): string {
   const tags = ["ci", "db", "office", "prod", "staging", "web", "windows"];
   return renderDashboardPage(page, {
+    pending: [],
     figures: data.FIGURES,
     hosts: data.HOSTS,
     filter: {},

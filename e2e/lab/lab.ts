@@ -54,6 +54,8 @@ export class Lab {
   readonly url: string;
   readonly api: LabApi;
   server: Child | null = null;
+  /** The server as an executable; the built files that Node runs when left out. */
+  serverExecutable: string | undefined;
   /** Settings of the server beside those that a laboratory needs; set before it starts. */
   settings: Record<string, string> = {};
   /** Run after all programs have ended and before the folder goes. */
@@ -75,7 +77,10 @@ export class Lab {
 
   /** Starts, or starts again on the same data and port; resolves when the server is ready. */
   async startServer(): Promise<void> {
-    const child = startChild(process.execPath, [serverProgram], {
+    const [file, args] = this.serverExecutable
+      ? [this.serverExecutable, []]
+      : [process.execPath, [serverProgram]];
+    const child = startChild(file, args, {
       env: this.serverEnvironment(),
       logFile: this.serverLog,
     });

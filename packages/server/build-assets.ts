@@ -1,7 +1,8 @@
 /**
  * Builds what browsers load: one style sheet with its fonts, the browser modules, the icon; every file named
  * after its content, with manifest.json saying which name became which. Run by
- * `node packages/server/build-assets.ts`; writes packages/server/dist/assets, nothing else.
+ * `node packages/server/build-assets.ts`; writes packages/server/dist/assets, and beside it the list of the source
+ * files that went in, for the licences of a release; nothing else.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -33,6 +34,9 @@ const FONTS: Readonly<Record<string, string>> = {
   "jetbrains-mono-latin-wght-normal": "jetbrains-mono.woff2",
 };
 
+/** Source files of everything built, from the project's root. */
+const inputs = new Set<string>();
+
 async function buildAssets(): Promise<Record<string, string>> {
   const manifest: Record<string, string> = {};
   for (const [name, entry] of Object.entries(ENTRIES)) {
@@ -54,8 +58,11 @@ async function bundle(entry: string): Promise<OutputFile[]> {
     assetNames: "[name]-[hash]",
     loader: { ".woff2": "file" },
     write: false,
+    metafile: true,
+    absWorkingDir: join(root, "../.."),
     logLevel: "warning",
   });
+  for (const path of Object.keys(result.metafile.inputs)) inputs.add(path);
   return result.outputFiles;
 }
 
@@ -85,3 +92,4 @@ await rm(outDir, { recursive: true, force: true });
 await mkdir(outDir, { recursive: true });
 const manifest = await buildAssets();
 await writeFile(join(outDir, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+await writeFile(join(root, "dist", "assets-inputs.json"), `${JSON.stringify([...inputs].sort(), null, 2)}\n`);

@@ -40,6 +40,9 @@ UTC. Errors are in [errors.md](errors.md).
 Sign in with \`POST /api/auth/login\`; the session is in the cookie \`rm_session\`. A browser's write must come from the
 server's own origin. A client that is no browser sends no \`Origin\` and writes JSON.
 
+A program sends an API token instead, made in Settings → Account: \`Authorization: Bearer rmt_…\`. It does what its user
+may do now, at most with the token's own role; no cookie and no origin is looked at then.
+
 The role is the least that may call a route: admin > operator > viewer. \`agent\` routes check a host's bearer or its
 enrolment token themselves.`;
 

@@ -3,6 +3,8 @@ import {
   agentMessage,
   durableEvent,
   maxFrameBytes,
+  pendingAgentMessage,
+  pendingServerMessage,
   protocolRange,
   serverMessage,
 } from "../../packages/protocol/src/index.ts";
@@ -10,7 +12,12 @@ import { listFields, schemaOf } from "./fields.ts";
 import { code, page, table } from "./markdown.ts";
 import type { Commented } from "./syntax.ts";
 
-type Message = (typeof agentMessage | typeof serverMessage)["options"][number];
+type Message = (
+  | typeof agentMessage
+  | typeof serverMessage
+  | typeof pendingAgentMessage
+  | typeof pendingServerMessage
+)["options"][number];
 
 /** Constants of the protocol's source by name, with what is said about them. */
 export type Comments = ReadonlyMap<string, Commented>;
@@ -43,6 +50,8 @@ export function messagesPage(comments: Comments): string {
     ...section("Agent → server", only(fromAgent)),
     ...section("Server → agent", only(fromServer)),
     ...section("Either direction", both),
+    ...section("While a machine waits to be accepted: agent → server", pendingAgentMessage.options),
+    ...section("While a machine waits to be accepted: server → agent", pendingServerMessage.options),
   );
 }
 

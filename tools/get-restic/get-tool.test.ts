@@ -131,7 +131,9 @@ describe("the pinned releases", () => {
     for (const tool of Object.values(tools)) {
       for (const release of Object.values(tool.releases)) {
         expect(release.sha256).toMatch(/^[0-9a-f]{64}$/);
-        expect(release.url).toContain(`/v${tool.releaseVersion}/${tool.name}_${tool.releaseVersion}_linux_`);
+        expect(release.url).toMatch(
+          new RegExp(`/v${tool.releaseVersion}/${tool.name}_${tool.releaseVersion}_(linux|windows)_`),
+        );
       }
     }
     expect(restic.releases).toHaveProperty("linux-x64");

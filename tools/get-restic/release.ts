@@ -21,20 +21,27 @@ const bodyTimeoutMs = 180_000;
 export async function fetchRelease(tool: Tool, cacheFolder: string): Promise<FoundTool> {
   if (tool.exactVersion !== undefined && tool.exactVersion !== tool.releaseVersion)
     throw new Error(`of ${tool.exactVersion} no release is pinned`);
-  const platform = `${process.platform}-${process.arch}`;
-  const release = tool.releases[platform];
-  if (release === undefined)
-    throw new Error(`no checked sum of ${tool.releaseVersion} for ${platform} is known`);
-  const bytes = await download(release);
   mkdirSync(cacheFolder, { recursive: true });
   const folder = mkdtempSync(join(cacheFolder, "unpack-"));
   try {
-    const kept = keepInCache(tool, unpack(tool, release, bytes, folder), cacheFolder);
+    const file = await unpackRelease(tool, `${process.platform}-${process.arch}`, folder);
+    const kept = keepInCache(tool, file, cacheFolder);
     if (!isUsable(kept)) throw new Error(`the release ${kept.reason}`);
     return kept;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * Fetches the pinned release for one of Node's `platform-arch`, checks it and unpacks its program into the folder.
+ * Throws an Error that says why it did not work. Nothing of it is run.
+ */
+export async function unpackRelease(tool: Tool, platform: string, folder: string): Promise<string> {
+  const release = tool.releases[platform];
+  if (release === undefined)
+    throw new Error(`no checked sum of ${tool.releaseVersion} for ${platform} is known`);
+  return unpack(tool, release, await download(release), folder);
 }
 
 async function download(release: PinnedRelease): Promise<Buffer> {
@@ -68,14 +75,22 @@ function reasonOf(error: unknown): string {
 }
 
 function unpack(tool: Tool, release: PinnedRelease, bytes: Buffer, folder: string): string {
-  const isTar = release.url.endsWith(".tar.gz");
-  const [program, ...args] = isTar ? ["tar", "-xz", "--strip-components=1", "-C", folder] : ["bzip2", "-dc"];
-  const run = spawnSync(program ?? "", args, { input: bytes, maxBuffer: 256 * 1024 * 1024 });
+  const file = join(folder, tool.name);
+  const archive = join(folder, "archive");
+  writeFileSync(archive, bytes);
+  const [program, args, printsFile] = unpackCommand(release.url, archive, folder);
+  const run = spawnSync(program, args, { maxBuffer: 256 * 1024 * 1024 });
   if (run.error !== undefined) throw new Error(`${program} is needed to unpack it: ${run.error.message}`);
   if (run.status !== 0) throw new Error(`${program} failed: ${run.stderr.toString().trim()}`);
-  const file = join(folder, tool.name);
-  if (!isTar) writeFileSync(file, run.stdout);
+  if (printsFile) writeFileSync(file, run.stdout);
   if (!existsSync(file)) throw new Error(`the archive holds no ${tool.name}`);
   chmodSync(file, 0o755);
   return file;
+}
+
+/** The program that unpacks it, and whether that prints the file or writes it into the folder. */
+function unpackCommand(url: string, archive: string, folder: string): [string, string[], boolean] {
+  if (url.endsWith(".tar.gz")) return ["tar", ["-xzf", archive, "--strip-components=1", "-C", folder], false];
+  if (url.endsWith(".zip")) return ["unzip", ["-p", archive], true];
+  return ["bzip2", ["-dc", archive], true];
 }

@@ -57,6 +57,10 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
         url: `${upstream}/restic/releases/download/v0.19.1/restic_0.19.1_linux_arm64.bz2`,
         sha256: "a5f64aaab53d51e311fa3829124c5b703f2d14cf187d8640b6be3b2b49376465",
       },
+      "win32-x64": {
+        url: `${upstream}/restic/releases/download/v0.19.1/restic_0.19.1_windows_amd64.zip`,
+        sha256: "da948ad707ed690426473aaba2046cd61f8f90f6f0e7dab6be0d5796531de67d",
+      },
     },
   },
   "rest-server": {

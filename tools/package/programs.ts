@@ -10,6 +10,8 @@ export interface Program {
   readonly platforms: readonly ReleasePlatform[];
   /** A folder that goes inside, from the root; made by `npm run build`. */
   readonly assets?: string;
+  /** The list of the source files of those, made with them. */
+  readonly assetInputs?: string;
 }
 
 const linux: readonly ReleasePlatform[] = [
@@ -26,6 +28,7 @@ const known: readonly Program[] = [
     entry: "packages/server/src/main.ts",
     platforms: linux,
     assets: "packages/server/dist/assets",
+    assetInputs: "packages/server/dist/assets-inputs.json",
   },
 ];
 

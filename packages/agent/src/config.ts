@@ -155,6 +155,8 @@ export async function keepsHooksAllowed(configPath: string): Promise<boolean> {
 export function dataPaths(dataDir: string) {
   return {
     secrets: join(dataDir, "secrets.enc"),
+    /** With which this machine announces itself, always as the same one. */
+    announceKey: join(dataDir, "announce.key"),
     outbox: join(dataDir, "outbox"),
     jobs: join(dataDir, "jobs"),
     /** What the scheduler has dealt with. */

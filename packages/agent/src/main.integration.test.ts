@@ -2,9 +2,18 @@
 import { once } from "node:events";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { productVersion } from "@restic-manager/protocol/version";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type AgentLab, createAgentLab, runMain, startInProgram } from "../fixtures/agent/lab.ts";
+import { FakeServer } from "../../testkit/src/agent-fake-server.ts";
+import { ConnectProxy } from "../../testkit/src/connect-proxy.ts";
+import {
+  type AgentLab,
+  createAgentLab,
+  killProgram,
+  runMain,
+  startInProgram,
+} from "../fixtures/agent/lab.ts";
 
 let lab: AgentLab;
 beforeEach(async () => {
@@ -57,6 +66,49 @@ describe("the command line", () => {
     await lab.server.until(() => lab.server.hellos.length > 0, "hello");
   });
 
+  test("goes through HTTPS_PROXY to a server of RM_CA_FILE's authority: to enrol, as an agent and as a doctor", async () => {
+    const file = (name: string) => fileURLToPath(new URL(`../fixtures/tls/link/${name}`, import.meta.url));
+    const server = new FakeServer();
+    server.tls = {
+      key: await readFile(file("key.pem"), "utf8"),
+      cert: await readFile(file("server.pem"), "utf8"),
+    };
+    await server.start();
+    server200(lab, server);
+    const proxy = new ConnectProxy(Number(new URL(server.url).port));
+    proxy.login = "me:pr0xy-s3cret";
+    await proxy.start();
+    try {
+      const config = join(lab.dir, "etc", "agent.yaml");
+      const env = {
+        ...{ HTTPS_PROXY: proxy.url.replace("//", "//me:pr0xy-s3cret@"), RM_TOKEN: "the-token" },
+        ...{ RM_SERVER: "https://backup.example.org", RM_CA_FILE: file("authority.pem") },
+        RM_RESTIC: lab.config.restic_path ?? "",
+      };
+      const args = ["--config", config, "--data-dir", join(lab.dir, "enrolled")];
+      expect(await runToEnd(["enrol", ...args, "--hostname", "box"], env)).toMatchObject({ code: 0 });
+      const doctor = await runToEnd(["doctor", "--config", config, "--json"], env);
+      expect(doctor.said).toContain(proxy.url);
+      expect(doctor.said).not.toMatch(/pr0xy-s3cret|test-bearer/);
+      // The configuration alone says whom to believe from now on.
+      const { HTTPS_PROXY } = env;
+      const agent = runMain(lab, ["--config", config], { HTTPS_PROXY });
+      await server.until(() => server.hellos.length > 0, "hello");
+      await killProgram(agent);
+      expect(lab.logLines.join("")).not.toContain("pr0xy-s3cret");
+      expect(new Set(proxy.asked.map(({ target }) => target))).toEqual(new Set(["backup.example.org:443"]));
+    } finally {
+      await proxy.stop();
+      await server.stop();
+    }
+  });
+
+  test("the doctor ends with 1 when something failed", async () => {
+    const config = join(lab.dir, "none.yaml");
+    const ill = await runToEnd(["doctor", "--config", config, "--server", "http://127.0.0.1:1"]);
+    expect(ill).toMatchObject({ code: 1, said: expect.stringMatching(/^failed {3}tcp .*ECONNREFUSED/m) });
+  });
+
   test("refuses secrets that it can't read, and leaves them alone", async () => {
     const secrets = join(lab.config.data_dir, "secrets.enc");
     await mkdir(lab.config.data_dir);
@@ -67,8 +119,8 @@ describe("the command line", () => {
 });
 
 /** Lets the lab's server take every enrolment. */
-function server200(target: AgentLab): void {
-  target.server.onHttp = (request, response) => {
+function server200(target: AgentLab, server: FakeServer = target.server): void {
+  server.onHttp = (request, response) => {
     request.resume();
     response.writeHead(200, { "content-type": "application/json" });
     response.end(

@@ -12,9 +12,14 @@ const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
   restic-manager-agent enrol --server URL [--token TOKEN] [--hostname NAME] [--config PATH]
                              [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
+  restic-manager-agent announce --server URL [--hostname NAME] [--note TEXT] [--run] [--config PATH]
+                             [--data-dir PATH] [--restic PATH] [--ca-file PATH] [--force]
   restic-manager-agent doctor [--server URL] [--config PATH] [--data-dir PATH] [--ca-file PATH] [--json]
   restic-manager-agent status [--wait SECONDS] [--config PATH]
   restic-manager-agent --version
+
+enrol makes this machine a host with a token of the server. announce needs none: it prints a fingerprint and waits
+until somebody at the server accepts it; with --run it then goes on as run.
 
 Give the token in RM_TOKEN rather than as an argument: arguments can be seen by every user of this machine.
 RM_SERVER stands in for --server, RM_CA_FILE for --ca-file: certificates (PEM) that are believed beside the system's.
@@ -41,6 +46,8 @@ function parseCommandLine(argv: string[]) {
       "data-dir": { type: "string" },
       restic: { type: "string" },
       "ca-file": { type: "string" },
+      note: { type: "string" },
+      run: { type: "boolean" },
       force: { type: "boolean" },
       json: { type: "boolean" },
       wait: { type: "string" },
@@ -66,6 +73,7 @@ async function main(argv: string[]): Promise<number> {
   if (rest.length > 0) return usageError(`"${rest[0]}" is one word too many.`);
   if (command === "run") return runAgent(values);
   if (command === "enrol" || command === "enroll") return enrolThisHost(values);
+  if (command === "announce") return announceThisHost(values);
   if (command === "doctor") return runDoctor(values);
   if (command === "status") return showStatus(values);
   return usageError(`There is no command "${command}".`);
@@ -177,38 +185,52 @@ async function runDoctor(options: Options): Promise<number> {
   return diagnosis.healthy ? EXIT.done : EXIT.failed;
 }
 
-async function enrolThisHost(options: Options): Promise<number> {
+/** What both ways to become a host are told, and the way to the server; undefined when the address is missing. */
+async function joinOptions(options: Options) {
   const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
-  const { enrolHost } = await import("./start.ts");
   const { createNetwork } = await import("./link/network.ts");
   const server = options.server ?? process.env.RM_SERVER ?? "";
-  const token = options.token ?? process.env.RM_TOKEN ?? "";
-  if (server === "") return usageError("Give the server's address: --server or RM_SERVER.");
-  if (token === "") return usageError("Give the one-time token: RM_TOKEN or --token.");
-  const configPath = options.config ?? defaultConfigPath;
-  const caFile = options["ca-file"] ?? process.env.RM_CA_FILE ?? "";
-  const network = createNetwork({
-    env: process.env,
-    caFile: caFile === "" ? null : resolve(caFile),
-    certPin: null,
-  });
-  const enrolled = await enrolHost(
-    { ...(await systemDeps()), fetch: network.fetch },
-    {
-      ...{
-        server,
-        token: token.trim(),
-        hostname: options.hostname,
-        force: options.force === true,
-        configPath,
-      },
+  if (server === "") return undefined;
+  const named = options["ca-file"] ?? process.env.RM_CA_FILE ?? "";
+  const caFile = named === "" ? null : resolve(named);
+  return {
+    network: createNetwork({ env: process.env, caFile, certPin: null }),
+    wanted: {
+      ...{ server, hostname: options.hostname, force: options.force === true, caFile },
+      configPath: options.config ?? defaultConfigPath,
       dataDir: options["data-dir"] ?? defaultDataDir,
       resticPath: options.restic ?? process.env.RM_RESTIC,
-      caFile: caFile === "" ? null : resolve(caFile),
     },
-  );
+  };
+}
+
+const noServer = (): number => usageError("Give the server's address: --server or RM_SERVER.");
+
+async function enrolThisHost(options: Options): Promise<number> {
+  const { enrolHost } = await import("./start.ts");
+  const join = await joinOptions(options);
+  if (join === undefined) return noServer();
+  const token = options.token ?? process.env.RM_TOKEN ?? "";
+  if (token === "") return usageError("Give the one-time token: RM_TOKEN or --token.");
+  const { network, wanted } = join;
+  const deps = { ...(await systemDeps()), fetch: network.fetch };
+  const enrolled = await enrolHost(deps, { ...wanted, token: token.trim() });
   for (const warning of enrolled.warnings) process.stderr.write(`${warning}\n`);
-  return say(`This machine is enrolled (host ${enrolled.host_id}); its configuration is ${configPath}.`);
+  return say(
+    `This machine is enrolled (host ${enrolled.host_id}); its configuration is ${wanted.configPath}.`,
+  );
+}
+
+async function announceThisHost(options: Options): Promise<number> {
+  const { announceHost } = await import("./start.ts");
+  const join = await joinOptions(options);
+  if (join === undefined) return noServer();
+  const { network, wanted } = join;
+  const warn = (line: string) => void process.stderr.write(`${line}\n`);
+  const deps = { ...(await systemDeps()), network, say, warn };
+  const { host_name: name, host_id: id } = await announceHost(deps, { ...wanted, note: options.note });
+  say(`This machine was accepted as ${name} (host ${id}); its configuration is ${wanted.configPath}.`);
+  return options.run === true ? runAgent(options) : EXIT.done;
 }
 
 /** Longer than anybody looks at it. */

@@ -2,7 +2,7 @@
  * The composition root: builds, wires and stops the agent. The only file that sees all parts. Nothing here
  * touches argv, signals or exit codes (main.ts), so tests start the same agent in their own program.
  */
-import { dirname, join } from "node:path";
+import { dirname, join as joinPath } from "node:path";
 import {
   backendKinds,
   type Hello,
@@ -11,6 +11,7 @@ import {
   releasePlatformOf,
 } from "@restic-manager/protocol";
 import { productVersion } from "@restic-manager/protocol/version";
+import { type AcceptedHost, type AnnounceDeps, type AnnounceOptions, announce } from "./announce.ts";
 import { readDump } from "./commands/dump.ts";
 import type { CommandDeps } from "./commands/job-context.ts";
 import { Jobs } from "./commands/jobs.ts";
@@ -116,21 +117,48 @@ export async function startAgent(config: AgentConfig, given: AgentDeps): Promise
   }
 }
 
-export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & {
+/** What both ways to become a host need to know of this machine. */
+export type JoinOptions = {
   configPath: string;
   dataDir: string;
   /** Replaces an enrolment that is there. */
   force: boolean;
-  /** Goes into the configuration; `deps.fetch` already believes it. */
+  /** Goes into the configuration; the network already believes it. */
   caFile: string | null;
 };
 
+export type EnrolHostOptions = Omit<EnrolOptions, "workDir"> & JoinOptions;
+
 /** Makes this machine a host of a server and writes its configuration. Throws AgentError with a sentence. */
 export async function enrolHost(deps: EnrolDeps, options: EnrolHostOptions): Promise<Enrolment> {
+  return join(options, () => enrol(deps, { ...options, workDir: dataPaths(options.dataDir).work }));
+}
+
+export type AnnounceHostOptions = Omit<AnnounceOptions, "workDir" | "keyPath"> & JoinOptions;
+
+/** The same without a token: waits until somebody accepts this machine. Throws AgentError with a sentence. */
+export async function announceHost(deps: AnnounceDeps, options: AnnounceHostOptions): Promise<AcceptedHost> {
+  const { work: workDir, announceKey: keyPath } = dataPaths(options.dataDir);
+  return join(options, async () => {
+    // Two that announce one machine would take each other's place at the server for ever.
+    const lock = await acquireLock(options.dataDir);
+    try {
+      return await announce(deps, { ...options, workDir, keyPath });
+    } finally {
+      await lock.release();
+    }
+  });
+}
+
+/** Tries what may fail on this machine, becomes a host, and writes the configuration. */
+async function join<E extends Omit<Enrolment, "warnings">>(
+  options: JoinOptions & { resticPath: string | undefined },
+  become: () => Promise<E>,
+): Promise<E> {
   const { configPath, dataDir, force, resticPath, caFile } = options;
   const secretsKey = await prepareEnrolment(configPath, dataDir, force);
   const allow_hooks = await keepsHooksAllowed(configPath);
-  const enrolment = await enrol(deps, { ...options, workDir: dataPaths(dataDir).work });
+  const enrolment = await become();
   const { server, host_id, bearer, cert_pin } = enrolment;
   const known = { server, host_id, bearer, cert_pin, ca_file: caFile, secrets_key: secretsKey };
   const chosen = {
@@ -275,7 +303,7 @@ function createCommandDeps(
   return {
     ...{ ...deps, log, inherited: deps.env },
     ...{ workDir: paths.work, cacheDir: paths.cache, drillsDir: paths.drills },
-    accessDir: join(paths.access, "everyday"),
+    accessDir: joinPath(paths.access, "everyday"),
     hooksAllowed: config.allow_hooks,
     redact: (text) => serverConfig.redact(text),
     updates: createUpdates(config, deps, parts),
@@ -296,7 +324,7 @@ function createUpdates(
     releasePlatform: releasePlatformOf(machine.os, machine.arch),
     supervised: isSupervised(env),
     agent: updatePaths(executablePath),
-    restic: updatePaths(join(dirname(executablePath), resticName)),
+    restic: updatePaths(joinPath(dirname(executablePath), resticName)),
     chosenRestic: chosenRestic(config, deps),
     downloadDir: dataPaths(config.data_dir).downloads,
     download: (file) => download({ clock, server: config.server, network }, file),

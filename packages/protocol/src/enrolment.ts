@@ -1,4 +1,4 @@
-/** The HTTP calls that an agent makes before it has a WebSocket: `POST /api/agents/enroll`. */
+/** The HTTP call that an agent makes with a token: `POST /api/agents/enroll`. Without one it announces itself. */
 import { z } from "zod";
 import { code, hostName, id, text } from "./primitives.ts";
 

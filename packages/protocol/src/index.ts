@@ -1,4 +1,5 @@
 /** The protocol's public face: what server, agent and CLI may use of it. */
+export * from "./announce.ts";
 export * from "./backends.ts";
 export * from "./config.ts";
 export * from "./cron.ts";

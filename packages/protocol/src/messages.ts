@@ -108,7 +108,8 @@ export type ParsedFrame<M> =
 /** The part that every message shares: enough to answer a frame that can't be used. */
 const envelope = z.object({ type: z.string().max(64), seq: z.int().min(0).nullish() });
 
-function parseFrame<M>(union: z.ZodDiscriminatedUnion & z.ZodType<M>, frame: string): ParsedFrame<M> {
+/** Bytes → a message of that union, or which field is wrong. Never throws. */
+export function parseFrame<M>(union: z.ZodDiscriminatedUnion & z.ZodType<M>, frame: string): ParsedFrame<M> {
   let value: unknown;
   try {
     value = JSON.parse(frame);

@@ -13,8 +13,10 @@ import * as maintenance from "./0006-maintenance.ts";
 import * as rotation from "./0007-rotation.ts";
 import * as backends from "./0008-backends.ts";
 import * as drills from "./0009-drills.ts";
+import * as pendingHosts from "./0010-pending-hosts.ts";
 import * as updates from "./0011-updates.ts";
-import * as installers from "./0012-installers.ts";
+import * as apiTokens from "./0012-api-tokens.ts";
+import * as installers from "./0013-installers.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -26,6 +28,8 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0007-rotation": rotation,
   "0008-backends": backends,
   "0009-drills": drills,
+  "0010-pending-hosts": pendingHosts,
   "0011-updates": updates,
-  "0012-installers": installers,
+  "0012-api-tokens": apiTokens,
+  "0013-installers": installers,
 });

@@ -1,13 +1,14 @@
-/** argv, environment, signals and the exit code of the server: nothing else. */
+/**
+ * argv, environment, signals and the exit code of the server: nothing else. What a command needs is loaded when it is
+ * asked for.
+ */
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { isSea } from "node:sea";
 import { parseArgs } from "node:util";
 import { productVersion } from "@restic-manager/protocol/version";
-import { type Config, parseConfig } from "./config.ts";
-import { backUpSqlite } from "./platform/db/backup.ts";
-import { sqliteFile } from "./platform/db/open.ts";
+import type { Config } from "./config.ts";
 import { AppError } from "./platform/errors.ts";
-import { createLog } from "./platform/log.ts";
-import { startServer } from "./start.ts";
 
 const usage = `restic-manager-server ${productVersion}
 
@@ -25,6 +26,7 @@ async function main(): Promise<number> {
     options: { config: { type: "string" }, version: { type: "boolean" }, help: { type: "boolean" } },
   });
   if (values.version || values.help) return say(values.version ? productVersion : usage);
+  const { parseConfig } = await import("./config.ts");
   const config = parseConfig(process.env, values.config ? readFileSync(values.config, "utf8") : undefined);
   const [command, file, ...rest] = positionals;
   if (command === undefined) return runServer(config);
@@ -40,8 +42,10 @@ function say(text: string): number {
 }
 
 async function runServer(config: Config): Promise<number> {
+  const { createLog } = await import("./platform/log.ts");
+  const { startServer } = await import("./start.ts");
   const log = createLog(config.logLevel);
-  const server = await startServer(config, { log });
+  const server = await startServer(config, { log, assetsDir: builtAssets() });
   log.info({ url: server.url, version: productVersion }, "restic-manager is listening");
   if (server.setupUrl)
     log.info({ setupUrl: server.setupUrl }, "no administrator yet: open this link to make one");
@@ -53,12 +57,18 @@ async function runServer(config: Config): Promise<number> {
   return 0;
 }
 
+/** Beside the built files that Node runs; an executable has them inside. */
+const builtAssets = (): string | undefined =>
+  isSea() ? undefined : join(dirname(process.argv[1] ?? ""), "../assets");
+
 async function backUpDatabase(config: Config, target: string): Promise<number> {
   if (config.databaseUrl) {
     const message =
       "The server uses PostgreSQL: copy it with pg_dump. The key file is needed beside the copy.";
     throw new AppError("invalid", "database.not_sqlite", message);
   }
+  const { backUpSqlite } = await import("./platform/db/backup.ts");
+  const { sqliteFile } = await import("./platform/db/open.ts");
   const { sizeBytes } = await backUpSqlite(sqliteFile(config.dataDir), target);
   say(`${target}: ${sizeBytes} bytes.`);
   return say(
@@ -66,10 +76,15 @@ async function backUpDatabase(config: Config, target: string): Promise<number> {
   );
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  if (error instanceof AppError) process.stderr.write(`${error.message}\n`);
-  else if (error instanceof TypeError && "code" in error)
-    process.stderr.write(`${error.message}\n\n${usage}\n`);
-  else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  return error instanceof TypeError ? 2 : 1;
-});
+// Not awaited here: an executable is one CommonJS module, which knows no await outside of functions.
+void main()
+  .catch((error: unknown) => {
+    if (error instanceof AppError) process.stderr.write(`${error.message}\n`);
+    else if (error instanceof TypeError && "code" in error)
+      process.stderr.write(`${error.message}\n\n${usage}\n`);
+    else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    return error instanceof TypeError ? 2 : 1;
+  })
+  .then((code) => {
+    process.exitCode = code;
+  });

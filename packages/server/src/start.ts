@@ -57,6 +57,9 @@ import { registerRetentionPages } from "./features/maintenance/retention.pages.t
 import { countLosses } from "./features/overview/host-page.ts";
 import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
+import { registerPendingHostRoutes } from "./features/pending-hosts/pending-hosts.api.ts";
+import { registerPendingHostPages } from "./features/pending-hosts/pending-hosts.pages.tsx";
+import { WaitingRoom } from "./features/pending-hosts/waiting-room.ts";
 import { registerRepositoryRoutes } from "./features/repositories/repositories.api.ts";
 import {
   credentialsChanged,
@@ -115,7 +118,7 @@ import { AppError } from "./platform/errors.ts";
 import { EventBus } from "./platform/events.ts";
 import { renderErrorPage } from "./platform/html/error-pages.tsx";
 import { type BuiltApp, buildApp } from "./platform/http/app.ts";
-import { addAssetRoutes, readManifest } from "./platform/http/assets.ts";
+import { addAssetRoutes, readAssets } from "./platform/http/assets.ts";
 import { addHealthRoutes } from "./platform/http/health.ts";
 import { addThemeRoute, createPageContext, type PageOf } from "./platform/http/page-context.ts";
 import type { App } from "./platform/http/route.ts";
@@ -134,12 +137,12 @@ const listenBacklog = 4096;
 const listenTries = 25;
 const listenPauseMs = 200;
 
-/** What a test may replace. */
+/** What main.ts hands over, and what a test may replace. */
 export interface ServerParts {
   log: Logger;
   clock?: Clock;
-  /** Folder of the built pages' files. */
-  assetsDir?: string;
+  /** Folder of the built pages' files; absent when they are inside the program. */
+  assetsDir?: string | undefined;
   /** Folder of the files for hosts that come with the server. */
   releaseDir?: string;
 }
@@ -170,13 +173,16 @@ interface Ground {
 /** @throws AppError with a sentence for the operator when the server must not start */
 export async function startServer(config: Config, parts: ServerParts): Promise<RunningServer> {
   const { log, clock = systemClock } = parts;
-  const assetsDir = parts.assetsDir ?? fileURLToPath(new URL("../assets", import.meta.url));
-  const assets = await readManifest(assetsDir);
+  const assets = await readAssets(parts.assetsDir);
   const database = await prepareDatabase(config, log);
   const { db, engine } = database;
   const box = await openSecretBox(db, config.secretKeyFile);
   const bus = new EventBus(log);
-  const page = createPageContext({ assets, clock, database: engine === "sqlite" ? "SQLite" : "PostgreSQL" });
+  const page = createPageContext({
+    assets: assets.manifest,
+    clock,
+    database: engine === "sqlite" ? "SQLite" : "PostgreSQL",
+  });
   const built = await buildApp({
     log,
     baseUrl: config.baseUrl,
@@ -188,7 +194,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   const stopping = new AbortController();
   addHealthRoutes(built.app, { db, stopping: () => stopping.signal.aborted });
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
-  await addAssetRoutes(built.app, assetsDir);
+  addAssetRoutes(built.app, assets);
   const builtInFolder = parts.releaseDir ?? fileURLToPath(new URL("../../../build/package", import.meta.url));
   const shelf = new ReleaseShelf({ clock, log, dataFolder: join(config.dataDir, "release"), builtInFolder });
   const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf }, built);
@@ -260,9 +266,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   };
   registerHostRoutes(app, deletion);
   registerRepositoryRoutes(app, repositories);
-  const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
-  registerEnrolmentRoutes(app, enrolment);
-  registerEnrolmentPages(app, { ...enrolment, readInstaller: (kind) => readText(shelf, `install.${kind}`) });
+  const room = registerJoining(app, ground);
 
   const jobs = {
     isConnected: (hostId: string) => hub.isConnected(hostId),
@@ -311,7 +315,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
   const updates = registerUpdates(ground, app, isConnected);
-  return [shelf, dispatcher, hub, watch, new MaintenanceWatch(shared), rotation, updates, retention];
+  return [shelf, dispatcher, hub, room, watch, new MaintenanceWatch(shared), rotation, updates, retention];
 }
 
 /** @returns what drives the update runs */
@@ -321,6 +325,19 @@ function registerUpdates(ground: Ground, app: App, isConnected: (hostId: string)
   registerUpdateRoutes(app, deps);
   registerUpdatePages(app, { ...deps, page, baseUrl: config.baseUrl });
   return new UpdateWatch({ ...deps, log, isConnected });
+}
+
+/** The two ways to become a host: by a token, and by being accepted. @returns where those wait who announced themselves */
+function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
+  const { config, log, clock, box, bus, page, shelf } = ground;
+  const { db } = ground.database;
+  const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
+  registerEnrolmentRoutes(app, enrolment);
+  registerEnrolmentPages(app, { ...enrolment, readInstaller: (kind) => readText(shelf, `install.${kind}`) });
+  const room = new WaitingRoom({ ...enrolment, log });
+  registerPendingHostRoutes(app, { ...enrolment, room });
+  registerPendingHostPages(app, enrolment);
+  return room;
 }
 
 /** What a job is sent with: by the slice that makes jobs of its kind. */

@@ -88,11 +88,22 @@ export const rowsOf: Record<string, (db: Db) => Promise<void>> = {
     await sql`INSERT INTO rotation_keys (rotation_id, key_id, role, username, hostname)
       VALUES (${id(12)}, 'abc', 'old', 'root', 'web-01')`.execute(db);
   },
+  "0010-pending-hosts": async (db) => {
+    await sql`INSERT INTO pending_hosts
+      (id, fingerprint, live_fingerprint, public_key, hostname, os, arch, agent_version, address, state,
+       announced_at, expires_at, host_id)
+      VALUES (${id(13)}, 'SHA256:abc', 'SHA256:abc', 'MCow', 'web-01', 'linux', 'x64', '0.1.0', '127.0.0.1', 'accepted',
+       ${at}, ${at}, ${id(4)})`.execute(db);
+  },
   "0011-updates": async (db) => {
     await sql`INSERT INTO update_runs
       (id, active, state, program, version, actor_kind, actor_name, started_at, changed_at)
       VALUES (${id(13)}, 'yes', 'running', 'agent', '0.2.0', 'user', 'admin', ${at}, ${at})`.execute(db);
     await sql`INSERT INTO update_targets (run_id, host_id, state, changed_at)
       VALUES (${id(13)}, ${id(4)}, 'waiting', ${at})`.execute(db);
+  },
+  "0012-api-tokens": async (db) => {
+    await sql`INSERT INTO api_tokens (id, user_id, name, role, token_hash, created_at)
+      VALUES (${id(20)}, ${id(1)}, 'ci', 'operator', 'hash', ${at})`.execute(db);
   },
 };

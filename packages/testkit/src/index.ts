@@ -1,5 +1,7 @@
 /** What tests may use. Never imported by a program. */
+export * from "./announced-machine.ts";
 export * from "./app.ts";
+export * from "./cli-world.ts";
 export * from "./clock.ts";
 export * from "./databases.ts";
 export * from "./filled-database.ts";

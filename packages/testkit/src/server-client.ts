@@ -24,8 +24,9 @@ export class TestClient {
     return this.request("GET", path, { headers });
   }
 
-  post(path: string, body?: unknown): Promise<TestAnswer> {
-    return this.request("POST", path, jsonBody(body));
+  post(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<TestAnswer> {
+    const init = jsonBody(body);
+    return this.request("POST", path, { ...init, headers: { ...init.headers, ...headers } });
   }
 
   put(path: string, body?: unknown): Promise<TestAnswer> {

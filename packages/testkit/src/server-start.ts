@@ -27,6 +27,10 @@ export interface TestServerOptions {
   engine?: Engine;
   /** Default true. */
   downloads?: boolean;
+  /** RM_BASE_URL; unset by default. */
+  baseUrl?: string;
+  /** RM_TRUSTED_PROXY; none by default. */
+  trustedProxies?: string[];
 }
 
 /** One line of the server's log. */
@@ -42,7 +46,7 @@ const untilMs = 15_000;
 export class TestServer {
   readonly clock: FakeClock;
   readonly engine: Engine;
-  private readonly downloads: boolean;
+  private readonly options: TestServerOptions;
   readonly dataDir: string;
   /** Everything that the server logged, over all its restarts. */
   readonly log: LogEntry[] = [];
@@ -54,7 +58,7 @@ export class TestServer {
   constructor(options: TestServerOptions) {
     this.clock = options.clock ?? new FakeClock();
     this.engine = options.engine ?? "sqlite";
-    this.downloads = options.downloads ?? true;
+    this.options = options;
     this.dataDir = mkdtempSync(join(tmpdir(), "rm-server-"));
   }
 
@@ -157,12 +161,12 @@ export class TestServer {
       listenPort: 0,
       dataDir: this.dataDir,
       databaseUrl: this.engine === "postgres" ? `${postgresUrl()}&${search}` : undefined,
-      baseUrl: undefined,
-      trustedProxies: [],
+      baseUrl: this.options.baseUrl,
+      trustedProxies: this.options.trustedProxies ?? [],
       cookieSecure: false,
       secretKeyFile: join(this.dataDir, "secret.key"),
       jobLogDays: 0,
-      downloads: this.downloads,
+      downloads: this.options.downloads ?? true,
       logLevel: "info",
     };
   }

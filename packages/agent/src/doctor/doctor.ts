@@ -6,7 +6,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { parseServer } from "../enrol.ts";
+import { parseServer } from "../link/server-call.ts";
 import type { Clock } from "../platform/clock.ts";
 import { AgentError } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";

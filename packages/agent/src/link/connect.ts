@@ -9,7 +9,9 @@ import { CONNECT_TIMEOUT_MS, type Network } from "./network.ts";
 export type ConnectOptions = {
   /** `https://host[:port]` or http. */
   server: string;
-  bearer: string;
+  /** Where a machine waits that has no bearer yet; the agents' endpoint by default. */
+  path?: "/ws/agent" | "/ws/agent/pending";
+  bearer: string | null;
   network: Network;
   signal: AbortSignal;
 };
@@ -24,17 +26,17 @@ export type ConnectOutcome =
 /** Of a foreign answer only so much is looked at. */
 const MAX_ANSWER_BYTES = 4096;
 
-/** The address of the agents' endpoint below the server's address. */
-export function agentSocketUrl(server: string): URL {
+/** The address of an endpoint below the server's address. */
+export function agentSocketUrl(server: string, path = "/ws/agent"): URL {
   const url = new URL(server);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  url.pathname = `${url.pathname.replace(/\/+$/, "")}/ws/agent`;
+  url.pathname = `${url.pathname.replace(/\/+$/, "")}${path}`;
   return url;
 }
 
 /** Never rejects: why there is no connection is an outcome. */
 export async function connectToServer(options: ConnectOptions): Promise<ConnectOutcome> {
-  const url = agentSocketUrl(options.server);
+  const url = agentSocketUrl(options.server, options.path);
   try {
     return await upgrade(url, options);
   } catch (error) {
@@ -51,7 +53,7 @@ async function upgrade(url: URL, options: ConnectOptions): Promise<ConnectOutcom
   const way = { target: url, proxy: network.proxyFor(url) };
   const agent = await network.agentFor(url);
   const socket = new WebSocket(url, {
-    headers: { authorization: `Bearer ${bearer}` },
+    headers: bearer === null ? {} : { authorization: `Bearer ${bearer}` },
     perMessageDeflate: false,
     maxPayload: maxFrameBytes,
     handshakeTimeout: CONNECT_TIMEOUT_MS,
@@ -64,7 +66,7 @@ async function upgrade(url: URL, options: ConnectOptions): Promise<ConnectOutcom
   socket.on("open", () => resolve({ kind: "open", socket }));
   socket.on("error", (error) => resolve(failed(explainError(named(error), way))));
   socket.on("unexpected-response", (request, response) => {
-    readStart(response).then((body) => {
+    void readStart(response).then((body) => {
       request.destroy();
       const { statusCode: status = 0, headers } = response;
       const [location, contentType] = [headers.location ?? null, headers["content-type"] ?? null];

@@ -20,13 +20,22 @@ const query = z.strictObject({
 const wireEntry = z.object({
   id: z.string(),
   at: z.string(),
-  actor: z.object({ kind: z.string(), id: z.string().nullable(), name: z.string() }),
+  actor: z.object({
+    kind: z.string(),
+    id: z.string().nullable(),
+    name: z.string(),
+    token: z.string().nullable().describe("The API token that was used."),
+  }),
   action: z.string(),
   target: z.object({ kind: z.string(), id: z.string(), name: z.string() }).nullable(),
   payload: z.record(z.string(), z.unknown()),
 });
 
-const toWire = (entry: AuditEntry): z.output<typeof wireEntry> => ({ ...entry, at: toInstant(entry.at) });
+const toWire = (entry: AuditEntry): z.output<typeof wireEntry> => ({
+  ...entry,
+  at: toInstant(entry.at),
+  actor: { ...entry.actor, token: entry.actor.token ?? null },
+});
 
 export function registerAuditRoutes(app: App, deps: AuditDeps): void {
   apiRoute(app, {

@@ -63,6 +63,7 @@ function toRow(entry: AuditEntry): AuditRow {
     at: entry.at,
     actor: entry.actor.name,
     actorKind: entry.actor.kind,
+    actorToken: entry.actor.token,
     action: entry.action,
     targetKind: entry.target?.kind ?? null,
     targetId: entry.target?.id ?? null,

@@ -10,6 +10,7 @@ interface Row {
   actor_kind: Actor["kind"];
   actor_id: string | null;
   actor_name: string;
+  actor_token: string | null;
   action: string;
   target_kind: string | null;
   target_id: string | null;
@@ -29,6 +30,7 @@ export async function insertEntry(tx: Db, entry: AuditEntry): Promise<void> {
     actor_kind: entry.actor.kind,
     actor_id: entry.actor.id,
     actor_name: entry.actor.name,
+    actor_token: entry.actor.token ?? null,
     action: entry.action,
     target_kind: entry.target?.kind ?? null,
     target_id: entry.target?.id ?? null,
@@ -78,7 +80,12 @@ function toEntry(row: Row): AuditEntry {
   return {
     id: row.id,
     at: row.at,
-    actor: { kind: row.actor_kind, id: row.actor_id, name: row.actor_name },
+    actor: {
+      kind: row.actor_kind,
+      id: row.actor_id,
+      name: row.actor_name,
+      ...(row.actor_token === null ? {} : { token: row.actor_token }),
+    },
     action: row.action,
     target: kind !== null && id !== null && name !== null ? { kind, id, name } : null,
     payload: JSON.parse(row.payload) as Record<string, unknown>,

@@ -16,6 +16,8 @@ export interface AuditRow {
   /** Who: a user's name, `system`, or an agent's host name. */
   actor: string;
   actorKind: Actor["kind"];
+  /** The name of the API token that the user's program came with. */
+  actorToken?: string | undefined;
   /** E.g. `host.delete`. */
   action: string;
   targetKind: string | null;
@@ -202,6 +204,12 @@ function Entry({ entry }: { entry: AuditRow }): JSX.Element {
         <span class={entry.actorKind === "user" ? "" : "muted"}>{entry.actor}</span>
         {entry.actorKind === "user" || entry.actorKind === entry.actor ? null : (
           <small class="faint"> {entry.actorKind}</small>
+        )}
+        {entry.actorToken === undefined ? null : (
+          <small class="faint">
+            {" "}
+            token <span class="mono">{entry.actorToken}</span>
+          </small>
         )}
       </td>
       <td class="mono">{entry.action}</td>

@@ -79,8 +79,9 @@ export function Status(props: EnrolmentStatusProps): JSX.Element {
   );
 }
 
-function Connected(
-  props: EnrolmentStatusProps & { host: NonNullable<EnrolmentStatusProps["host"]> },
+/** The green end of waiting. */
+export function Connected(
+  props: Pick<EnrolmentStatusProps, "hostname"> & { host: NonNullable<EnrolmentStatusProps["host"]> },
 ): JSX.Element {
   const { host } = props;
   return (

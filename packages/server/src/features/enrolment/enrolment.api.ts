@@ -5,6 +5,7 @@ import { toInstant } from "../../platform/clock.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
 import { createEnrolmentToken, type EnrolmentDeps, enrol, getEnrolmentStatus } from "./enrolment.ts";
+import { planBody, toPlanInput } from "./enrolment.wire.ts";
 
 export interface EnrolmentRouteDeps extends EnrolmentDeps {
   /** The certificate that agents should pin, `sha256:<hex>`; null when a proxy holds it. */
@@ -13,23 +14,6 @@ export interface EnrolmentRouteDeps extends EnrolmentDeps {
 
 /** A rack of machines behind one address enrols in a minute; tokens of 256 bits can't be guessed anyway. */
 export const enrolmentsPerMinute = 60;
-
-/** Lengths are the slice's rules, with sentences of their own; the body's limit bounds these. */
-const newToken = z.strictObject({
-  hostname: z.string(),
-  repo_url: z.string(),
-  repo_username: z.string().optional(),
-  repo_password: z.string().optional(),
-  rest_password: z.string().optional(),
-  /** restic's variables for this kind of storage, such as AWS_ACCESS_KEY_ID. */
-  environment: z.record(z.string(), z.string()).optional(),
-  /** PEM, one certificate or more. */
-  ca_certificate: z.string().optional(),
-  /** restic's `-o` options for this kind of storage. */
-  options: z.record(z.string(), z.string()).optional(),
-  tags: z.array(z.string()).optional(),
-  initial_paths: z.array(z.string()).optional(),
-});
 
 const createdToken = z.object({
   id: z.string(),
@@ -71,19 +55,10 @@ function registerTokenRoutes(app: App, deps: EnrolmentRouteDeps): void {
     policy: "operator",
     summary:
       "Make a token that enrols one host, good once and for an hour. Token and minted password are shown once.",
-    schema: { body: newToken, response: { 201: createdToken } },
+    schema: { body: planBody, response: { 201: createdToken } },
     async answer({ body, identity, reply }) {
       const created = await createEnrolmentToken(deps, {
-        hostName: body.hostname,
-        repoUrl: body.repo_url,
-        repoUsername: body.repo_username,
-        repoPassword: body.repo_password,
-        restPassword: body.rest_password,
-        environment: body.environment,
-        caCertificate: body.ca_certificate,
-        options: body.options,
-        tags: body.tags,
-        initialPaths: body.initial_paths,
+        ...toPlanInput(body),
         actor: actorOf(requireIdentity(identity)),
       });
       const { id, token, expiresAt, repoPassword } = created;

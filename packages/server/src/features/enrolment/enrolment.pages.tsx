@@ -6,21 +6,12 @@ import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { attachment } from "../../platform/http/attachment.ts";
 import { ownOrigin } from "../../platform/http/csrf.ts";
-import { type Refusal, tryForm } from "../../platform/http/forms.ts";
-import { actorOf, type Identity } from "../../platform/http/identity.ts";
+import { tryForm } from "../../platform/http/forms.ts";
+import { actorOf } from "../../platform/http/identity.ts";
 import type { PageOf } from "../../platform/http/page-context.ts";
 import { type App, pageRoute, requireIdentity } from "../../platform/http/route.ts";
 import { newId } from "../../platform/random.ts";
 import { isOnline } from "../hosts/hosts.ts";
-import {
-  accessFormShape,
-  accessProblems,
-  readAccessForm,
-  type TypedAccess,
-  typedSecrets,
-  unprefixed,
-  withoutSecrets,
-} from "../repositories/repositories.ts";
 import {
   type CreatedEnrolment,
   createEnrolmentToken,
@@ -35,8 +26,9 @@ import {
   renderEnrolmentPage,
   renderEnrolmentStatus,
 } from "./enrolment.views.tsx";
-import { enrolCommand, installCommand, windowsInstallCommand } from "./install-command.ts";
+import { announceCommand, enrolCommand, installCommand, windowsInstallCommand } from "./install-command.ts";
 import { type InstallerKind, installerKinds, type ReadInstaller, takeInstaller } from "./installer.ts";
+import { planForm, planOfForm, readPlanForm, typedAgain } from "./plan-form.ts";
 
 export interface EnrolmentPageDeps extends EnrolmentDeps {
   /** The public URL, when one is set; otherwise the request's own origin goes into the install command. */
@@ -46,17 +38,9 @@ export interface EnrolmentPageDeps extends EnrolmentDeps {
   readInstaller: ReadInstaller;
 }
 
-/** As long as it likes: the rule beside the field answers, not a page about a bad request. */
-const typed = z.string().default("");
 const ulid = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
-const form = z.object({
-  form_id: z.string().regex(ulid).optional().catch(undefined),
-  ...{ hostname: typed, tags: typed, initial_paths: typed },
-});
-const accessForm = z.object(accessFormShape());
-const body = form.extend(accessForm.shape);
-type Form = z.output<typeof form> & TypedAccess;
+const body = planForm.extend({ form_id: z.string().regex(ulid).optional().catch(undefined) });
 
 const params = z.object({ tokenId: z.string().regex(/^[\w-]{1,64}$/) });
 
@@ -65,7 +49,11 @@ export function registerEnrolmentPages(app: App, deps: EnrolmentPageDeps): void 
     method: "GET",
     url: "/hosts/new",
     policy: "operator",
-    answer: ({ request }) => renderAddHostPage(deps.page(request), { formId: newId(deps.clock.now()) }),
+    answer: ({ request }) =>
+      renderAddHostPage(deps.page(request), {
+        formId: newId(deps.clock.now()),
+        announceCommand: announceCommand(ownOrigin(request, deps.baseUrl)),
+      }),
   });
   pageRoute(app, {
     method: "POST",
@@ -73,15 +61,15 @@ export function registerEnrolmentPages(app: App, deps: EnrolmentPageDeps): void 
     policy: "operator",
     schema: { body },
     async answer({ body: posted, identity, request, reply }) {
-      const body = { ...posted, ...unprefixed(posted) } as Form;
-      const formId = body.form_id ?? newId(deps.clock.now());
-      const input = { id: formId, ...toInput(body, requireIdentity(identity)) };
+      const form = readPlanForm(posted);
+      const formId = posted.form_id ?? newId(deps.clock.now());
+      const input = { id: formId, ...planOfForm(form), actor: actorOf(requireIdentity(identity)) };
       const outcome = await tryForm(createEnrolmentToken(deps, input));
       if (outcome.done) return showResult(deps, request, outcome.value);
       const { refusal } = outcome;
       if (refusal.code === "enrolment.already_created") return reply.redirect(`/hosts/new/${formId}`, 303);
       void reply.code(refusal.status);
-      return renderAddHostPage(deps.page(request), { formId, form: typedAgain(body, refusal) });
+      return renderAddHostPage(deps.page(request), { formId, form: typedAgain(form, refusal) });
     },
   });
   registerTokenPages(app, deps);
@@ -128,34 +116,6 @@ function registerTokenPages(app: App, deps: EnrolmentPageDeps): void {
       return renderEnrolmentStatus(deps.page(request), status);
     },
   });
-}
-
-/** An empty field of a form is an absent one. */
-function toInput(body: Form, identity: Identity) {
-  const { location = "", restUsername, password, ...settings } = readAccessForm(body, null);
-  return {
-    ...settings,
-    hostName: body.hostname.trim(),
-    repoUrl: location,
-    repoUsername: restUsername,
-    repoPassword: password,
-    tags: body.tags.split(","),
-    initialPaths: body.initial_paths.split("\n").map((line) => line.trim()),
-    actor: actorOf(identity),
-  };
-}
-
-/** What was typed, except the secrets. */
-function typedAgain(body: Form, refusal: Refusal) {
-  const { hostname, tags, initial_paths } = body;
-  const values = { ...withoutSecrets(unprefixed(body)), hostname, tags, initial_paths };
-  // An empty password would now be read as "make one": say that it has to be typed again.
-  const lost = Object.fromEntries(
-    typedSecrets(unprefixed(body)).map((name) => [name, "Type it again: passwords are not sent back."]),
-  );
-  const errors = { ...lost, ...accessProblems(refusal.errors, body) };
-  const message = refusal.message === undefined ? {} : { message: refusal.message };
-  return { values, errors, ...message };
 }
 
 async function showResult(

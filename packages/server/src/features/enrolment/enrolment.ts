@@ -12,7 +12,15 @@ import type { Actor } from "../../platform/http/identity.ts";
 import { hashToken, newId, newToken } from "../../platform/random.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import { recordAudit } from "../audit/audit.ts";
-import { createHost, findHost, findHostByName, type Host, hostChanged, nameTaken } from "../hosts/hosts.ts";
+import {
+  createHost,
+  findHost,
+  findHostByName,
+  type Host,
+  hostChanged,
+  type NewHost,
+  nameTaken,
+} from "../hosts/hosts.ts";
 import { ensureRepository, saveEverydayAccess } from "../repositories/repositories.ts";
 import {
   claimToken,
@@ -25,6 +33,12 @@ import {
 } from "./enrolment.store.ts";
 import { type Plan, type PlanInput, readPlan } from "./enrolment-plan.ts";
 import { htpasswdCommand } from "./install-command.ts";
+
+export { planBody, toPlanInput } from "./enrolment.wire.ts";
+export { type PlanInput, readPlan } from "./enrolment-plan.ts";
+export { Connected } from "./enrolment-status.views.tsx";
+export { planForm, planOfForm, readPlanForm, typedAgain } from "./plan-form.ts";
+export { MintedPassword, PlanFields, PlanSummary } from "./plan-form.views.tsx";
 
 /** Long enough to walk to a machine, short enough that a leaked one is soon worthless. */
 export const tokenLifetimeMs = 60 * 60 * 1000;
@@ -115,8 +129,8 @@ export async function createEnrolmentToken(
   };
 }
 
-/** Only where the minted password is also what the rest-server must know. */
-function htpasswdHint({ access, mintedPassword }: Plan): string | null {
+/** The line for a rest-server; only where the minted password is also what that must know. */
+export function htpasswdHint({ access, mintedPassword }: Plan): string | null {
   if (access.rest_username === null || access.rest_password !== mintedPassword) return null;
   return htpasswdCommand(access.rest_username);
 }
@@ -148,25 +162,40 @@ export async function enrol(
     const { token, sealed } = checkUsable(await selectTokenByHash(tx, hashToken(input.token)), at);
     if (!(await claimToken(tx, token.id, at))) throw tokenUsed();
     const access = openAccess(deps.box, token.id, sealed);
-    const repository = await ensureRepository(tx, access.location, at);
     const { os, arch, agentVersion, resticVersion } = input;
-    const identity = {
-      id: hostId,
-      name: token.hostName,
-      tags: token.tags,
-      os,
-      arch,
-      agentVersion,
-      resticVersion,
-    };
-    const host = await createHost(tx, { ...identity, repositoryId: repository.id, bearer, at });
+    const { hostName: name, tags, initialPaths } = token;
+    const machine = { os, arch, agentVersion, resticVersion };
+    const host = await makeHost(deps, tx, {
+      ...{ id: hostId, name, tags, initialPaths, access, ...machine, bearer, at },
+    });
     await linkHost(tx, token.id, hostId);
-    await saveEverydayAccess(tx, deps.box, { hostId, access, at });
-    await deps.onEnrolled(tx, { host, initialPaths: token.initialPaths, at });
     await recordEnrolment(tx, { host, token, reportedName: input.hostname, at });
   });
   deps.events.emit(hostChanged, { hostId });
   return { hostId, bearer };
+}
+
+/** A machine that becomes a host, by a token or because somebody accepted it. */
+export interface NewMember extends Omit<NewHost, "repositoryId"> {
+  access: RepositoryAccess;
+  initialPaths: string[];
+}
+
+/**
+ * Makes a host with everything that it starts with; in the transaction of what allows it.
+ * @throws AppError `hosts.name_taken`; the transaction is then over
+ */
+export async function makeHost(
+  deps: Pick<EnrolmentDeps, "box" | "onEnrolled">,
+  tx: Db,
+  { access, initialPaths, ...identity }: NewMember,
+): Promise<Host> {
+  const { id: hostId, at } = identity;
+  const repository = await ensureRepository(tx, access.location, at);
+  const host = await createHost(tx, { ...identity, repositoryId: repository.id });
+  await saveEverydayAccess(tx, deps.box, { hostId, access, at });
+  await deps.onEnrolled(tx, { host, initialPaths, at });
+  return host;
 }
 
 async function recordEnrolment(

@@ -3,17 +3,12 @@
  * minted password is on the result page once and nowhere else.
  */
 import type { JSX } from "preact";
-import { Field, type FieldProps, FormMessage, type FormState, PostForm } from "../../platform/html/forms.tsx";
+import { FormMessage, type FormState, PostForm } from "../../platform/html/forms.tsx";
 import { renderFragment, renderPage } from "../../platform/html/page.tsx";
-import { CopyBlock, Notice, Panel, Tags } from "../../platform/html/parts.tsx";
+import { CopyBlock, Notice, Panel } from "../../platform/html/parts.tsx";
 import type { PageContext } from "../../platform/html/scope.ts";
-import {
-  BackendFields,
-  type BackendFieldsProps,
-  chosenKind,
-  firstProblem,
-} from "../repositories/repositories.ts";
 import { type EnrolmentStatusProps, LiveStatus, Status } from "./enrolment-status.views.tsx";
+import { MintedPassword, PlanFields, PlanSummary } from "./plan-form.views.tsx";
 
 export type { EnrolmentStatusProps };
 
@@ -23,6 +18,8 @@ export interface AddHostProps {
   formId?: string;
   /** The fields are the host's own and those of `BackendFields`. */
   form?: FormState<string>;
+  /** For a machine without a token. */
+  announceCommand?: string;
 }
 
 /** The result page. */
@@ -88,19 +85,7 @@ export function renderEnrolmentStatus(page: PageContext, props: EnrolmentStatusP
   return renderFragment(page, <Status {...props} />);
 }
 
-function AddHost({ form, formId }: AddHostProps): JSX.Element {
-  const { values = {}, errors = {}, message } = form ?? {};
-  const kind = chosenKind(values);
-  const focused =
-    ["hostname", "tags", "initial_paths"].find((name) => errors[name] !== undefined) ??
-    firstProblem(kind, errors) ??
-    (errors.repo_password === undefined ? "hostname" : "repo_password");
-  const field: FieldOf = (name) => ({
-    name,
-    value: values[name],
-    error: errors[name],
-    autofocus: name === focused,
-  });
+function AddHost({ form, formId, announceCommand }: AddHostProps): JSX.Element {
   return (
     <>
       <div class="head">
@@ -108,9 +93,8 @@ function AddHost({ form, formId }: AddHostProps): JSX.Element {
       </div>
       <PostForm action="/hosts/new" class="form-grid">
         {formId === undefined ? null : <input type="hidden" name="form_id" value={formId} />}
-        <FormMessage message={message} />
-        <HostFields field={field} />
-        <RepositoryFields field={field} backend={{ values, errors, focused }} />
+        <FormMessage message={form?.message} />
+        <PlanFields form={form} />
         <div class="actions">
           <button type="submit" class="btn primary">
             Create install command
@@ -120,65 +104,20 @@ function AddHost({ form, formId }: AddHostProps): JSX.Element {
           </a>
         </div>
       </PostForm>
+      {announceCommand === undefined ? null : <Announcing command={announceCommand} />}
     </>
   );
 }
 
-/** What a field shows of a form that came back. */
-type FieldOf = (name: string) => Pick<FieldProps, "name" | "value" | "error" | "autofocus">;
-
-function HostFields({ field }: { field: FieldOf }): JSX.Element {
+function Announcing({ command }: { command: string }): JSX.Element {
   return (
-    <Panel title="Host">
+    <Panel title="Or let the machine announce itself" note="without a token">
       <div class="panel-body stack">
-        <Field
-          {...field("hostname")}
-          label="Host name"
-          mono
-          placeholder="web-01"
-          hint="As it calls itself; snapshots carry this name."
-        />
-        <Field
-          {...field("tags")}
-          label="Tags"
-          optional
-          placeholder="prod, web"
-          hint="Separated by commas; for finding and filtering."
-        />
-        <Field
-          {...field("initial_paths")}
-          label="Paths to back up"
-          optional
-          mono
-          rows={4}
-          placeholder={"/etc\n/home\n/var/lib"}
-          hint="One absolute path per line. They become the first source group. Left empty: the whole machine but temporary files."
-        />
-      </div>
-    </Panel>
-  );
-}
-
-function RepositoryFields(props: {
-  field: FieldOf;
-  backend: Pick<BackendFieldsProps, "values" | "errors" | "focused">;
-}): JSX.Element {
-  return (
-    <Panel title="Repository">
-      <div class="panel-body stack">
-        <BackendFields
-          {...props.backend}
-          secretsSet={[]}
-          emptyRestPassword="Empty: the same as the encryption password."
-        />
-        <Field
-          {...props.field("repo_password")}
-          label="Encryption password"
-          type="password"
-          optional
-          autocomplete="new-password"
-          hint="Encrypts the repository. Leave it empty and a strong one is made and shown once."
-        />
+        <p class="hint">
+          Run this as root on the machine. It prints a fingerprint and waits; the dashboard shows the same
+          one, and there you say where it backs up to and accept it.
+        </p>
+        <CopyBlock id="announce-command" text={command} label="announce command" />
       </div>
     </Panel>
   );
@@ -196,30 +135,7 @@ function Result(props: AddHostResultProps): JSX.Element {
         <LiveStatus {...props.status} />
         {props.mintedPassword === null ? null : <MintedPassword {...props} password={props.mintedPassword} />}
         <InstallPanels {...props} />
-        <Panel title="What it will do">
-          <dl class="facts">
-            <div>
-              <dt>Repository</dt>
-              <dd class="mono break">{props.repositoryUrl}</dd>
-            </div>
-            <div>
-              <dt>Paths</dt>
-              <dd class="mono break">
-                {props.initialPaths.length === 0
-                  ? "the whole machine but temporary files"
-                  : props.initialPaths.join("\n")}
-              </dd>
-            </div>
-            {props.tags.length === 0 ? null : (
-              <div>
-                <dt>Tags</dt>
-                <dd>
-                  <Tags tags={props.tags} />
-                </dd>
-              </div>
-            )}
-          </dl>
-        </Panel>
+        <PlanSummary {...props} />
       </div>
     </>
   );
@@ -310,27 +226,5 @@ function ShownOnce({ status }: { status: EnrolmentStatusProps }): JSX.Element {
         </Notice>
       </div>
     </>
-  );
-}
-
-function MintedPassword(props: AddHostResultProps & { password: string }): JSX.Element {
-  return (
-    <Panel title="Repository password" note="shown only now" class="warn">
-      <div class="panel-body stack">
-        <Notice tone="warn" title="Keep it where this server is not.">
-          Without it no snapshot of this repository can ever be read. We store it encrypted and never show it
-          again.
-        </Notice>
-        <CopyBlock id="minted-password" text={props.password} label="repository password" />
-        {props.htpasswdCommand === null ? null : (
-          <>
-            <p class="hint">
-              On the rest-server, so that it accepts this user (asks for the password above):
-            </p>
-            <CopyBlock id="htpasswd-command" text={props.htpasswdCommand} label="htpasswd command" />
-          </>
-        )}
-      </div>
-    </Panel>
   );
 }

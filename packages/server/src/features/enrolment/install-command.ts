@@ -26,5 +26,9 @@ export const windowsInstallCommand = (server: string, token: string): string =>
 export const enrolCommand = (server: string, token: string): string =>
   `${variables(server, token)} restic-manager-agent enrol`;
 
+/** Announces the machine on which it is run; no secret is in it. */
+export const announceCommand = (server: string): string =>
+  `restic-manager-agent announce --server ${shellWord(server)} --run`;
+
 /** Lets a user into a rest-server; asks for the password. */
 export const htpasswdCommand = (user: string): string => `htpasswd -B .htpasswd ${shellWord(user)}`;

@@ -99,6 +99,44 @@ export async function findHostByBearer(db: Db, bearer: string): Promise<Host | n
   return row ? toHost(row) : null;
 }
 
+/** Hosts that said they run on one of these machines. */
+export async function listHostsOnMachines(
+  db: Db,
+  machineIds: readonly string[],
+): Promise<{ id: string; name: string; machineId: string }[]> {
+  if (machineIds.length === 0) return [];
+  const rows = await hosts(db)
+    .selectFrom("hosts")
+    .select(["id", "name", "machine_id"])
+    .where("machine_id", "in", machineIds)
+    .execute();
+  return rows.map(({ id, name, machine_id }) => ({ id, name, machineId: machine_id ?? "" }));
+}
+
+/** Hosts of these names, whatever their case. */
+export async function listHostsNamed(
+  db: Db,
+  names: readonly string[],
+): Promise<{ id: string; name: string }[]> {
+  if (names.length === 0) return [];
+  const keys = names.map(nameKey);
+  return hosts(db).selectFrom("hosts").select(["id", "name"]).where("name_key", "in", keys).execute();
+}
+
+/**
+ * Gives a host that never connected another bearer; the one before is void.
+ * @returns false when it has connected, or is gone
+ */
+export async function replaceBearer(tx: Db, hostId: string, bearer: string): Promise<boolean> {
+  const result = await hosts(tx)
+    .updateTable("hosts")
+    .set({ bearer_hash: hashToken(bearer) })
+    .where("id", "=", hostId)
+    .where("first_connected_at", "is", null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
 /** Every host, by name. */
 export async function listHosts(db: Db): Promise<Host[]> {
   const rows = await hosts(db).selectFrom("hosts").selectAll().orderBy("name_key").execute();

@@ -27,8 +27,11 @@ export {
   bumpScheduleVersion,
   findHostByBearer,
   listHosts,
+  listHostsNamed,
+  listHostsOnMachines,
   recordAppliedVersion,
   recordRestic,
+  replaceBearer,
   setHostRepository,
   touchHosts,
 } from "./hosts.store.ts";

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { livePageRoutes } from "../../platform/http/page-context.ts";
 import type { App } from "../../platform/http/route.ts";
+import { listPendingHosts, toPendingRow } from "../pending-hosts/pending-hosts.ts";
 import { type HostPageProps, renderHostFragment, renderHostPage } from "./host.views.tsx";
 import { type HostAccessDeps, registerHostAccess } from "./host-access.pages.tsx";
 import { getHostPage, hostTabs } from "./host-page.ts";
@@ -50,7 +51,9 @@ async function dashboardProps(
 ): Promise<DashboardProps> {
   const filter = Object.fromEntries(Object.entries(query).filter(([, value]) => value)) as HostFilter;
   const all = await listOverview(deps);
+  const pending = (await listPendingHosts(deps)).map(toPendingRow);
   return {
+    pending,
     figures: sumFleet(all),
     hosts: sortOverview(filterOverview(all, filter), filter).map((overview) => toRow(deps, overview)),
     filter,

@@ -25,6 +25,7 @@ const host = (overrides: Partial<HostRow> = {}): HostRow => ({
 });
 
 const props = (overrides: Partial<DashboardProps> = {}): DashboardProps => ({
+  pending: [],
   figures: {
     total: 2,
     online: 1,

@@ -10,6 +10,7 @@ import { renderFragment, renderPage } from "../../platform/html/page.tsx";
 import { Empty, urlWith } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import type { Tone } from "../../platform/html/state.tsx";
+import { PendingPanel, type PendingRow } from "../pending-hosts/pending-hosts.ts";
 import { DrillLine, type FleetFigures, Tiles } from "./fleet-tiles.views.tsx";
 import { type HostFilter, type HostRow, HostTable } from "./host-table.views.tsx";
 
@@ -17,6 +18,8 @@ export type { FleetFigures };
 
 /** The dashboard. */
 export interface DashboardProps {
+  /** Machines that wait to be accepted. */
+  pending: readonly PendingRow[];
   figures: FleetFigures;
   /** Already filtered and sorted. */
   hosts: readonly HostRow[];
@@ -59,26 +62,21 @@ function Dashboard(props: DashboardProps): JSX.Element {
           </a>
         ) : null}
       </div>
-      {props.figures.total === 0 ? (
-        <FirstHost mayOperate={mayOperate} />
-      ) : (
-        <>
-          {/* One form for all rows: a button names the host by its own address. */}
-          <PostForm action="/" id="run" label="Run a backup" />
-          <div
-            id="dashboard-live"
-            data-live-src={urlWith("/fragments/dashboard", { ...props.filter })}
-            data-live-ms={props.hosts.length > MANY_ROWS ? LIVE_MANY_MS : LIVE_MS}
-          >
-            <DashboardLive {...props} />
-          </div>
-        </>
-      )}
+      {/* One form for all rows: a button names the host by its own address. */}
+      <PostForm action="/" id="run" label="Run a backup" />
+      <div
+        id="dashboard-live"
+        data-live-src={urlWith("/fragments/dashboard", { ...props.filter })}
+        data-live-ms={props.hosts.length > MANY_ROWS ? LIVE_MANY_MS : LIVE_MS}
+      >
+        <DashboardLive {...props} />
+      </div>
     </>
   );
 }
 
-function FirstHost({ mayOperate }: { mayOperate: boolean }): JSX.Element {
+function FirstHost(): JSX.Element {
+  const mayOperate = useMayOperate();
   return (
     <section class="panel" aria-label="Hosts">
       <Empty
@@ -103,10 +101,18 @@ function FirstHost({ mayOperate }: { mayOperate: boolean }): JSX.Element {
 }
 
 function DashboardLive(props: DashboardProps): JSX.Element {
+  if (props.figures.total === 0)
+    return (
+      <>
+        <PendingPanel pending={props.pending} />
+        <FirstHost />
+      </>
+    );
   return (
     <>
       <Tiles figures={props.figures} />
       <DrillLine figures={props.figures} />
+      <PendingPanel pending={props.pending} />
       <section class="panel" aria-label="Hosts" id="hosts">
         <header>
           <h2>Hosts</h2>

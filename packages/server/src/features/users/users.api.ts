@@ -4,6 +4,7 @@ import { z } from "zod";
 import { clientAddress } from "../../platform/http/client-address.ts";
 import { roles } from "../../platform/http/identity.ts";
 import { type App, apiRoute, requireIdentity } from "../../platform/http/route.ts";
+import { registerTokenRoutes } from "./tokens.api.ts";
 import {
   bootstrap,
   changePassword,
@@ -64,6 +65,7 @@ export function registerUserRoutes(app: App, deps: UserRouteDeps): void {
     },
   });
   registerOwnAccountRoutes(app, deps);
+  registerTokenRoutes(app, deps);
 }
 
 function registerOwnAccountRoutes(app: App, deps: UserRouteDeps): void {

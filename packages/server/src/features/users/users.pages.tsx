@@ -8,6 +8,8 @@ import type { PageContext } from "../../platform/html/scope.ts";
 import { clientAddress } from "../../platform/http/client-address.ts";
 import { type Refusal, safePath, tryForm } from "../../platform/http/forms.ts";
 import { type App, pageRoute, requireIdentity } from "../../platform/http/route.ts";
+import { registerTokenPages } from "./tokens.pages.tsx";
+import { listApiTokens } from "./tokens.ts";
 import {
   endSession,
   sessionToken,
@@ -38,6 +40,7 @@ export function registerUserPages(app: App, deps: UserPageDeps): void {
   registerSignInPages(app, deps);
   registerFirstRunPage(app, deps);
   registerAccountPages(app, deps);
+  registerTokenPages(app, deps);
   pageRoute(app, {
     method: "POST",
     url: "/logout",
@@ -105,13 +108,12 @@ function registerAccountPages(app: App, deps: UserPageDeps): void {
     method: "GET",
     url: "/settings/account",
     policy: "viewer",
-    schema: { querystring: z.object({ changed: z.enum(["password"]).optional().catch(undefined) }) },
-    answer: ({ query, request }) =>
+    schema: { querystring: z.object({ changed: z.enum(["password", "token"]).optional().catch(undefined) }) },
+    answer: async ({ query, identity, request }) =>
       renderAccountPage(deps.page(request), {
         minPasswordLength,
-        ...(query.changed
-          ? { notice: { tone: "ok", text: "Your password is changed. Other sessions are signed out." } }
-          : {}),
+        apiTokens: { tokens: await listApiTokens(deps, requireIdentity(identity)) },
+        ...(query.changed ? { notice: { tone: "ok", text: changedWords[query.changed] } } : {}),
       }),
   });
   pageRoute(app, {
@@ -135,10 +137,19 @@ function registerAccountPages(app: App, deps: UserPageDeps): void {
           : { done: false as const, refusal: notRepeated };
       if (outcome.done) return reply.redirect("/settings/account?changed=password", 303);
       void reply.code(outcome.refusal.status);
-      return renderAccountPage(deps.page(request), { minPasswordLength, form: refused(outcome.refusal) });
+      return renderAccountPage(deps.page(request), {
+        minPasswordLength,
+        apiTokens: { tokens: await listApiTokens(deps, input.identity) },
+        form: refused(outcome.refusal),
+      });
     },
   });
 }
+
+const changedWords = {
+  password: "Your password is changed. Other sessions are signed out.",
+  token: "The token is revoked. Its next request is refused.",
+};
 
 const notRepeated: Refusal = {
   status: 422,

@@ -60,7 +60,11 @@ describe.each(engines)("users on %s", (engine) => {
   }
   const signIn = (username = "ada", typed = password) => login(deps, { username, password: typed, address });
   const identityOf = (session: { token: string }) =>
-    identify(deps, { cookies: { rm_session: session.token } } as unknown as Parameters<typeof identify>[1]);
+    identify(deps, {
+      cookies: { rm_session: session.token },
+      headers: {},
+      routeOptions: { config: {} },
+    } as unknown as Parameters<typeof identify>[1]);
   const actions = async () => (await listAudit(deps, {})).entries.map((entry) => entry.action).sort();
   const change = async (session: SignedIn, currentPassword: string, newPassword: string) => {
     const identity = await identityOf(session);

@@ -7,9 +7,11 @@ import type { FastifyRequest } from "fastify";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { AppError, type FieldProblem, invalidFields } from "../../platform/errors.ts";
+import { apiTokenOf } from "../../platform/http/api-token.ts";
 import { type Actor, type Identity, type Role, systemActor } from "../../platform/http/identity.ts";
 import { hashToken, newId, newToken } from "../../platform/random.ts";
 import { recordAudit } from "../audit/audit.ts";
+import { identifyByToken } from "./tokens.ts";
 import type { AttemptLimit } from "./users.attempts.ts";
 import type { PasswordHasher } from "./users.passwords.ts";
 import * as store from "./users.store.ts";
@@ -125,13 +127,17 @@ export async function login(
 }
 
 /**
- * Who is behind a request, read from the database each time: a changed role or a disabled user takes effect at once.
+ * Who is behind a request, by its API token or else by its session's cookie; read from the database each time: a
+ * changed role or a disabled user takes effect at once.
  * @returns null without a session, or when it has ended
+ * @throws AppError `auth.token_invalid`
  */
 export async function identify(
   deps: Pick<UserDeps, "db" | "clock">,
   request: FastifyRequest,
 ): Promise<Identity | null> {
+  const apiToken = apiTokenOf(request);
+  if (apiToken !== null) return identifyByToken(deps, apiToken);
   const token = request.cookies[sessionCookie];
   if (!token) return null;
   const user = await store.findSessionUser(deps.db, hashToken(token), deps.clock.now());

@@ -11,6 +11,7 @@ import { type PageContext, usePage } from "../../platform/html/scope.ts";
 import { SettingsTabs } from "../../platform/html/settings-tabs.tsx";
 import { ThemeSwitch } from "../../platform/html/shell.tsx";
 import type { Tone } from "../../platform/html/state.tsx";
+import { ApiTokens, type TokensProps } from "./tokens.views.tsx";
 
 /** The sign-in card. */
 export interface SignInProps {
@@ -33,6 +34,7 @@ export interface AccountProps {
   form?: FormState<"current_password" | "new_password" | "repeat_password">;
   minPasswordLength: number;
   notice?: { tone: Tone; text: string };
+  apiTokens: TokensProps;
 }
 
 /** Posts `username`, `password`, `return_to` to /login. */
@@ -179,6 +181,7 @@ function Account(props: AccountProps): JSX.Element {
             <ThemeSwitch label="Theme of this browser" />
           </div>
         </Panel>
+        <ApiTokens {...props.apiTokens} />
         <Password {...props} />
         <p class="build-line faint">
           restic-manager v{page.version} · {page.database}
@@ -219,7 +222,7 @@ function Password(props: AccountProps): JSX.Element {
           />
           <p class="hint with-icon">
             <Icon name="info" />
-            Every other session of yours is signed out.
+            Every other session of yours is signed out. API tokens go on; revoke them above.
           </p>
           <div class="actions">
             <button type="submit" class="btn primary">

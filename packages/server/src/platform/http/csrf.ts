@@ -1,11 +1,13 @@
 /**
  * A tab of another site can do nothing: every write of a browser, and every WebSocket of one, must come from our
  * own origin; a form carries the session's token as well. A client that is no browser sends neither Origin nor
- * Sec-Fetch-Site, and then only JSON is accepted, which a foreign form can't send.
+ * Sec-Fetch-Site, and then only JSON is accepted, which a foreign form can't send. A request with an API token is
+ * not asked: no site can make a browser send one.
  * Source: OWASP Cross-Site Request Forgery Prevention, "Verifying Origin" and "Fetch Metadata".
  */
 import type { FastifyRequest } from "fastify";
 import { AppError } from "../errors.ts";
+import { apiTokenOf } from "./api-token.ts";
 
 const safeMethods = new Set(["GET", "HEAD", "OPTIONS"]);
 
@@ -17,7 +19,7 @@ export function ownOrigin(request: FastifyRequest, baseUrl: string | undefined):
 /** Checks the headers; runs before the body is read. */
 export function checkOrigin(request: FastifyRequest, baseUrl: string | undefined): void {
   const upgrade = request.headers.upgrade?.toLowerCase() === "websocket";
-  if (safeMethods.has(request.method) && !upgrade) return;
+  if ((safeMethods.has(request.method) && !upgrade) || apiTokenOf(request) !== null) return;
   const { origin } = request.headers;
   const site = request.headers["sec-fetch-site"];
   if (origin !== undefined) {

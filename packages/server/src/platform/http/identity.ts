@@ -11,8 +11,10 @@ export interface Identity {
   userId: string;
   username: string;
   role: Role;
-  /** Goes into every form as `csrf_token`; derived from the session, useless without its cookie. */
+  /** Goes into every form as `csrf_token`; derived from the session, useless without its cookie. Empty for a token. */
   csrfToken: string;
+  /** Set when the request came with an API token; `role` is then at most the token's. */
+  apiToken?: { name: string /** Epoch milliseconds; null never ends. */; expiresAt: number | null };
 }
 
 /** Whether a role may use a route. `anonymous` and `agent` routes need no role. */
@@ -26,6 +28,8 @@ export interface Actor {
   kind: "user" | "schedule" | "system" | "agent";
   id: string | null;
   name: string;
+  /** The name of the API token that was used; the audit trail keeps it. */
+  token?: string;
 }
 
 export const systemActor: Actor = { kind: "system", id: null, name: "system" };
@@ -34,4 +38,5 @@ export const actorOf = (identity: Identity): Actor => ({
   kind: "user",
   id: identity.userId,
   name: identity.username,
+  ...(identity.apiToken ? { token: identity.apiToken.name } : {}),
 });

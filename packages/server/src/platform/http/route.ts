@@ -81,7 +81,7 @@ function add<S extends Schemas>(app: App, route: Route<S>, page: boolean): void 
       } as Call<S>;
       const answer = await route.answer(call);
       if (reply.sent) return reply;
-      if (page) void reply.type("text/html; charset=utf-8");
+      if (page && !reply.hasHeader("content-type")) void reply.type("text/html; charset=utf-8");
       return answer;
     },
   });
@@ -90,7 +90,7 @@ function add<S extends Schemas>(app: App, route: Route<S>, page: boolean): void 
 /** A JSON route under `/api`. `answer` returns the body; set another status through `reply.code()`. */
 export const apiRoute = <S extends Schemas>(app: App, route: Route<S>): void => add(app, route, false);
 
-/** An HTML route. `answer` returns the whole document, or redirects through `reply`. */
+/** A route of pages. `answer` returns the whole document (HTML unless it sets another type), or redirects through `reply`. */
 export const pageRoute = <S extends Schemas>(app: App, route: Route<S>): void => add(app, route, true);
 
 /** Refuses a request whose user's role does not reach the route's policy. */

@@ -1,0 +1,76 @@
+/**
+ * The sockets of all machines that wait: at most one for each announcement, told when something is decided. Rows are
+ * the truth: a machine whose socket is gone, or that waited while the server was away, learns it when it comes back.
+ */
+import type { WebSocket } from "@fastify/websocket";
+import type { Logger } from "pino";
+import { replaced } from "./announce.ts";
+import { maxPendingHosts, type PendingHostsDeps, pendingHostChanged } from "./pending-hosts.ts";
+import { type Peer, WaitingSocket } from "./waiting-socket.ts";
+
+/** Every pending host, those that collect their bearer, and strangers within their ten seconds. */
+const maxSockets = 4 * maxPendingHosts;
+
+export interface WaitingRoomDeps extends PendingHostsDeps {
+  log: Logger;
+  /** As in the answer to an enrolment. */
+  certPin: string | null;
+}
+
+export class WaitingRoom {
+  private readonly deps: WaitingRoomDeps;
+  private readonly open = new Set<WaitingSocket>();
+  private readonly waiting = new Map<string, WaitingSocket>();
+  private stopListening: () => void = () => undefined;
+  private stopping = false;
+
+  constructor(deps: WaitingRoomDeps) {
+    this.deps = deps;
+  }
+
+  start(): void {
+    this.stopListening = this.deps.events.on(pendingHostChanged, ({ pendingId }) => {
+      this.waiting
+        .get(pendingId)
+        ?.look()
+        .catch((error: unknown) => this.deps.log.error({ err: error, pendingId }, "a machine was not told"));
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.stopListening();
+    for (const socket of this.open) socket.close(1001, "server stops");
+  }
+
+  /** Whether the machine is connected now and has proved its key. */
+  isWaiting(pendingId: string): boolean {
+    return this.waiting.has(pendingId);
+  }
+
+  get isFull(): boolean {
+    return this.open.size >= maxSockets;
+  }
+
+  /** Serves one dialled connection of whom nothing is known yet. */
+  accept(socket: WebSocket, peer: Peer): void {
+    const waiting = new WaitingSocket(this.deps, socket, peer, (proved) => this.enter(proved));
+    this.open.add(waiting);
+    socket.on("close", () => {
+      this.open.delete(waiting);
+      const { pendingId } = waiting;
+      if (pendingId === null || this.waiting.get(pendingId) !== waiting) return;
+      this.waiting.delete(pendingId);
+    });
+    waiting.open();
+    if (this.stopping) waiting.close(1001, "server stops");
+  }
+
+  /** Of two that prove one key, the newer one waits: the older is a connection that broke, or a copy of the machine. */
+  private enter(socket: WaitingSocket): void {
+    const { pendingId } = socket;
+    if (pendingId === null) return;
+    this.waiting.get(pendingId)?.refuse(replaced());
+    this.waiting.set(pendingId, socket);
+  }
+}
