@@ -111,7 +111,6 @@ import { registerUserPages } from "./features/users/users.pages.tsx";
 import { createPasswordHasher } from "./features/users/users.passwords.ts";
 import { ensureSetupToken, identify, setupPath } from "./features/users/users.ts";
 import { type Clock, systemClock } from "./platform/clock.ts";
-import type { Db } from "./platform/db/db.ts";
 import { migrate } from "./platform/db/migrate.ts";
 import { type OpenDatabase, openDatabase } from "./platform/db/open.ts";
 import { AppError } from "./platform/errors.ts";
@@ -235,11 +234,6 @@ interface Life {
   stop(): Promise<void>;
 }
 
-/** What a new host starts with. */
-async function onEnrolled(tx: Db, input: { host: Host; initialPaths: string[]; at: number }): Promise<void> {
-  await createDefaultGroup(tx, input);
-}
-
 /** @returns what is to be started, in this order, and stopped in the reverse */
 function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const { config, log, clock, box, bus, page, shelf } = ground;
@@ -329,9 +323,9 @@ function registerUpdates(ground: Ground, app: App, isConnected: (hostId: string)
 
 /** The two ways to become a host: by a token, and by being accepted. @returns where those wait who announced themselves */
 function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
-  const { config, log, clock, box, bus, page, shelf } = ground;
-  const { db } = ground.database;
-  const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
+  const { config, log, clock, database, box, bus, page, shelf } = ground;
+  const shared = { db: database.db, box, clock, events: bus, onEnrolled: createDefaultGroup };
+  const enrolment = { ...shared, certPin: null, baseUrl: config.baseUrl, page };
   registerEnrolmentRoutes(app, enrolment);
   registerEnrolmentPages(app, { ...enrolment, readInstaller: (kind) => readText(shelf, `install.${kind}`) });
   const room = new WaitingRoom({ ...enrolment, log });
