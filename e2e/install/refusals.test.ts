@@ -243,6 +243,14 @@ describe.each(shells)("under $name", ({ command, path }) => {
     );
   });
 
+  test("an agent that came with a package, to install and to uninstall", async () => {
+    await fake("dpkg-query", "exit 0");
+    expect(await refused()).toContain(
+      "Upgrade it with: apt-get update && apt-get install restic-manager-agent",
+    );
+    expect(await refused({}, "uninstall")).toContain("Remove it with: apt-get remove restic-manager-agent");
+  });
+
   test("neither curl nor GNU wget", async () => {
     const tools = "id uname ldd getconf rm rmdir";
     await machine.shell(
