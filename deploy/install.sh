@@ -151,6 +151,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 check_server() {
   if [ -z "$server" ]; then server=$(configured server); fi
+  if [ -z "$ca_file" ]; then ca_file=$(configured ca_file); fi
   [ -n "$server" ] || fail "the server's address is missing." \
     "Give it in RM_SERVER, as \"Add host\" at the server shows."
   while [ "$server" != "${server%/}" ]; do server=${server%/}; done
@@ -180,7 +181,8 @@ check_server() {
 
 # A plain value of agent.yaml, or nothing.
 configured() {
-  [ ! -r "$CONFIG_DIR/agent.yaml" ] || sed -n "s/^$1: *//p" "$CONFIG_DIR/agent.yaml" | tr -d "\"'" | head -n 1
+  [ ! -r "$CONFIG_DIR/agent.yaml" ] ||
+    sed -n "/^$1: *null *\$/d; s/^$1: *//p" "$CONFIG_DIR/agent.yaml" | tr -d "\"'" | head -n 1
 }
 
 check_places() {
@@ -492,10 +494,10 @@ install_link() {
   fi
 }
 
-# What the agent needs again after this script: its CA and its way through a proxy.
+# What the agent needs again after this script: the server's CA and the way through a proxy.
 keep_settings() {
   (umask 077 && mkdir -p "$CONFIG_DIR" "$STATE_DIR") || fail "$CONFIG_DIR or $STATE_DIR can't be made."
-  if [ -n "$ca_file" ]; then
+  if [ -n "$ca_file" ] && [ "$ca_file" != "$CONFIG_DIR/ca.pem" ]; then
     cp "$ca_file" "$CONFIG_DIR/ca.pem.new" && mv -f "$CONFIG_DIR/ca.pem.new" "$CONFIG_DIR/ca.pem"
     chmod 644 "$CONFIG_DIR/ca.pem"
   fi
@@ -510,17 +512,12 @@ keep_settings() {
 " ;;
     esac
   done
-  if [ -f "$CONFIG_DIR/ca.pem" ]; then
-    lines="${lines}NODE_EXTRA_CA_CERTS=$CONFIG_DIR/ca.pem
-"
-  fi
   [ -z "$lines" ] || [ -f "$CONFIG_DIR/agent.env" ] || (umask 077 && printf '%s' "$lines" >"$CONFIG_DIR/agent.env")
 }
 
 # --------------------------------------------------------------------------------------------------------- enrolment
 
 join_server() {
-  [ ! -f "$CONFIG_DIR/ca.pem" ] || export RM_CA_FILE="$CONFIG_DIR/ca.pem" NODE_EXTRA_CA_CERTS="$CONFIG_DIR/ca.pem"
   if [ -s "$CONFIG_DIR/agent.yaml" ] && [ -z "$force" ]; then
     say "This host stays enrolled at $(configured server)."
     if [ "$(configured server)" != "$server" ]; then
@@ -531,6 +528,8 @@ join_server() {
   fi
   set -- --server "$server"
   [ -z "$host_name" ] || set -- "$@" --hostname "$host_name"
+  # It goes into agent.yaml, so the file has to stay.
+  [ -z "$ca_file" ] || set -- "$@" --ca-file "$CONFIG_DIR/ca.pem"
   if [ -n "$token" ]; then
     [ -z "$force" ] || set -- "$@" --force
     RM_TOKEN=$token "$AGENT" enrol "$@" || fail "this host could not be enrolled; the reason stands above." \

@@ -1,6 +1,6 @@
 /**
- * What stands before a server in the tests of the installer: hands out a release's files at /install/, passes everything
- * else on, and can be made to answer as a broken server, a proxy or a stranger would.
+ * What stands before a server in the tests of the installer: passes everything on, and can be made to hand out other files
+ * than the server's, or to answer as a broken server, a proxy or a stranger would.
  */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -20,16 +20,15 @@ import type { Duplex } from "node:stream";
 export type Fault = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface FrontWishes {
-  /** Files at /install/. */
-  folder: string;
-  /** Port of the server behind; nobody behind when left out. */
-  serverPort?: number;
+  /** Port of the server behind. */
+  serverPort: number;
   tls?: { key: string; cert: string };
 }
 
 export class Front {
   fault: Fault = () => false;
-  folder: string;
+  /** Files at /install/ that are handed out instead of the server's. */
+  folder: string | null = null;
   port = 0;
   private readonly wishes: FrontWishes;
   private readonly server: Server;
@@ -37,7 +36,6 @@ export class Front {
 
   private constructor(wishes: FrontWishes) {
     this.wishes = wishes;
-    this.folder = wishes.folder;
     const answer = (asked: IncomingMessage, response: ServerResponse) => void this.answer(asked, response);
     this.server = wishes.tls ? createHttpsServer(wishes.tls, answer) : createHttpServer(answer);
     this.server.on("connection", (socket) => this.keep(socket));
@@ -70,7 +68,7 @@ export class Front {
   private async answer(asked: IncomingMessage, response: ServerResponse): Promise<void> {
     if (this.fault(asked, response)) return;
     const [, name] = /^\/install\/([\w.+-]+)$/.exec(asked.url ?? "") ?? [];
-    if (name === undefined) return this.passOn(asked, response);
+    if (name === undefined || this.folder === null) return this.passOn(asked, response);
     const path = join(this.folder, name);
     const found = await stat(path).catch(() => null);
     if (found === null) {
@@ -90,7 +88,12 @@ export class Front {
     const passed = request(
       { host: "127.0.0.1", port: serverPort, method, path: url, headers },
       (answered) => {
-        response.writeHead(answered.statusCode ?? 502, answered.headers);
+        // A fault may have set another date.
+        const { date, ...others } = answered.headers;
+        response.writeHead(
+          answered.statusCode ?? 502,
+          response.hasHeader("date") ? others : { date, ...others },
+        );
         answered.pipe(response);
       },
     );
@@ -100,7 +103,7 @@ export class Front {
 
   private tunnel(asked: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.keep(socket);
-    const behind = connect(this.wishes.serverPort ?? 0, "127.0.0.1");
+    const behind = connect(this.wishes.serverPort, "127.0.0.1");
     this.keep(behind);
     const headers = asked.rawHeaders.reduce(
       (text, part, index) => `${text}${part}${index % 2 === 0 ? ": " : "\r\n"}`,

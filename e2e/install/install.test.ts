@@ -2,6 +2,8 @@
  * install.sh on a throw-away machine with a real systemd: from the command that "Add host" shows to a host that is online
  * and backs up, over an upgrade in the middle of a backup, until nothing is left.
  */
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { productVersion } from "../../packages/protocol/src/version.ts";
 import { until } from "../../tools/demo/children.ts";
@@ -11,11 +13,21 @@ import { Stage, unit } from "./stage.ts";
 
 const former = "0.0.9";
 
+interface PendingHost {
+  id: string;
+  fingerprint: string;
+  /** Null until the machine has proved its key. */
+  server_name: string | null;
+}
+
 let stage: Stage;
 let host: LabHost;
+/** The release of the former version. */
+let older: string;
 
 beforeAll(async () => {
   stage = await Stage.set({ init: "systemd", version: former });
+  older = join(stage.lab.folder, "older");
 });
 afterAll(() => stage?.close());
 
@@ -73,7 +85,12 @@ chmod 755 restic`,
     (await stage.machine.run(["pgrep", "-f", "bin/restic backup"])).output.trim(),
   );
   const before = await mainPid();
-  stage.front.folder = (await makeRelease(await stage.lab.makeFolder("newer"), stage.lab.resticPath)).folder;
+  await cp(stage.release, older, { recursive: true });
+  await makeRelease(stage.release, stage.lab.resticPath);
+  await until("the server's notice of its new files", 20_000, async () => {
+    const sums = await fetch(`${stage.front.url}/install/SHA256SUMS`);
+    return (await sums.text()).includes(`restic-manager-agent-${productVersion}-`);
+  });
   const { code, output } = await stage.install({}, "", "busybox sh");
   expect(output).toContain(`The agent was upgraded: ${former} to ${productVersion}.`);
   expect(output).toContain(`This host stays enrolled at ${stage.front.url}.`);
@@ -92,10 +109,9 @@ chmod 755 restic`,
 });
 
 test("an older agent on the server does not replace a newer one", async () => {
-  const current = stage.front.folder;
-  stage.front.folder = `${stage.lab.folder}/release`;
+  stage.front.folder = older;
   const { code, output } = await stage.install({});
-  stage.front.folder = current;
+  stage.front.folder = null;
   expect(output).toContain(
     `The agent ${productVersion} is installed, which is newer than the server's ${former}`,
   );
@@ -147,12 +163,9 @@ test("uninstall leaves the configuration and the state, and with them the host c
   expect(code).toBe(0);
   expect(await shell(`systemctl cat ${unit} 2>&1 || true`)).toContain("No files found");
   expect(await left()).toEqual(["/etc/restic-manager", "/var/lib/restic-manager"]);
-  await until("the server's notice", 20_000, async () => {
-    const { online } = await stage.lab.api.get<{ online: boolean }>(`/api/hosts/${host.id}`);
-    return !online;
-  });
   const again = await stage.install({});
   expect(again.output).toContain("This host stays enrolled");
+  expect(again.output).toContain("Online: ");
   expect(again.code).toBe(0);
   await host.untilOnline();
 });
@@ -162,7 +175,7 @@ test("uninstall --purge leaves nothing", async () => {
   expect(output).toContain("The host's entry and its backups stay at the server.");
   expect(code).toBe(0);
   expect(await left()).toEqual([]);
-  expect(await shell("pgrep -f restic-manager || echo none")).toBe("none\n");
+  expect(await shell("pgrep -f '[r]estic-manager' || echo none")).toBe("none\n");
 });
 
 /** Everything of ours that the installer may have put on the machine's disk. */
@@ -174,3 +187,21 @@ async function left(): Promise<string[]> {
     .filter((path) => path !== "")
     .sort();
 }
+
+test("without a token the host announces itself, and is online once somebody has compared and accepted it", async () => {
+  const installing = stage.install({ RM_HOSTNAME: "db-01" });
+  const pending = await until("the announcement", 60_000, async () => {
+    const { pending_hosts } = await stage.lab.api.get<{ pending_hosts: PendingHost[] }>("/api/pending-hosts");
+    return pending_hosts.find(({ server_name }) => server_name !== null);
+  });
+  await stage.lab.api.post(`/api/pending-hosts/${pending.id}/accept`, {
+    ...{ hostname: "db-01", fingerprint: pending.fingerprint, initial_paths: ["/etc/apt"] },
+    server_name: pending.server_name,
+    ...{ repo_url: "/srv/announced", repo_password: "correct horse" },
+  });
+  const { code, output } = await installing;
+  expect(output).toContain("No token was given: this host announces itself and waits to be accepted.");
+  expect(output).toContain(pending.fingerprint);
+  expect(output).toMatch(/^Online: /m);
+  expect(code).toBe(0);
+});

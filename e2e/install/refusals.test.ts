@@ -44,7 +44,7 @@ beforeAll(async () => {
   ];
   await run("openssl", [...made, ...subject]);
   const pair = { key: await readFile(key, "utf8"), cert: await readFile(certificate, "utf8") };
-  tls = await Front.start({ folder: stage.front.folder, serverPort: stage.lab.port, tls: pair });
+  tls = await Front.start({ serverPort: stage.lab.port, tls: pair });
   await machine.shell(
     "mkdir /tmp/fake /tmp/busybox && busybox --install -s /tmp/busybox && rm /tmp/busybox/wget",
   );
@@ -205,7 +205,7 @@ describe.each(shells)("under $name", ({ command, path }) => {
     await appendFile(join(folder, await agentName()), "x");
     stage.front.folder = folder;
     const said = await refused();
-    stage.front.folder = join(stage.lab.folder, "release");
+    stage.front.folder = null;
     expect(said).toContain("is not what the server's list says: its digest is another one.");
   });
 
@@ -220,7 +220,7 @@ describe.each(shells)("under $name", ({ command, path }) => {
     await appendFile(join(folder, "SHA256SUMS"), `${"0".repeat(64)}  extra\n`);
     stage.front.folder = folder;
     const changed = await refused({ RM_RELEASE_KEY: "/tmp/release.pub" });
-    stage.front.folder = join(stage.lab.folder, "release");
+    stage.front.folder = null;
     expect(changed).toContain("is not signed with the release key /tmp/release.pub");
   });
 
@@ -241,6 +241,14 @@ describe.each(shells)("under $name", ({ command, path }) => {
     expect(said).toContain(
       "Failed: the folder /opt/restic-manager can't be made: the file system is read-only.",
     );
+  });
+
+  test("an agent that came with a package, to install and to uninstall", async () => {
+    await fake("dpkg-query", "exit 0");
+    expect(await refused()).toContain(
+      "Upgrade it with: apt-get update && apt-get install restic-manager-agent",
+    );
+    expect(await refused({}, "uninstall")).toContain("Remove it with: apt-get remove restic-manager-agent");
   });
 
   test("neither curl nor GNU wget", async () => {
@@ -318,12 +326,14 @@ describe("what is enough goes through", () => {
     const { code, output } = await machine.run(["sh", "-c", `dash ${installer}`], settings);
     expect(output).toContain("This machine is enrolled");
     expect(code).toBe(0);
-    await machine.shell(
-      "set -a; . /etc/restic-manager/agent.env; /opt/restic-manager/bin/restic-manager-agent run >/dev/null 2>&1 &",
-    );
+    await machine.shell("/opt/restic-manager/bin/restic-manager-agent run >/dev/null 2>&1 &");
     expect(await machine.shell("/opt/restic-manager/bin/restic-manager-agent status --wait 20")).toContain(
       "Online:",
     );
+    // Once more, with nothing: the address and the certificate are known.
+    const again = await machine.run(["sh", "-c", `dash ${installer}`], { PATH: systemPath });
+    expect(again.output).toContain(`This host stays enrolled at ${tls.url}.`);
+    expect(again.code).toBe(0);
   });
 
   test("files that are signed with the key that was given go through, by GNU wget too", async () => {
@@ -332,7 +342,7 @@ describe("what is enough goes through", () => {
       paths: ["/etc"],
       repository: "/srv/wget",
     });
-    await machine.write("/tmp/release.pub", await readFile(join(stage.front.folder, "release.pub"), "utf8"));
+    await machine.write("/tmp/release.pub", await readFile(join(stage.release, "release.pub"), "utf8"));
     await machine.shell(
       "mkdir -p /tmp/no-curl && for tool in /usr/bin/* /usr/sbin/* /bin/*; do ln -sf $tool /tmp/no-curl/; done; rm /tmp/no-curl/curl",
     );
@@ -359,11 +369,11 @@ function answer(status: number, body: string, headers: Record<string, string> = 
 
 async function copyRelease(name: string): Promise<string> {
   const folder = await stage.lab.makeFolder(name);
-  await cp(join(stage.lab.folder, "release"), folder, { recursive: true });
+  await cp(stage.release, folder, { recursive: true });
   return folder;
 }
 
 async function agentName(): Promise<string> {
-  const sums = await readFile(join(stage.lab.folder, "release", "SHA256SUMS"), "utf8");
+  const sums = await readFile(join(stage.release, "SHA256SUMS"), "utf8");
   return /restic-manager-agent-\S+-linux-\S+/.exec(sums)?.[0] ?? "";
 }

@@ -10,6 +10,8 @@ import { makeRelease } from "./release.ts";
 export const unit = "restic-manager-agent";
 export const agentPath = "/opt/restic-manager/bin/restic-manager-agent";
 
+const releaseFolder = (lab: Lab): string => join(lab.dataFolder, "release");
+
 export interface StageWishes {
   init: "systemd" | "none";
   /** The version of the agent that the release has. */
@@ -29,11 +31,16 @@ export class Stage {
 
   static async set(wishes: StageWishes): Promise<Stage> {
     const lab = await Lab.create();
+    await makeRelease(releaseFolder(lab), lab.resticPath, wishes.version);
     await lab.startServer();
     await lab.signUp();
-    const { folder } = await makeRelease(await lab.makeFolder("release"), lab.resticPath, wishes.version);
-    const front = await Front.start({ folder, serverPort: lab.port });
+    const front = await Front.start({ serverPort: lab.port });
     return new Stage(lab, front, await Machine.boot(wishes));
+  }
+
+  /** The files that the server serves. */
+  get release(): string {
+    return releaseFolder(this.lab);
   }
 
   /** The command of "Add host", with arguments for the script. */

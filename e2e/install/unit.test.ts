@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../../tools/demo/children.ts";
 import type { JobJson, LabHost } from "../lab/host.ts";
-import { installer } from "./release.ts";
+import { installer, makeRelease } from "./release.ts";
 import { agentPath, Stage, unit } from "./stage.ts";
 
 /** Where a sandbox that is too narrow hides or protects files. */
@@ -179,6 +179,18 @@ systemctl daemon-reload && systemctl restart ${unit}`);
     await replaced(pid);
     expect(await shell(`journalctl -u ${unit} --no-pager`)).toContain("Watchdog timeout");
     await host.untilOnline();
+  });
+
+  test("an update that the server asks for replaces the program, also from inside of the sandbox", async () => {
+    await makeRelease(stage.release, stage.lab.resticPath, "0.9.9");
+    const { job_id } = await until("the server's notice of its new files", 20_000, async () => {
+      const path = `/api/hosts/${host.id}/update`;
+      return stage.lab.api.post<{ job_id: string }>(path, { program: "agent" }).catch(() => null);
+    });
+    expect(await host.finished(job_id, 90_000)).toMatchObject({ status: "succeeded", error: null });
+    await host.untilOnline();
+    expect(await stage.lab.api.get(`/api/hosts/${host.id}`)).toMatchObject({ agent_version: "0.9.9" });
+    expect(await shell("restic-manager-agent --version")).toBe("0.9.9\n");
   });
 
   test("a new program that does not run is replaced by the former one, which the guard puts back", async () => {

@@ -15,7 +15,7 @@ the same name without \`RM_\` and in lower case. The environment wins. An unknow
 const agentIntro = `## Agent
 
 \`agent.yaml\`, by default \`/etc/restic-manager/agent.yaml\` and \`C:\\ProgramData\\restic-manager\\agent.yaml\`. Written by
-\`restic-manager-agent enrol\`, mode 0600. An unknown name is an error. \`RM_SERVER\` and \`RM_TOKEN\` stand in for
+\`restic-manager-agent enrol\` or \`announce\`, mode 0600. An unknown name is an error. \`RM_SERVER\` and \`RM_TOKEN\` stand in for
 \`--server\` and \`--token\` of \`enrol\`, \`RM_CA_FILE\` for \`--ca-file\`; \`RM_RESTIC\` names restic's program when
 \`restic_path\` does not. \`HTTPS_PROXY\`, \`HTTP_PROXY\` and \`NO_PROXY\` lead to the server, as they lead restic to its
 storage.`;

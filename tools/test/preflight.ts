@@ -52,6 +52,18 @@ const systemParts: readonly SystemPart[] = [
   },
 ];
 
+/** What the throw-away machines of the installer's tests are made with and look for, by the package that has it. */
+const machinePrograms: Readonly<Record<string, string>> = {
+  systemd: "systemd-analyze",
+  dash: "dash",
+  busybox: "busybox",
+  shellcheck: "shellcheck",
+  "libcap2-bin": "setcap",
+  openssl: "openssl",
+  curl: "curl",
+  wget: "wget",
+};
+
 /** Looks for every part; what is missing is installed where that is possible. Says what it installs. */
 export async function preflight(
   outer: Readonly<Record<string, string | undefined>>,
@@ -70,7 +82,20 @@ export async function preflight(
     if ("path" in result) environment[part.variable] = result.path;
     else missing.push(result.reason);
   }
+  for (const [packageName, program] of Object.entries(machinePrograms))
+    missing.push(...findProgram(packageName, program, say));
   return { environment, missing };
+}
+
+/** @returns nothing, or the line about what is missing */
+function findProgram(packageName: string, program: string, say: (line: string) => void): string[] {
+  const isThere = () => findOnPath([program]).length > 0;
+  if (!isThere() && mayInstall()) {
+    say(`${packageName}: installing it with apt-get`);
+    aptInstall(packageName);
+  }
+  if (isThere()) return [];
+  return [`${program} is missing; get it with: apt-get install ${packageName} (as root)`];
 }
 
 type PartResult = { readonly path: string } | { readonly reason: string };

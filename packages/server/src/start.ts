@@ -324,12 +324,9 @@ function registerUpdates(ground: Ground, app: App, isConnected: (hostId: string)
 
 /** The two ways to become a host: by a token, and by being accepted. @returns where those wait who announced themselves */
 function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
-  const { config, log, clock, box, bus, page, shelf } = ground;
-  const { db } = ground.database;
-  const onEnrolled = async (tx: typeof db, input: { host: Host; initialPaths: string[]; at: number }) => {
-    await createDefaultGroup(tx, input);
-  };
-  const enrolment = { db, box, clock, events: bus, onEnrolled, certPin: null, baseUrl: config.baseUrl, page };
+  const { config, log, clock, database, box, bus, page, shelf } = ground;
+  const shared = { db: database.db, box, clock, events: bus, onEnrolled: createDefaultGroup };
+  const enrolment = { ...shared, certPin: null, baseUrl: config.baseUrl, page };
   registerEnrolmentRoutes(app, enrolment);
   registerEnrolmentPages(app, { ...enrolment, readInstaller: (kind) => readText(shelf, `install.${kind}`) });
   const room = new WaitingRoom({ ...enrolment, log });

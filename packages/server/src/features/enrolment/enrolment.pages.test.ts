@@ -1,4 +1,5 @@
 /** "Add host" as a browser sees it: errors that keep what was typed, secrets once, the panel that turns green. */
+import { execFileSync } from "node:child_process";
 import {
   buildTestApp,
   FakeClock,
@@ -272,6 +273,13 @@ describe("the installer as a file", () => {
       agentVersion: "1",
       resticVersion: null,
     });
+  });
+
+  it("runs as a script that knows server and token", async () => {
+    scripts.sh = 'printf "%s %s" "$RM_SERVER" "$RM_TOKEN"\n';
+    const shown = await send(wanted);
+    const said = execFileSync("sh", { input: (await download(shown)).body }).toString();
+    expect(said).toBe(`http://rm.example ${tokenOf(shown)}`);
   });
 
   it("can be had once", async () => {

@@ -51,7 +51,7 @@ export interface EnrolmentDeps {
   clock: Clock;
   events: EventBus;
   /** Runs inside the enrolling transaction: makes what a new host starts with. */
-  onEnrolled(tx: Db, input: { host: Host; initialPaths: string[]; at: number }): Promise<void>;
+  onEnrolled(tx: Db, input: { host: Host; initialPaths: string[]; at: number }): Promise<unknown>;
 }
 
 export interface NewEnrolment extends PlanInput {

@@ -178,8 +178,8 @@ function InstallerForm(props: AddHostResultProps & { kind: "sh" | "ps1"; run: st
     <PostForm action={`/hosts/new/${encodeURIComponent(status.tokenId)}/installer`} class="actions" newTab>
       <input type="hidden" name="token" value={token} />
       <input type="hidden" name="kind" value={kind} />
-      <button type="submit" class="btn">
-        Download {fileName}
+      <button type="submit" class="btn" aria-label={`Download installer ${fileName}`}>
+        Download installer
       </button>
       <span class="hint">
         Once, with server and token inside: keep it private, run{" "}

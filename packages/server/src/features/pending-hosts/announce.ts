@@ -4,7 +4,7 @@
  * waits here; until the host has connected once, its key may collect another, which voids the one before: an answer
  * that got lost costs nothing.
  */
-import { type Db, inTransaction } from "../../platform/db/db.ts";
+import { type Db, inTransaction, isUniqueViolation } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { Actor } from "../../platform/http/identity.ts";
 import { newId, newToken } from "../../platform/random.ts";
@@ -57,25 +57,34 @@ export interface Announced {
  *   became of the announcement that is repeated
  */
 export async function announce(deps: PendingHostsDeps, input: AnnounceInput): Promise<Announced> {
+  const announced = await takePlace(deps, input).catch((error: unknown) => {
+    // The same key in the same moment: the other one has the place now.
+    if (isUniqueViolation(error)) return takePlace(deps, input);
+    throw error;
+  });
+  deps.events.emit(pendingHostChanged, { pendingId: announced.pendingId });
+  return announced;
+}
+
+async function takePlace(deps: PendingHostsDeps, input: AnnounceInput): Promise<Announced> {
   const { publicKey, pendingId: repeated, ...facts } = input;
   const fingerprint = fingerprintOf(publicKey);
   const at = deps.clock.now();
   const fresh = { id: newId(at), nonce: newToken(), expiresAt: at + announcementLifetimeMs };
-  const pendingId = await inTransaction(deps.db, async (tx) => {
+  const { nonce, expiresAt } = fresh;
+  return inTransaction(deps.db, async (tx) => {
     await sweep(tx, at, at - rememberedMs);
     if (repeated !== null) await refuseOver(tx, repeated, fingerprint, at);
     const live = await findLive(tx, fingerprint);
     if (live) {
       await refresh(tx, live, { ...fresh, facts, at });
-      return live.id;
+      return { pendingId: live.id, nonce, expiresAt };
     }
     if ((await countWaiting(tx, at)) >= maxPendingHosts) throw listFull();
     await insertPendingHost(tx, { ...facts, ...fresh, fingerprint, publicKey, announcedAt: at });
     await recordAnnouncement(tx, { ...facts, id: fresh.id, fingerprint, at });
-    return fresh.id;
+    return { pendingId: fresh.id, nonce, expiresAt };
   });
-  deps.events.emit(pendingHostChanged, { pendingId });
-  return { pendingId, nonce: fresh.nonce, expiresAt: fresh.expiresAt };
 }
 
 /** Who repeats an announcement that is over is told so, instead of beginning anew. */

@@ -163,6 +163,13 @@ describe.each(engines)("pending hosts on %s", (engine) => {
     expect((await listHosts(database.db)).length).toBeLessThan(2);
   });
 
+  it("has one place also when its key is announced twice in one moment", async () => {
+    const one = machine("web-01");
+    const announced = await Promise.all([say(one), say(one), say(one)]);
+    expect(new Set(announced.map(({ pendingId }) => pendingId)).size).toBe(1);
+    expect(await listPendingHosts(deps)).toHaveLength(1);
+  });
+
   it("one nonce is good for one proof, also when two come at once", async () => {
     const one = machine("web-01");
     const proof = proofOf(one, await say(one));
