@@ -289,7 +289,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerRestoreRoutes(app, jobs);
   registerWizardPages(app, { ...jobs, downloads });
   registerOverviewRoutes(app, jobs);
-  registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
+  const isWaiting = (pendingId: string) => room.isWaiting(pendingId);
+  registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources, isWaiting });
   const deliver = connectEvents(ground, hub, log);
   const { isConnected } = jobs;
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
@@ -309,7 +310,7 @@ function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
   registerEnrolmentPages(app, enrolment);
   const room = new WaitingRoom({ ...enrolment, log });
   registerPendingHostRoutes(app, { ...enrolment, room });
-  registerPendingHostPages(app, enrolment);
+  registerPendingHostPages(app, { ...enrolment, room });
   return room;
 }
 
