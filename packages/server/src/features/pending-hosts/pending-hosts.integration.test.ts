@@ -357,6 +357,27 @@ describe("the server's name", () => {
     await right.next("pending.waiting");
   });
 
+  it("of a relay, which writes there what the machine dialled, gets past the proof but not past the operator", async () => {
+    await start();
+    const machine = new AnnouncedMachine(server, "web-01");
+    const announced = await machine.announce();
+    const relay = await machine.prove(announced, { serverName: "evil.example" }, { host: "evil.example" });
+    await relay.next("pending.waiting");
+    expect(await list()).toMatchObject([{ server_name: "evil.example" }]);
+    const refused = await accept(announced.pendingId, { fingerprint: machine.fingerprint });
+    expect([refused.status, refused.body.code]).toEqual([409, "pending.server_name_unconfirmed"]);
+    expect(refused.body.message).toContain("The machine dialled evil.example");
+    expect(relay.received.map(({ type }) => type)).toEqual(["pending.waiting"]);
+  });
+
+  it("that was set lets no relay past the proof, whatever it writes", async () => {
+    await start({ baseUrl: "https://rm.example.org" });
+    const machine = new AnnouncedMachine(server, "web-01");
+    const names = { serverName: "evil.example" };
+    const relay = await machine.prove(await machine.announce(), names, { host: "evil.example" });
+    expect(await relay.next("pending.refused")).toMatchObject({ code: "pending.server_name_wrong" });
+  });
+
   it("that was dialled has to be confirmed where the operator uses another", async () => {
     await start();
     const machine = new AnnouncedMachine(server, "web-01");
