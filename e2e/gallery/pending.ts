@@ -20,6 +20,7 @@ function row(id: string, overrides: Partial<PendingRow>): PendingRow {
     address: "10.20.0.17",
     note: null,
     proved: true,
+    connected: true,
     duplicates: [],
     announcedAt: NOW - 140_000,
     expiresAt: NOW + 3_460_000,
@@ -36,12 +37,19 @@ export const PENDING: readonly PendingRow[] = [
     fingerprint: "SHA256:Qz1Xc8Vb5Nm2Lk9Jh6Gf3Ds0Aq7We4Rt1Yu8Io5Pa2",
     address: "2001:db8:85a3:8d3:1319:8a2e:370:7348",
     note: "rack 4, the one with the new disks",
+    connected: false,
     duplicates: [
       { kind: "host_name", hostId: "H1", hostName: "db-01" },
       { kind: "host_machine", hostId: "H1", hostName: "db-01" },
     ],
   }),
-  row("P3", { hostname: LONG, os: "win32", proved: false, duplicates: [{ kind: "pending_name" }] }),
+  row("P3", {
+    hostname: LONG,
+    os: "win32",
+    proved: false,
+    connected: false,
+    duplicates: [{ kind: "pending_name" }],
+  }),
 ];
 
 export const MANY_PENDING: readonly PendingRow[] = Array.from({ length: 100 }, (_, i) =>

@@ -289,7 +289,8 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
   registerOverviewRoutes(app, jobs);
-  registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources });
+  const isWaiting = (pendingId: string) => room.isWaiting(pendingId);
+  registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources, isWaiting });
   const deliver = connectEvents(ground, hub, log);
   const { isConnected } = jobs;
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
@@ -331,7 +332,7 @@ function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
   registerEnrolmentPages(app, { ...enrolment, readInstaller: (kind) => readText(shelf, `install.${kind}`) });
   const room = new WaitingRoom({ ...enrolment, log });
   registerPendingHostRoutes(app, { ...enrolment, room });
-  registerPendingHostPages(app, enrolment);
+  registerPendingHostPages(app, { ...enrolment, room });
   return room;
 }
 

@@ -60,9 +60,9 @@ export class AnnouncedMachine {
     return sign(null, Buffer.from(announceProof({ ...proof, serverName })), key).toString("base64");
   }
 
-  /** Opens a socket and says nothing. */
-  async dial(): Promise<PendingSocket> {
-    const ws = new WebSocket(`${this.server.url.replace("http", "ws")}/ws/agent/pending`);
+  /** Opens a socket and says nothing. @param headers what somebody in between would write there */
+  async dial(headers: Record<string, string> = {}): Promise<PendingSocket> {
+    const ws = new WebSocket(`${this.server.url.replace("http", "ws")}/ws/agent/pending`, { headers });
     const socket = new PendingSocket(ws);
     await new Promise((resolve, reject) => ws.once("open", resolve).once("error", reject));
     return socket;
@@ -72,8 +72,9 @@ export class AnnouncedMachine {
   async prove(
     announced: Announcement,
     wrong: { serverName?: string; signature?: string; pendingId?: string } = {},
+    headers: Record<string, string> = {},
   ): Promise<PendingSocket> {
-    const socket = await this.dial();
+    const socket = await this.dial(headers);
     const { serverName = this.serverName, pendingId = announced.pendingId } = wrong;
     const signature = wrong.signature ?? this.sign({ ...announced, serverName });
     socket.ws.send(

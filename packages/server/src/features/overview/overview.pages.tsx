@@ -22,7 +22,12 @@ import { type DashboardProps, renderDashboardFragment, renderDashboardPage } fro
 import { hostParams } from "./refused-form.ts";
 import type { ChartSpan } from "./size-chart.views.tsx";
 
-export type OverviewPageDeps = HostRunDeps & HostAccessDeps;
+export type OverviewPageDeps = HostRunDeps & HostAccessDeps & PendingDeps;
+
+interface PendingDeps {
+  /** Whether a machine that announced itself is connected now. */
+  isWaiting(pendingId: string): boolean;
+}
 
 /** Filters come from the URL and never fail: what makes no sense is left out. */
 const dashboardQuery = z.object({
@@ -48,12 +53,13 @@ const savedNotice: HostPageProps["notice"] = {
 };
 
 async function dashboardProps(
-  deps: OverviewDeps,
+  deps: OverviewDeps & PendingDeps,
   query: z.output<typeof dashboardQuery>,
 ): Promise<DashboardProps> {
   const filter = Object.fromEntries(Object.entries(query).filter(([, value]) => value)) as HostFilter;
   const all = await listOverview(deps);
-  const pending = (await listPendingHosts(deps)).map(toPendingRow);
+  const waiting = await listPendingHosts(deps);
+  const pending = waiting.map((one) => toPendingRow(one, deps.isWaiting(one.id)));
   return {
     pending,
     figures: sumFleet(all),

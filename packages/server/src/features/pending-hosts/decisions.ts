@@ -74,8 +74,9 @@ async function accept(deps: EnrolmentDeps, input: AcceptInput): Promise<Accepted
   const { id: pendingId, os, arch, agentVersion, resticVersion, fingerprint, address } = pending;
   const hostId = newId(at);
   await inTransaction(deps.db, async (tx) => {
-    const state = { id: pendingId, state: "accepted" as const, reason: null, at };
-    if (!(await decide(tx, state))) throw await decidedMeanwhile({ ...deps, db: tx }, pendingId);
+    const { serverName } = pending;
+    if (!(await decide(tx, { id: pendingId, at, state: "accepted", serverName })))
+      throw await decidedMeanwhile({ ...deps, db: tx }, pendingId);
     // Nobody knows this bearer: the agent's own is made when it collects it.
     const bearer = newToken();
     const machine = { os, arch, agentVersion, resticVersion };
@@ -171,7 +172,9 @@ function decisionAbout(pending: PendingHost, at: number): AppError | null {
 }
 
 async function decidedMeanwhile(deps: Pick<EnrolmentDeps, "db" | "clock">, id: string): Promise<AppError> {
-  return decisionAbout(await getPendingHost(deps, id), deps.clock.now()) ?? expired();
+  const message = "The machine proved itself anew while you decided. Look at it again.";
+  const changed = new AppError("conflict", "pending.changed", message);
+  return decisionAbout(await getPendingHost(deps, id), deps.clock.now()) ?? changed;
 }
 
 /**

@@ -132,7 +132,7 @@ describe("a machine that announces itself", () => {
     await start();
     const machine = new AnnouncedMachine(server, "web-01");
     const { pendingId, socket } = await machine.wait();
-    await server.until("the hour is over", () => socket.received.length > 1, 60_000);
+    await server.clock.suspend(announcementLifetimeMs);
     expect(await socket.next("pending.refused")).toMatchObject({ code: "pending.expired", retry: false });
     expect(await list()).toEqual([]);
     const late = await accept(pendingId, { fingerprint: machine.fingerprint });
@@ -355,6 +355,27 @@ describe("the server's name", () => {
     });
     const right = await machine.prove(await machine.announce(), { serverName: "rm.example.org" });
     await right.next("pending.waiting");
+  });
+
+  it("of a relay, which writes there what the machine dialled, gets past the proof but not past the operator", async () => {
+    await start();
+    const machine = new AnnouncedMachine(server, "web-01");
+    const announced = await machine.announce();
+    const relay = await machine.prove(announced, { serverName: "evil.example" }, { host: "evil.example" });
+    await relay.next("pending.waiting");
+    expect(await list()).toMatchObject([{ server_name: "evil.example" }]);
+    const refused = await accept(announced.pendingId, { fingerprint: machine.fingerprint });
+    expect([refused.status, refused.body.code]).toEqual([409, "pending.server_name_unconfirmed"]);
+    expect(refused.body.message).toContain("The machine dialled evil.example");
+    expect(relay.received.map(({ type }) => type)).toEqual(["pending.waiting"]);
+  });
+
+  it("that was set lets no relay past the proof, whatever it writes", async () => {
+    await start({ baseUrl: "https://rm.example.org" });
+    const machine = new AnnouncedMachine(server, "web-01");
+    const names = { serverName: "evil.example" };
+    const relay = await machine.prove(await machine.announce(), names, { host: "evil.example" });
+    expect(await relay.next("pending.refused")).toMatchObject({ code: "pending.server_name_wrong" });
   });
 
   it("that was dialled has to be confirmed where the operator uses another", async () => {

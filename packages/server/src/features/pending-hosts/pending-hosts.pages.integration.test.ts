@@ -58,6 +58,15 @@ describe("the panel", () => {
     expect(find(shown as never, ".row-link").getAttribute("href")).toBe(`/pending-hosts/${pendingId}`);
   });
 
+  it("says that a machine is not connected now, as one that was stopped", async () => {
+    const { socket } = await machine.wait();
+    expect(textOf((await panel()) as never)).not.toContain("not connected now");
+    await socket.drop();
+    await server.until("it is seen as away", async () =>
+      textOf((await panel()) as never).includes("not connected now"),
+    );
+  });
+
   it("says in words why a machine may not be what it seems", async () => {
     await machine.wait();
     await new AnnouncedMachine(server, "WEB-01").announce();

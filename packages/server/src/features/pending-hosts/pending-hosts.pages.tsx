@@ -21,7 +21,7 @@ import {
   renderPendingStatus,
 } from "./pending-hosts.views.tsx";
 
-export interface PendingHostPageDeps extends Omit<PendingHostRouteDeps, "room"> {
+export interface PendingHostPageDeps extends PendingHostRouteDeps {
   page: PageOf;
 }
 
@@ -130,7 +130,7 @@ async function propsOf(
   const pending = await getPendingHost(deps, id);
   const { agentVersion, resticVersion, serverName } = pending;
   return {
-    ...toPendingRow(pending),
+    ...toPendingRow(pending, deps.room.isWaiting(id)),
     ...{ agentVersion, resticVersion, serverName },
     ownName: ownNameOf(request, deps.baseUrl),
     state: await stateOf(deps, pending),

@@ -13,6 +13,7 @@ import { deleteHost, findHostByBearer, getHost, listHosts, recordHello } from ".
 import { findEverydayAccess } from "../repositories/repositories.ts";
 import { type AnnounceInput, announce, collect, type Proved, prove } from "./announce.ts";
 import { acceptPendingHost, rejectPendingHost } from "./decisions.ts";
+import { decide } from "./pending-hosts.store.ts";
 import {
   announcementLifetimeMs,
   getPendingHost,
@@ -168,6 +169,15 @@ describe.each(engines)("pending hosts on %s", (engine) => {
     const announced = await Promise.all([say(one), say(one), say(one)]);
     expect(new Set(announced.map(({ pendingId }) => pendingId)).size).toBe(1);
     expect(await listPendingHosts(deps)).toHaveLength(1);
+  });
+
+  it("is not accepted when it proved itself for another name than the one that was looked at", async () => {
+    const { id } = await wait(machine("web-01"));
+    const at = clock.now();
+    const decideFor = (serverName: string | null) =>
+      decide(database.db, { id, at, state: "accepted", serverName });
+    expect([await decideFor("evil.example"), await decideFor(null)]).toEqual([false, false]);
+    expect(await decideFor(ownName)).toBe(true);
   });
 
   it("one nonce is good for one proof, also when two come at once", async () => {

@@ -193,20 +193,27 @@ export async function saveProof(
     .execute();
 }
 
-/** Compare-and-set: of several decisions about one machine, exactly one gets true. None once it has expired. */
+/**
+ * Compare-and-set: of several decisions about one machine, exactly one gets true. None once it has expired, and no
+ * acceptance when the machine has meanwhile proved itself for another name than `serverName`.
+ */
 export async function decide(
   tx: Db,
-  input: { id: string; state: "accepted" | "rejected"; reason: string | null; at: number },
+  input: { id: string; at: number } & (
+    | { state: "accepted"; serverName: string | null }
+    | { state: "rejected"; reason: string | null }
+  ),
 ): Promise<boolean> {
-  const over = input.state === "rejected" ? { live_fingerprint: null } : {};
-  const result = await table(tx)
+  const { id, at, state } = input;
+  const decided = state === "accepted" ? { state } : { state, reason: input.reason, live_fingerprint: null };
+  let update = table(tx)
     .updateTable("pending_hosts")
-    .set({ state: input.state, reason: input.reason, decided_at: input.at, ...over })
-    .where("id", "=", input.id)
+    .set({ ...decided, decided_at: at })
+    .where("id", "=", id)
     .where("state", "=", "pending")
-    .where("expires_at", ">", input.at)
-    .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
+    .where("expires_at", ">", at);
+  if (state === "accepted") update = update.where("server_name", "=", input.serverName);
+  return (await update.executeTakeFirst()).numUpdatedRows > 0n;
 }
 
 export async function linkHost(tx: Db, id: string, hostId: string): Promise<void> {

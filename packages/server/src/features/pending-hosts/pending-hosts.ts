@@ -85,8 +85,8 @@ async function withDuplicates(db: Db, waiting: PendingHost[]): Promise<WaitingHo
   });
 }
 
-/** As the dashboard and its own page show it. */
-export const toPendingRow = (one: WaitingHost): PendingRow => ({
+/** As the dashboard and its own page show it. @param connected whether its agent waits at the server now */
+export const toPendingRow = (one: WaitingHost, connected: boolean): PendingRow => ({
   id: one.id,
   hostname: one.hostname,
   fingerprint: one.fingerprint,
@@ -95,6 +95,7 @@ export const toPendingRow = (one: WaitingHost): PendingRow => ({
   address: one.address,
   note: one.note,
   proved: one.serverName !== null,
+  connected,
   duplicates: one.duplicates,
   announcedAt: one.announcedAt,
   expiresAt: one.expiresAt,

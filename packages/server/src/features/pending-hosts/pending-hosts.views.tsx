@@ -137,6 +137,7 @@ function Identity(props: PendingHostPageProps): JSX.Element {
           { term: "Agent", value: props.agentVersion },
           { term: "restic", value: props.resticVersion ?? "not found" },
           { term: "Dialled", value: <span class="mono break">{props.serverName ?? <None />}</span> },
+          { term: "Connected", value: props.connected ? "yes, it waits" : "not now" },
           { term: "Announced", value: <Time at={props.announcedAt} /> },
           { term: "Time left", value: <Countdown at={props.expiresAt} /> },
           ...(props.note === null ? [] : [{ term: "Note", value: <span class="break">{props.note}</span> }]),

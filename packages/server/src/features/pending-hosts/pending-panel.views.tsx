@@ -20,6 +20,8 @@ export interface PendingRow {
   note: string | null;
   /** Whether it has proved that it holds the key; only then can it be accepted. */
   proved: boolean;
+  /** Whether its agent waits at the server now; if not, it learns a decision when it comes back. */
+  connected: boolean;
   duplicates: readonly Duplicate[];
   announcedAt: number;
   expiresAt: number;
@@ -53,6 +55,7 @@ function Row(props: PendingRow): JSX.Element {
         <small class="faint">
           {props.os}/{props.arch} · from <span class="mono">{props.address}</span> · announced{" "}
           <Time at={props.announcedAt} /> · <Countdown at={props.expiresAt} /> left
+          {props.proved && !props.connected ? " · not connected now" : ""}
         </small>
         {props.note === null ? null : <small class="muted break">“{props.note}”</small>}
         <Doubts {...props} />
