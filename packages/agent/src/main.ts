@@ -101,7 +101,7 @@ const ofTerminal: Hosting = {
   onStop: (stop) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
   },
-  leave: () => process.exit(EXIT.done),
+  leave: (code) => process.exit(code),
 };
 
 async function runAgent(options: Options, hosting = ofTerminal): Promise<number> {
@@ -122,7 +122,10 @@ async function runAgent(options: Options, hosting = ofTerminal): Promise<number>
   const stop = () => {
     void agent.stop();
     // Everything on the disk survives a crash, so leaving late work behind is safe; a stop that hangs is not.
-    deps.clock.sleep(STOP_WITHIN_MS, stopped.signal).then(hosting.leave, () => undefined);
+    deps.clock.sleep(STOP_WITHIN_MS, stopped.signal).then(
+      () => hosting.leave(EXIT.done),
+      () => undefined,
+    );
   };
   hosting.onStop(stop);
   hosting.ready();
@@ -145,6 +148,8 @@ async function scmCommand([action, ...rest]: string[], options: Options): Promis
   const configPath = options.config ?? defaultConfigPath;
   if (known === "run") {
     const logDir = join(dirname(configPath), "logs");
+    // Whoever ends here with an error is started again: an update rests on it.
+    process.env.RM_SUPERVISED = "1";
     const run = (hosting: Hosting) => runAgent({ ...options, config: configPath }, hosting);
     // What Windows may still call keeps the program from ending by itself.
     process.exit(await runForScm(logDir, run, [EXIT.done, EXIT.removed]));

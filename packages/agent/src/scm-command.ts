@@ -9,7 +9,7 @@ import { AgentError, reasonOf } from "./platform/errors.ts";
 import { ensurePrivateDir } from "./platform/files.ts";
 import { openLogFile } from "./platform/log-file.ts";
 import { ownCommand } from "./platform/program.ts";
-import { claimFolder } from "./platform/windows/access-list.ts";
+import { claimFolder, findOpenFolders } from "./platform/windows/access-list.ts";
 import {
   EVENT,
   registerEventSource,
@@ -60,14 +60,20 @@ export async function askScm(
     case "stop":
       await stop(clock);
       return "The agent is stopped. A backup under way goes on to its end.";
-    case "status": {
-      const state = readScmState();
-      if (state === undefined) return "not registered";
-      return state.state === "stopped" && state.exitCode !== 0
-        ? `stopped (exit code ${state.exitCode}; see the event log, source ${SCM_NAME})`
-        : state.state;
-    }
+    case "status":
+      return [describeState(), ...findOpenFolders([dirname(options.configPath)])].join("\n");
   }
+}
+
+/** ERROR_SERVICE_NEVER_STARTED: since Windows began, so this is no failure. */
+const NEVER_STARTED = 1077;
+
+function describeState(): string {
+  const known = readScmState();
+  if (known === undefined) return "not registered";
+  const { state, exitCode } = known;
+  if (state !== "stopped" || exitCode === 0 || exitCode === NEVER_STARTED) return state;
+  return `stopped (exit code ${exitCode}; see the event log, source ${SCM_NAME})`;
 }
 
 async function install({ configPath, dataDir }: ScmCommandOptions): Promise<string> {
@@ -112,8 +118,8 @@ export type Hosting = {
   ready: () => void;
   /** Called with what ends the agent, which is called once. */
   onStop: (stop: () => void) => void;
-  /** The agent could not end in time: leaves at once. */
-  leave: () => void;
+  /** The agent could not end in time: leaves at once with that exit code. */
+  leave: (code: number) => void;
 };
 
 /**
@@ -141,7 +147,7 @@ export async function runForScm(
       writeEvent("info", EVENT.started, "The agent started.");
     },
     onStop: (stop) => void stopping.promise.then(stop),
-    leave: () => left.resolve(0),
+    leave: (code) => left.resolve(code),
   };
   const code = await Promise.race([left.promise, run(hosting).catch((error: unknown) => failed(error))]);
   destination.close();
