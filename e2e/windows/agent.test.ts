@@ -125,6 +125,23 @@ describe("the service", () => {
   });
 });
 
+describe("a folder of the host", () => {
+  type Entries = { entries: { name: string; kind: string; size_bytes: number | null }[] };
+  const list = (path?: string) =>
+    lab.api.get<Entries>(
+      `/api/hosts/${hostId}/files${path === undefined ? "" : `?path=${encodeURIComponent(path)}`}`,
+    );
+
+  test("is found from the drives on, with names of any letters", async () => {
+    const drives = (await list()).entries.map(({ name }) => name);
+    expect(drives).toContain("C:\\");
+    expect((await list("C:\\data")).entries).toMatchObject([{ name: "Über Änderungen", kind: "folder" }]);
+    expect((await list("C:\\data\\Über Änderungen")).entries).toEqual([
+      { name: "é.txt", kind: "file", size_bytes: 12 },
+    ]);
+  });
+});
+
 describe("a job", () => {
   test("made the repository, and backs up with a snapshot of the volume", async () => {
     const first = await finished(
@@ -163,6 +180,21 @@ describe("a job", () => {
     await until("the backup runs", 20_000, async () => (await job(id)).status === "running");
     await lab.api.post(`/api/jobs/${id}/cancel`);
     expect(await finished(id)).toMatchObject({ status: "cancelled" });
+  });
+});
+
+describe("hooks", () => {
+  test("run by cmd.exe, and one that fails keeps the backup from running", async () => {
+    const [group] = await groups();
+    const hook = (script: string) => ({ script, timeout_seconds: 60 });
+    await lab.api.put(`/api/hosts/${hostId}/hooks`, {
+      pre_hook: hook("@echo off\nver\necho from %ComSpec%"),
+    });
+    const good = await run(group?.id ?? "");
+    expect(await finished(good)).toMatchObject({ status: "succeeded" });
+    expect(await log(good)).toMatch(/hook\(pre\): from C:\\windows\\system32\\cmd\.exe/i);
+    await lab.api.put(`/api/hosts/${hostId}/hooks`, { pre_hook: hook("@exit /b 7") });
+    expect(await finished(await run(group?.id ?? ""))).toMatchObject({ status: "failed", summary: null });
   });
 });
 
