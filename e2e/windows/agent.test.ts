@@ -96,6 +96,7 @@ describe("the service", () => {
     for (const time of ["first", "second"]) {
       const { code, text } = await windows.agent(["service", "install"]);
       expect({ time, code, text }).toMatchObject({ code: 0, text: expect.stringContaining("is registered") });
+      expect(text).not.toContain("belongs into");
     }
     expect(await state()).toBe("stopped");
   });

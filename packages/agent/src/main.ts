@@ -156,7 +156,8 @@ async function scmCommand([action, ...rest]: string[], options: Options): Promis
   }
   const { systemClock } = await import("./platform/clock.ts");
   const dataDir = options["data-dir"] ?? defaultDataDir;
-  return say(await askScm(systemClock(), known, { configPath, dataDir }));
+  const programFiles = process.env.ProgramFiles ?? "C:\\Program Files";
+  return say(await askScm(systemClock(), known, { configPath, dataDir, programFiles }));
 }
 
 /** Administrators of Windows look into the event log first. */

@@ -3,7 +3,7 @@
  * Invariants: each answer is one sentence; waiting is bounded; the agent that the SCM runs logs to a file and tells the
  * event log why it could not start.
  */
-import { dirname, join } from "node:path";
+import { dirname, join, win32 } from "node:path";
 import type { Clock } from "./platform/clock.ts";
 import { AgentError, reasonOf } from "./platform/errors.ts";
 import { ensurePrivateDir } from "./platform/files.ts";
@@ -35,7 +35,12 @@ export type ScmAction = (typeof scmActions)[number];
 const SETTLED_WITHIN_MS = 40_000;
 const LOOK_MS = 250;
 
-export type ScmCommandOptions = { configPath: string; dataDir: string };
+export type ScmCommandOptions = {
+  configPath: string;
+  dataDir: string;
+  /** %ProgramFiles%: where only administrators can change what SYSTEM runs. */
+  programFiles: string;
+};
 
 /** Carries out an action and returns the sentence to say. Throws AgentError. */
 export async function askScm(
@@ -76,16 +81,25 @@ function describeState(): string {
   return `stopped (exit code ${exitCode}; see the event log, source ${SCM_NAME})`;
 }
 
-async function install({ configPath, dataDir }: ScmCommandOptions): Promise<string> {
+async function install({ configPath, dataDir, programFiles }: ScmCommandOptions): Promise<string> {
   for (const folder of [dirname(configPath), dataDir]) {
     await ensurePrivateDir(folder);
     claimFolder(folder);
   }
   const { file, args } = ownCommand(["service", "run", "--config", configPath]);
   const warnings = registerAgent(quoteCommand([file, ...args]));
+  if (!isBelow(programFiles, file))
+    warnings.push(
+      `SYSTEM will run ${file}: whoever can replace that file rules this machine, so it belongs into ${programFiles}`,
+    );
   if (!registerEventSource()) warnings.push("the source in the event log could not be registered");
   const done = "The agent is registered and starts with Windows. Start it now with: service start";
   return [done, ...warnings.map((warning) => `Note: ${warning}.`)].join("\n");
+}
+
+function isBelow(folder: string, file: string): boolean {
+  const way = win32.relative(folder, file);
+  return way !== "" && !way.startsWith("..") && !win32.isAbsolute(way);
 }
 
 async function stop(clock: Clock): Promise<void> {
