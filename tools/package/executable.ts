@@ -15,8 +15,8 @@ const run = promisify(execFile);
 const resourceName = "NODE_SEA_BLOB";
 const fuse = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
 
-/** One file is written in seconds; minutes mean that the machine hangs. */
-const timeoutMs = 120_000;
+/** Written in seconds, one for Windows in a quarter of a minute; a busy machine takes ten times as long. */
+const timeoutMs = 600_000;
 
 export interface ExecutableParts {
   readonly root: string;

@@ -206,6 +206,8 @@ async function scmCommand([action, ...rest]: string[], options: Options): Promis
   const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
   const configPath = options.config ?? defaultConfigPath;
   if (known === "run") {
+    // The SCM starts the agent again: it may replace itself.
+    process.env.RM_SUPERVISED = "1";
     const logDir = join(dirname(configPath), "logs");
     const run = (hosting: Hosting) => runAgent({ ...options, config: configPath }, hosting);
     // What Windows may still call keeps the program from ending by itself.

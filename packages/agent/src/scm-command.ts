@@ -3,13 +3,13 @@
  * Invariants: each answer is one sentence; waiting is bounded; the agent that the SCM runs logs to a file and tells the
  * event log why it could not start.
  */
-import { dirname, join } from "node:path";
+import { dirname, join, win32 } from "node:path";
 import type { Clock } from "./platform/clock.ts";
 import { AgentError, reasonOf } from "./platform/errors.ts";
 import { ensurePrivateDir } from "./platform/files.ts";
 import { openLogFile } from "./platform/log-file.ts";
 import { ownCommand } from "./platform/program.ts";
-import { claimFolder } from "./platform/windows/access-list.ts";
+import { claimFolder, findOpenFolders } from "./platform/windows/access-list.ts";
 import {
   EVENT,
   registerEventSource,
@@ -35,7 +35,12 @@ export type ScmAction = (typeof scmActions)[number];
 const SETTLED_WITHIN_MS = 40_000;
 const LOOK_MS = 250;
 
-export type ScmCommandOptions = { configPath: string; dataDir: string };
+export type ScmCommandOptions = {
+  configPath: string;
+  dataDir: string;
+  /** %ProgramFiles%: where only administrators can change what SYSTEM runs. */
+  programFiles: string;
+};
 
 /** Carries out an action and returns the sentence to say. Throws AgentError. */
 export async function askScm(
@@ -60,26 +65,41 @@ export async function askScm(
     case "stop":
       await stop(clock);
       return "The agent is stopped. A backup under way goes on to its end.";
-    case "status": {
-      const state = readScmState();
-      if (state === undefined) return "not registered";
-      return state.state === "stopped" && state.exitCode !== 0
-        ? `stopped (exit code ${state.exitCode}; see the event log, source ${SCM_NAME})`
-        : state.state;
-    }
+    case "status":
+      return [describeState(), ...findOpenFolders([dirname(options.configPath)])].join("\n");
   }
 }
 
-async function install({ configPath, dataDir }: ScmCommandOptions): Promise<string> {
+/** ERROR_SERVICE_NEVER_STARTED: since Windows began, so this is no failure. */
+const NEVER_STARTED = 1077;
+
+function describeState(): string {
+  const known = readScmState();
+  if (known === undefined) return "not registered";
+  const { state, exitCode } = known;
+  if (state !== "stopped" || exitCode === 0 || exitCode === NEVER_STARTED) return state;
+  return `stopped (exit code ${exitCode}; see the event log, source ${SCM_NAME})`;
+}
+
+async function install({ configPath, dataDir, programFiles }: ScmCommandOptions): Promise<string> {
   for (const folder of [dirname(configPath), dataDir]) {
     await ensurePrivateDir(folder);
     claimFolder(folder);
   }
   const { file, args } = ownCommand(["service", "run", "--config", configPath]);
   const warnings = registerAgent(quoteCommand([file, ...args]));
+  if (!isBelow(programFiles, file))
+    warnings.push(
+      `SYSTEM will run ${file}: whoever can replace that file rules this machine, so it belongs into ${programFiles}`,
+    );
   if (!registerEventSource()) warnings.push("the source in the event log could not be registered");
   const done = "The agent is registered and starts with Windows. Start it now with: service start";
   return [done, ...warnings.map((warning) => `Note: ${warning}.`)].join("\n");
+}
+
+function isBelow(folder: string, file: string): boolean {
+  const way = win32.relative(folder, file);
+  return way !== "" && !way.startsWith("..") && !win32.isAbsolute(way);
 }
 
 async function stop(clock: Clock): Promise<void> {
@@ -112,7 +132,7 @@ export type Hosting = {
   ready: () => void;
   /** Called with what ends the agent, which is called once. */
   onStop: (stop: () => void) => void;
-  /** The agent could not end in time: leaves at once, with this exit code. */
+  /** The agent could not end in time: leaves at once with that exit code. */
   leave: (code: number) => void;
 };
 
@@ -141,7 +161,7 @@ export async function runForScm(
       writeEvent("info", EVENT.started, "The agent started.");
     },
     onStop: (stop) => void stopping.promise.then(stop),
-    leave: left.resolve,
+    leave: (code) => left.resolve(code),
   };
   const code = await Promise.race([left.promise, run(hosting).catch((error: unknown) => failed(error))]);
   destination.close();

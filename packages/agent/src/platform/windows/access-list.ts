@@ -3,7 +3,7 @@
  * %ProgramData%, and whoever made one owns it and decides about it, so the owner counts as much as the list. By SIDs and
  * SDDL only: names of groups are translated.
  */
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { AgentError, reasonOf } from "../errors.ts";
 import { loadNative, must, type Native, WindowsError } from "./native.ts";
 
@@ -56,16 +56,16 @@ export function protectFolder(path: string): void {
  */
 export function claimFolder(path: string): void {
   const owner = ownerOf(readAccess(path));
-  if (readdirSync(path).length > 0 && !isTrusted(owner)) {
+  if (readdirSync(path).length > 0 && !isTrusted(owner) && owner !== readOwnSid()) {
     const message = `${path} belongs to somebody else (${owner}) and is not empty. Look at what is in it, remove it and run this again.`;
     throw new AgentError("windows.foreign_folder", message);
   }
   protectFolder(path);
 }
 
-/** A sentence for each folder that others than SYSTEM and Administrators may use; never throws. */
+/** A sentence for each folder (of those that are there) that others than SYSTEM and Administrators may use; never throws. */
 export function findOpenFolders(folders: readonly string[]): string[] {
-  return folders.flatMap((folder) => {
+  return folders.filter(existsSync).flatMap((folder) => {
     try {
       const strangers = findStrangers(readAccess(folder));
       if (strangers.length === 0) return [];
@@ -95,10 +95,39 @@ export function readAccess(path: string): string {
   if (answer !== 0) throw new WindowsError(`to say who may use ${path}`, Number(answer));
   try {
     must("to print an access list", print(descriptor[0], REVISION, parts, text, null));
-    return String(native.decode(native.as(text, "void**"), "str16"));
+    return native.decode.string16(text[0]);
   } finally {
     freeLocal(native, text[0]);
     freeLocal(native, descriptor[0]);
+  }
+}
+
+const TOKEN_QUERY = 0x8;
+const TOKEN_USER = 1;
+const MAX_TOKEN_BYTES = 256;
+
+/** The account that this program runs as: an administrator may own what he made himself. */
+function readOwnSid(): string {
+  const native = loadNative();
+  const [advapi, kernel] = [native.load("advapi32.dll"), native.load("kernel32.dll")];
+  const self = kernel.func("void* __stdcall GetCurrentProcess()");
+  const open = advapi.func("int __stdcall OpenProcessToken(void* one, uint32_t access, _Out_ void** token)");
+  const ask = advapi.func(
+    "int __stdcall GetTokenInformation(void* token, int what, void* data, uint32_t size, _Out_ uint32_t* needed)",
+  );
+  const print = advapi.func("int __stdcall ConvertSidToStringSidW(void* sid, _Out_ void** text)");
+  const close = kernel.func("int __stdcall CloseHandle(void* one)");
+  const [token, text] = [[null], [null]];
+  must("to ask who runs this", open(self(), TOKEN_QUERY, token));
+  try {
+    // TOKEN_USER begins with a pointer to the SID, which stands behind it in the same bytes.
+    const data = Buffer.alloc(MAX_TOKEN_BYTES);
+    must("to say who runs this", ask(token[0], TOKEN_USER, data, data.length, [0]));
+    must("to print who runs this", print(data.readBigUInt64LE(), text));
+    return native.decode.string16(text[0]);
+  } finally {
+    freeLocal(native, text[0]);
+    close(token[0]);
   }
 }
 

@@ -28,7 +28,10 @@ export type Native = {
   register: (callback: (...args: number[]) => unknown, type: unknown) => bigint;
   /** A value as a pointer of a named type, for parameters declared `void*`. */
   as: (value: unknown, type: string) => unknown;
-  decode: (pointer: unknown, type: string) => unknown;
+  decode: {
+    /** Text that ends with a zero. */
+    string16: (pointer: unknown) => string;
+  };
 };
 
 /** How an executable names it among what it carries (tools/package). */
