@@ -206,16 +206,17 @@ async function scmCommand([action, ...rest]: string[], options: Options): Promis
   const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
   const configPath = options.config ?? defaultConfigPath;
   if (known === "run") {
-    // The SCM starts the agent again: it may replace itself.
-    process.env.RM_SUPERVISED = "1";
     const logDir = join(dirname(configPath), "logs");
+    // Whoever ends here with an error is started again: an update rests on it.
+    process.env.RM_SUPERVISED = "1";
     const run = (hosting: Hosting) => runAgent({ ...options, config: configPath }, hosting);
     // What Windows may still call keeps the program from ending by itself.
     process.exit(await runForScm(logDir, run, [EXIT.done, EXIT.removed]));
   }
   const { systemClock } = await import("./platform/clock.ts");
   const dataDir = options["data-dir"] ?? defaultDataDir;
-  return say(await askScm(systemClock(), known, { configPath, dataDir }));
+  const programFiles = process.env.ProgramFiles ?? "C:\\Program Files";
+  return say(await askScm(systemClock(), known, { configPath, dataDir, programFiles }));
 }
 
 /** Administrators of Windows look into the event log first. */
