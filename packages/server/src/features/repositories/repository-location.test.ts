@@ -21,6 +21,7 @@ describe("a location", () => {
     ["REST:HTTPS://backup.example.org:443/", "rest:https://backup.example.org"],
     ["rest:https://backup.example.org:8000/web-01/", "rest:https://backup.example.org:8000/web-01"],
     ["rest:http://[::1]:8000/a", "rest:http://[::1]:8000/a"],
+    ["/srv/a /.. /", "/srv"],
     ["sftp:Me@Backup.example.org:/srv/restic/", "sftp:Me@backup.example.org:/srv/restic"],
     ["sftp:backup:restic", "sftp:backup:restic"],
     ["sftp://me@backup.example.org:2222//srv/restic/", "sftp://me@backup.example.org:2222//srv/restic"],
@@ -52,6 +53,10 @@ describe("a location", () => {
     'rclone:remote,ssh="sh -c id":path',
     "rclone: -x:path",
   ])("%j is refused: ssh or rclone would read a part of it as an option", (typed) => {
+    expect(readLocation(typed)).toHaveProperty("problem");
+  });
+
+  it.each(["sftp:rest: /", "s3:!/ /"])("%j is refused: its path is nothing but blanks", (typed) => {
     expect(readLocation(typed)).toHaveProperty("problem");
   });
 

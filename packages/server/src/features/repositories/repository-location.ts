@@ -43,6 +43,8 @@ export function readLocation(typed: string): LocationReading {
   if ("location" in reading && reading.location.length > maxLength) {
     return problem(`A repository location has at most ${maxLength} characters.`);
   }
+  // A path of blanks alone would be another one with the next reading.
+  if ("location" in reading && reading.location !== reading.location.trim()) return problem(explain(scheme));
   return reading;
 }
 
@@ -60,6 +62,12 @@ export const isLocalLocation = (location: string): boolean => readLocalPath(loca
 
 /** An absolute path of Linux or Windows, normalised; null when it is none. */
 function readLocalPath(text: string): string | null {
+  const path = normalizeLocalPath(text);
+  // Blanks that went may have left a `..` behind.
+  return path === null || path === text ? path : readLocalPath(path);
+}
+
+function normalizeLocalPath(text: string): string | null {
   if (text.startsWith("/")) return withoutTrailingSlash(posix.normalize(text));
   if (/^[A-Za-z]:[\\/]/.test(text)) {
     const normal = win32.normalize(text);
