@@ -54,11 +54,13 @@ interface SuiteWishes {
   readonly tool: string;
   /** Another version than the best may well be in the machine's own suite. */
   readonly isExact: boolean;
+  /** In place of the newer ones of this distribution. */
+  readonly suites?: readonly string[];
 }
 
 /** Does `work` in the first suite in which it does not throw, the newer ones of this distribution first. */
 export function inSuites<Result>(
-  { tool, isExact }: SuiteWishes,
+  { tool, isExact, suites: wanted }: SuiteWishes,
   cacheFolder: string,
   say: (line: string) => void,
   work: (suite: Suite) => Result,
@@ -68,7 +70,7 @@ export function inSuites<Result>(
   if (distribution === undefined || mirrors.length === 0) {
     throw new Error("this is neither Debian nor Ubuntu with its own apt sources");
   }
-  const newer = newerSuites[distribution.id];
+  const newer = wanted ?? newerSuites[distribution.id];
   const suites = isExact ? [...newer, distribution.codename] : newer;
   for (const suite of suites) {
     for (const mirror of mirrors) {
