@@ -56,11 +56,13 @@ interface SuiteWishes {
   readonly isExact: boolean;
   /** The machine's own suite first. */
   readonly prefersOwn?: boolean;
+  /** In place of the newer ones of this distribution. */
+  readonly suites?: readonly string[];
 }
 
 /** Does `work` in the first suite in which it does not throw, the newer ones of this distribution first. */
 export function inSuites<Result>(
-  { tool, isExact, prefersOwn = false }: SuiteWishes,
+  { tool, isExact, prefersOwn = false, suites: wanted }: SuiteWishes,
   cacheFolder: string,
   say: (line: string) => void,
   work: (suite: Suite) => Result,
@@ -70,7 +72,7 @@ export function inSuites<Result>(
   if (distribution === undefined || mirrors.length === 0) {
     throw new Error("this is neither Debian nor Ubuntu with its own apt sources");
   }
-  const newer = newerSuites[distribution.id];
+  const newer = wanted ?? newerSuites[distribution.id];
   const own = distribution.codename;
   // Another version than the best may well be the machine's own.
   const last = isExact ? [own] : [];

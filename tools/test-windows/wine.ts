@@ -19,6 +19,9 @@ import {
 import { join } from "node:path";
 import { inSuites, type Suite } from "../get-restic/apt-package.ts";
 
+/** Debian 13. Its Wine, 10.0, is the one that the tests ran with. */
+const suite = "trixie";
+
 /** What a program without windows and sound needs of Wine, of the C library (with its locales) on. Wine's random numbers come by GnuTLS. */
 const packages = [
   ...["libwine", "wine64", "libz-mingw-w64"],
@@ -49,9 +52,9 @@ export function getWine(cacheFolder: string, say: (line: string) => void): Wine 
     if (process.getuid?.() !== 0)
       throw new Error("the tests under Wine work by chroot, which only root may do");
     say("fetching Wine from a newer suite of Debian (some 130 MB)");
-    inSuites({ tool: "Wine", isExact: false }, cacheFolder, say, (suite) => {
+    inSuites({ tool: "Wine", isExact: false, suites: [suite] }, cacheFolder, say, (opened) => {
       rmSync(folder, { recursive: true, force: true });
-      unpackWine(suite, folder);
+      unpackWine(opened, folder);
     });
   }
   const version = readFileSync(join(folder, "version"), "utf8").trim();
