@@ -21,7 +21,11 @@ export async function describeApp(): Promise<{ api: OpenApi; routes: DeclaredRou
     // No page is drawn, so no style sheet is needed.
     await writeFile(join(folder, "manifest.json"), "{}");
     const config = parseConfig({ RM_LISTEN: "127.0.0.1:0", RM_DATA_DIR: join(folder, "data") });
-    const server = await startServer(config, { log: createLog("silent"), assetsDir: folder });
+    const server = await startServer(config, {
+      log: createLog("silent"),
+      assetsDir: folder,
+      releaseDir: folder,
+    });
     const description = { api: server.app.swagger() as OpenApi, routes: server.declaredRoutes };
     await server.stop();
     return description;

@@ -45,7 +45,7 @@ async function runServer(config: Config): Promise<number> {
   const { createLog } = await import("./platform/log.ts");
   const { startServer } = await import("./start.ts");
   const log = createLog(config.logLevel);
-  const server = await startServer(config, { log, assetsDir: builtAssets() });
+  const server = await startServer(config, { log, ...filesBeside() });
   log.info({ url: server.url, version: productVersion }, "restic-manager is listening");
   if (server.setupUrl)
     log.info({ setupUrl: server.setupUrl }, "no administrator yet: open this link to make one");
@@ -57,9 +57,12 @@ async function runServer(config: Config): Promise<number> {
   return 0;
 }
 
-/** Beside the built files that Node runs; an executable has them inside. */
-const builtAssets = (): string | undefined =>
-  isSea() ? undefined : join(dirname(process.argv[1] ?? ""), "../assets");
+/** An executable has the pages' files inside and a release beside it; built files lie in the tree of a checkout. */
+function filesBeside(): { assetsDir?: string; releaseDir: string } {
+  if (isSea()) return { releaseDir: join(dirname(process.execPath), "release") };
+  const folder = dirname(process.argv[1] ?? "");
+  return { assetsDir: join(folder, "../assets"), releaseDir: join(folder, "../../../../build/package") };
+}
 
 async function backUpDatabase(config: Config, target: string): Promise<number> {
   if (config.databaseUrl) {

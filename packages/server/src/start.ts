@@ -5,7 +5,6 @@
 import { mkdir } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
@@ -143,7 +142,7 @@ export interface ServerParts {
   /** Folder of the built pages' files; absent when they are inside the program. */
   assetsDir?: string | undefined;
   /** Folder of the files for hosts that come with the server. */
-  releaseDir?: string;
+  releaseDir: string;
 }
 
 export interface RunningServer extends BuiltApp {
@@ -194,8 +193,8 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   addHealthRoutes(built.app, { db, stopping: () => stopping.signal.aborted });
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
   addAssetRoutes(built.app, assets);
-  const builtInFolder = parts.releaseDir ?? fileURLToPath(new URL("../../../build/package", import.meta.url));
-  const shelf = new ReleaseShelf({ clock, log, dataFolder: join(config.dataDir, "release"), builtInFolder });
+  const dataFolder = join(config.dataDir, "release");
+  const shelf = new ReleaseShelf({ clock, log, dataFolder, builtInFolder: parts.releaseDir });
   const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf }, built);
   await listen(built, config, clock);
   for (const life of lives) life.start();
