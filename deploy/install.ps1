@@ -209,12 +209,12 @@ function Join-Server {
     }
     $arguments = @("--server", $Server)
     if ($HostName) { $arguments += @("--hostname", $HostName) }
+    if ($Force) { $arguments += "--force" }
     if (-not $Token) {
         Write-Host "No token was given: this host announces itself and waits to be accepted."
         Invoke-Agent $Places (@("announce") + $arguments)
         return
     }
-    if ($Force) { $arguments += "--force" }
     $env:RM_TOKEN = $Token
     try { Invoke-Agent $Places (@("enrol") + $arguments) }
     finally { Remove-Item Env:RM_TOKEN -ErrorAction SilentlyContinue }

@@ -530,8 +530,8 @@ join_server() {
   [ -z "$host_name" ] || set -- "$@" --hostname "$host_name"
   # It goes into agent.yaml, so the file has to stay.
   [ -z "$ca_file" ] || set -- "$@" --ca-file "$CONFIG_DIR/ca.pem"
+  [ -z "$force" ] || set -- "$@" --force
   if [ -n "$token" ]; then
-    [ -z "$force" ] || set -- "$@" --force
     RM_TOKEN=$token "$AGENT" enrol "$@" || fail "this host could not be enrolled; the reason stands above." \
       "The agent is installed. Run this again when it is mended; a token is good once and for an hour."
     token=''
