@@ -79,7 +79,7 @@ const versionOfHost = async () =>
 it("an update waits for the backup that runs, and ends when the new version has said hello", async () => {
   const backup = await host.startBackup();
   await host.findRun(backup);
-  const update = await updateHost();
+  const update = await until("the new release", 30_000, () => updateHost().catch(() => null));
   expect((await host.job(update)).status).toBe("queued");
   await writeFile(gate, "");
   expect(await host.finished(backup)).toMatchObject({ status: "succeeded", exit_code: 0 });

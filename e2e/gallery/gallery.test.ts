@@ -1,5 +1,5 @@
 /** The live parts of pages in a real browser, over the gallery's canned data. */
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, chromium, type Page, type Request } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ARGS } from "./pictures.ts";
 import { type Gallery, serveGallery } from "./serve.ts";
@@ -379,7 +379,10 @@ describe("the restore wizard", () => {
     await row(page, "etc/").locator(".tree-check").click();
     await page.locator('[data-step="files"] [data-step-next]').click();
     const posted: string[] = [];
-    page.on("request", (request) => request.method() === "POST" && posted.push(request.url()));
+    // What a selection holds is counted by a question that no address has room for.
+    const note = (request: Request) =>
+      request.method() === "POST" && !request.url().endsWith("/count") && posted.push(request.url());
+    page.on("request", note);
     await page.locator("[name=directory]").fill("/mnt/back");
     await page.keyboard.press("Enter");
     await page.locator("[data-restore-words]", { hasText: "goes into /mnt/back" }).waitFor();
@@ -390,7 +393,7 @@ describe("the restore wizard", () => {
     await page.keyboard.press("Enter");
     await page.context().close();
     const plain = await open("wizard-files", false);
-    plain.on("request", (request) => request.method() === "POST" && posted.push(request.url()));
+    plain.on("request", note);
     await plain.locator("[name=directory]").fill("/mnt/back");
     await plain.keyboard.press("Enter");
     expect(await plain.locator("[name=directory]").inputValue()).toBe("/mnt/back");

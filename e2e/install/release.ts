@@ -9,6 +9,7 @@ import {
   releasePlatformOf,
 } from "../../packages/protocol/src/release.ts";
 import { productVersion } from "../../packages/protocol/src/version.ts";
+import { agentScript } from "../../packages/agent/fixtures/update/release.ts";
 import { quickBuild } from "../../tools/package/quick.ts";
 import { openSigningKey } from "../../tools/package/signing.ts";
 
@@ -40,6 +41,15 @@ export async function makeRelease(
   await copyFile(join(root, "deploy", unitName), join(folder, unitName));
   await signRelease(folder);
   return { folder, agent };
+}
+
+/** Puts a newer agent into the release that says its version and can do nothing else. */
+export async function addBrokenAgent(folder: string, version: string): Promise<void> {
+  const platform = releasePlatformOf(process.platform, process.arch);
+  if (platform === undefined) throw new Error("There is no release for this machine.");
+  const name = artefactName({ program: "restic-manager-agent", version, ...platform });
+  await writeFile(join(folder, name), agentScript(version));
+  await signRelease(folder);
 }
 
 /** Writes the list of the folder's files and its signature anew. */

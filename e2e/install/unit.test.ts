@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../../tools/demo/children.ts";
 import type { JobJson, LabHost } from "../lab/host.ts";
-import { installer, makeRelease } from "./release.ts";
+import { addBrokenAgent, installer, makeRelease } from "./release.ts";
 import { agentPath, Stage, unit } from "./stage.ts";
 
 /** Where a sandbox that is too narrow hides or protects files. */
@@ -193,24 +193,17 @@ systemctl daemon-reload && systemctl restart ${unit}`);
     expect(await shell("restic-manager-agent --version")).toBe("0.9.9\n");
   });
 
-  test("a new program that does not run is replaced by the former one, which the guard puts back", async () => {
-    const record = {
-      job: "01KAQ2W4T9B3E6R8M1N5P7S0VX",
-      from: "0.1.0",
-      to: "0.2.0",
-      starts: 0,
-      deadline: null,
-    };
-    await stage.machine.write(`${agentPath}.update.json`, JSON.stringify({ ...record, rolled_back: null }));
-    await shell(`cp ${agentPath} ${agentPath}.previous`);
-    await stage.machine.write(`${agentPath}.broken`, "#!/bin/sh\nexit 1\n", "755");
-    await shell(`mv ${agentPath}.broken ${agentPath} && systemctl restart ${unit} || true`);
-    await until("the former program", 60_000, async () => {
-      const { code } = await stage.machine.run([agentPath, "status"]);
-      return code === 0;
+  test("a new version that does not start goes back by the guard, and its update says so", async () => {
+    await addBrokenAgent(stage.release, "1.0.0");
+    const { job_id } = await until("the server's notice of its new files", 20_000, async () => {
+      const path = `/api/hosts/${host.id}/update`;
+      return stage.lab.api.post<{ job_id: string }>(path, { program: "agent" }).catch(() => null);
     });
-    expect(await shell(`head -c 4 ${agentPath} | tail -c 3`)).toBe("ELF");
+    const end = await host.finished(job_id, 120_000);
+    expect(end).toMatchObject({ status: "failed", error: { code: "update.rolled_back" } });
     await host.untilOnline();
+    expect(await shell("restic-manager-agent --version")).toBe("0.9.9\n");
+    expect(await shell(`ls ${agentPath}.update.json 2>&1 || true`)).toContain("No such file");
   });
 
   test("an agent whose host was removed at the server stops, and is not started again and again", async () => {
