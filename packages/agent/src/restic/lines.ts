@@ -29,17 +29,23 @@ export class LineCutter {
 
   /** The lines that end within `chunk`. The chunk may be reused by the caller once iteration is over. */
   *push(chunk: Uint8Array): Generator<CutLine> {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     let start = 0;
     for (;;) {
-      const end = chunk.indexOf(LINE_FEED, start);
+      const end = bytes.indexOf(LINE_FEED, start);
       if (end === -1) break;
-      this.#hold(chunk.subarray(start, end));
       this.#offset += end + 1 - start;
+      const isWhole = this.#heldBytes === 0 && end - start <= this.#maxLineBytes;
+      // Nearly every line lies in one chunk: copying each would leave as much garbage as the whole stream has bytes.
+      if (isWhole) yield this.#line(bytes, start, end, false);
+      else {
+        this.#hold(bytes.subarray(start, end));
+        yield this.#take();
+      }
       start = end + 1;
-      yield this.#take();
     }
-    this.#hold(chunk.subarray(start));
-    this.#offset += chunk.length - start;
+    this.#hold(bytes.subarray(start));
+    this.#offset += bytes.length - start;
   }
 
   /** What stands after the last line break, once the stream has ended; undefined when nothing does. */
@@ -57,12 +63,16 @@ export class LineCutter {
   }
 
   #take(): CutLine {
-    let bytes = Buffer.concat(this.#held);
-    if (bytes.at(-1) === CARRIAGE_RETURN) bytes = bytes.subarray(0, -1);
-    const line = { text: bytes.toString("utf8"), truncated: this.#truncated, endOffset: this.#offset };
+    const bytes = Buffer.concat(this.#held);
+    const line = this.#line(bytes, 0, bytes.length, this.#truncated);
     this.#held = [];
     this.#heldBytes = 0;
     this.#truncated = false;
     return line;
+  }
+
+  #line(bytes: Buffer, start: number, end: number, truncated: boolean): CutLine {
+    const last = end > start && bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end;
+    return { text: bytes.toString("utf8", start, last), truncated, endOffset: this.#offset };
   }
 }
