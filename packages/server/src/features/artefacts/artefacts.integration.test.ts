@@ -33,7 +33,13 @@ it("a hundred megabytes to a client that does not read cost no memory", async ()
   // Whatever a server would read ahead, it has read once another whole file went by.
   const whole = Buffer.from(await (await server.anonymous().fetch(url)).arrayBuffer());
   expect(whole.equals(content)).toBe(true);
-  expect(heldBytes() - before - whole.byteLength).toBeLessThan(60 * mib);
+  // What the client had in its hands goes a moment later; what a server holds for those that do not read would stay.
+  let held = heldBytes();
+  for (let tries = 0; tries < 50 && held - before - whole.byteLength > 60 * mib; tries++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    held = heldBytes();
+  }
+  expect(held - before - whole.byteLength).toBeLessThan(60 * mib);
   for (const answer of slow) await answer.body?.cancel();
 });
 
