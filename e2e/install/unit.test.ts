@@ -203,9 +203,6 @@ systemctl daemon-reload && systemctl restart ${unit}`);
     expect(end).toMatchObject({ status: "failed", error: { code: "update.rolled_back" } });
     await host.untilOnline();
     expect(await shell("restic-manager-agent --version")).toBe("0.9.9\n");
-    const gone = async () =>
-      (await shell(`ls ${agentPath}.update.json 2>&1 || true`)).includes("No such file");
-    await until("the end of the record", 20_000, gone);
   });
 
   test("an agent whose host was removed at the server stops, and is not started again and again", async () => {
