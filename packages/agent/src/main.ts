@@ -158,7 +158,10 @@ async function runAgent(options: Options, hosting = ofTerminal): Promise<number>
   const { defaultConfigPath, loadConfig } = await import("./config.ts");
   const { createLog } = await import("./platform/log.ts");
   const { startAgent } = await import("./start.ts");
-  const { config, warnings } = await loadConfig(options.config ?? defaultConfigPath);
+  const configPath = options.config ?? defaultConfigPath;
+  // Behind the guard: a new version that refuses what the one before took goes back, too.
+  hosting.checkFolder(dirname(configPath));
+  const { config, warnings } = await loadConfig(configPath);
   hosting.checkFolder(config.data_dir);
   for (const warning of warnings) hosting.warn(warning);
   const { ownCommand } = await import("./platform/program.ts");

@@ -7,7 +7,7 @@ import { dirname, join, win32 } from "node:path";
 import type { Clock } from "./platform/clock.ts";
 import { AgentError, reasonOf } from "./platform/errors.ts";
 import { ensurePrivateDir } from "./platform/files.ts";
-import { openLogFile } from "./platform/log-file.ts";
+import { type LogFile, openLogFile } from "./platform/log-file.ts";
 import { ownCommand } from "./platform/program.ts";
 import { checkFolder, claimFolder, findOpenFolders } from "./platform/windows/access-list.ts";
 import {
@@ -167,8 +167,14 @@ async function runLogged(
   run: (hosting: Hosting) => Promise<number>,
   { ready, onStop }: Pick<Hosting, "ready" | "onStop">,
 ): Promise<number> {
-  checkFolder(folder);
-  const destination = openLogFile(join(folder, "logs", "agent.log"));
+  let file: LogFile | undefined;
+  const destination = {
+    // Opened by the first line, which comes after the agent had the folder checked.
+    write: (line: string) => {
+      file ??= openLogFile(join(folder, "logs", "agent.log"));
+      file.write(line);
+    },
+  };
   const left = Promise.withResolvers<number>();
   const hosting: Hosting = {
     ...{ destination, onStop, checkFolder },
@@ -182,7 +188,7 @@ async function runLogged(
   try {
     return await Promise.race([left.promise, run(hosting)]);
   } finally {
-    destination.close();
+    file?.close();
   }
 }
 
