@@ -7,7 +7,8 @@ administrator, in one of two ways:
   .\install.ps1 -Uninstall [-Purge]
 
 The token goes by the environment only: arguments can be read by every user of this machine. Without a token the host
-announces itself, and somebody accepts it at the server. A second run upgrades in place and keeps the enrolment.
+announces itself, and somebody accepts it at the server. A second run upgrades in place and keeps the enrolment. -Force
+enrols anew, and lets an older agent replace a newer one.
 Everything is a function and the last line starts it, so that half a download does nothing.
 #>
 [CmdletBinding()]
@@ -20,27 +21,44 @@ param(
 )
 
 function Install-ResticManagerAgent {
-    param([string] $Server, [string] $HostName, [bool] $Force)
+    param([string] $Server, [string] $Token, [string] $HostName, [bool] $Force)
 
-    $token = $env:RM_TOKEN
-    # Nothing that is started from here inherits the token; the agent is given it when it enrols.
-    Remove-Item Env:RM_TOKEN -ErrorAction SilentlyContinue
     $arch = Get-AgentArchitecture
-    $server = Get-ServerAddress $Server
     $places = Get-AgentPlaces
+    Confirm-Data $places
+    $server = Get-ServerAddress $Server
     New-Item -ItemType Directory -Force -Path $places.Folder | Out-Null
     $sums = Get-Sums $server
-    $changed = Install-Program $server $sums "restic-manager-agent-" "-windows-$arch.exe" $places.Agent
-    if ($null -eq $changed) {
+    $agent = Find-Newest $sums "restic-manager-agent-" "-windows-$arch.exe"
+    if (-not $agent) {
         Stop-Install "The server has no agent for Windows on $arch." "Its operator looks at Settings, Agents."
     }
-    $restic = Install-Program $server $sums "restic-" "-windows-$arch.exe" $places.Restic
-    if ($null -eq $restic -and -not (Test-Path -LiteralPath $places.Restic)) {
+    $restic = Find-Newest $sums "restic-" "-windows-$arch.exe"
+    if (-not $restic -and -not (Test-Path -LiteralPath $places.Restic)) {
         Write-Warning "The server has no restic for Windows. Backups fail until there is restic 0.18.0 or later: put restic.exe at $($places.Restic)."
     }
-    Join-Server $places $server $token $HostName $Force
-    Invoke-Agent $places @("service", "install")
-    Invoke-Agent $places @("service", "start")
+    Confirm-NoUpdate $places
+    $ran = Test-AgentRuns
+    try {
+        # Everything that can fail on the way is over before the service stops.
+        $fresh = @(
+            if ($Force -or -not (Test-OlderThanInstalled $places $agent)) { Get-Program $server $sums $agent $places.Agent }
+            Get-Program $server $sums $restic $places.Restic
+        )
+        if ($fresh.Count -gt 0) {
+            Stop-Agent
+            # One that began during the downloads.
+            Confirm-NoUpdate $places
+            foreach ($path in $fresh) { Move-IntoPlace $path }
+        }
+        Join-Server $places $server $Token $HostName $Force
+        Invoke-Agent $places @("service", "install")
+        Invoke-Agent $places @("service", "start")
+    }
+    finally {
+        foreach ($path in @($places.Agent, $places.Restic)) { Remove-Item -LiteralPath "$path.download" -Force -ErrorAction SilentlyContinue }
+        if ($ran) { Resume-Agent }
+    }
     Invoke-Agent $places @("status", "--wait", "60")
     Write-Host "Done. What comes next stands on the host's page: $server"
     Show-OtherRuns
@@ -62,6 +80,32 @@ function Get-AgentPlaces {
 function Stop-Install {
     param([string] $Why, [string] $Advice)
     throw "Failed: $Why $Advice"
+}
+
+# Everybody may make folders in %ProgramData%, and what stands in agent.yaml is believed from here on.
+function Confirm-Data {
+    param([hashtable] $Places)
+    foreach ($path in @($Places.Data, $Places.Config)) {
+        $item = Get-Item -LiteralPath $path -Force -ErrorAction SilentlyContinue
+        if (-not $item) { continue }
+        $isLink = [bool] ($item.Attributes -band [IO.FileAttributes]::ReparsePoint)
+        $owner = (Get-Acl -LiteralPath $path).GetOwner([Security.Principal.SecurityIdentifier]).Value
+        $own = [Security.Principal.WindowsIdentity]::GetCurrent().User.Value
+        # SYSTEM, Administrators, the first administrator, and whoever runs this.
+        $isOurs = @("S-1-5-18", "S-1-5-32-544", $own) -contains $owner -or $owner -match '^S-1-5-21-[\d-]+-500$'
+        if ($isLink -or -not $isOurs) {
+            Stop-Install "$path is a link or belongs to somebody else ($owner)." "Look at what it is, remove it and run this again."
+        }
+    }
+}
+
+# The agent's own record of an update that is not over: it would put the former program back over ours.
+function Confirm-NoUpdate {
+    param([hashtable] $Places)
+    $record = "$($Places.Agent).update.json"
+    if (Test-Path -LiteralPath $record) {
+        Stop-Install "An update of the agent is under way." "Run this again in two minutes. If the agent does not start any more, remove $record before."
+    }
 }
 
 # By the number of the right: names of groups are translated.
@@ -130,7 +174,7 @@ function Get-Sums {
         Get-File "$Server/install/SHA256SUMS" $file
         $sums = @{}
         foreach ($line in [IO.File]::ReadAllLines($file)) {
-            if ($line -notmatch '^([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._+-]*)$') {
+            if ($line -cnotmatch '^([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._+~-]{0,127})$') {
                 Stop-Install "$Server answered with something that is not a list of files." "Check the address; a proxy or a sign-in page of the network may be in between."
             }
             $sums[$Matches[2]] = $Matches[1]
@@ -140,18 +184,38 @@ function Get-Sums {
     finally { Remove-Item -LiteralPath $file -ErrorAction SilentlyContinue }
 }
 
+# What can be compared of a version; nothing for what is none.
+function Get-Version {
+    param([string] $Text)
+    if ($Text -notmatch '^(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?$') { return $null }
+    # What comes before a release ("1.0.0-rc.1") is older than it.
+    $isRelease = [int] (-not $Matches[4])
+    return [pscustomobject] @{ Version = [version] "$($Matches[1]).$($Matches[2]).$($Matches[3]).$isRelease"; Pre = "$($Matches[4])" }
+}
+
 # The name with the highest version between prefix and suffix; nothing when there is none.
 function Find-Newest {
     param([hashtable] $Sums, [string] $Prefix, [string] $Suffix)
-    $pattern = '^' + [regex]::Escape($Prefix) + '(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?' + [regex]::Escape($Suffix) + '$'
+    $pattern = '^' + [regex]::Escape($Prefix) + '(\d.*)' + [regex]::Escape($Suffix) + '$'
     $found = foreach ($name in $Sums.Keys) {
         if ($name -match $pattern) {
-            # What comes before a release ("1.0.0-rc.1") is older than it.
-            $isRelease = [int] (-not $Matches[4])
-            [pscustomobject] @{ Name = $name; Version = [version] "$($Matches[1]).$($Matches[2]).$($Matches[3]).$isRelease"; Pre = "$($Matches[4])" }
+            $version = Get-Version $Matches[1]
+            if ($version) { [pscustomobject] @{ Name = $name; Version = $version.Version; Pre = $version.Pre } }
         }
     }
     return $found | Sort-Object -Property @("Version", "Pre") | Select-Object -Last 1 -ExpandProperty Name
+}
+
+function Test-OlderThanInstalled {
+    param([hashtable] $Places, [string] $Name)
+    if (-not (Test-Path -LiteralPath $Places.Agent)) { return $false }
+    # One that does not even say its version is replaced.
+    try { $installed = Get-Version "$(& $Places.Agent --version)" } catch { $installed = $null }
+    $served = Get-Version ($Name -replace '^restic-manager-agent-(.*)-windows-.*$', '$1')
+    if (-not $installed -or -not $served) { return $false }
+    $isOlder = $served.Version -lt $installed.Version -or ($served.Version -eq $installed.Version -and $served.Pre -lt $installed.Pre)
+    if ($isOlder) { Write-Host "A newer agent than the server's $Name is installed: it stays (-Force replaces it)." }
+    return $isOlder
 }
 
 function Test-Digest {
@@ -160,37 +224,52 @@ function Test-Digest {
     return (Get-FileHash -Algorithm SHA256 -LiteralPath $Path).Hash -eq $Digest
 }
 
-# Puts the newest of a program where it belongs. $true when it was changed, $false when it was there, $null for none.
-function Install-Program {
-    param([string] $Server, [hashtable] $Sums, [string] $Prefix, [string] $Suffix, [string] $Path)
-    $name = Find-Newest $Sums $Prefix $Suffix
-    if (-not $name) { return $null }
-    if (Test-Digest $Path $Sums[$name]) {
-        Write-Host "$name is installed already."
-        return $false
+# Downloads and checks a program, beside its place: the place when there is something to put there, nothing when not.
+function Get-Program {
+    param([string] $Server, [hashtable] $Sums, [string] $Name, [string] $Path)
+    if (-not $Name) { return }
+    if (Test-Digest $Path $Sums[$Name]) {
+        Write-Host "$Name is installed already."
+        return
     }
-    $new = "$Path.new"
-    Get-File "$Server/install/$name" $new
-    if (-not (Test-Digest $new $Sums[$name])) {
-        Remove-Item -LiteralPath $new
-        Stop-Install "$name is not what the server's list says: its digest is another one." "The download was changed on its way, or the files on the server do not belong together. Nothing was installed."
+    Get-File "$Server/install/$Name" "$Path.download"
+    if (-not (Test-Digest "$Path.download" $Sums[$Name])) {
+        Stop-Install "$Name is not what the server's list says: its digest is another one." "The download was changed on its way, or the files on the server do not belong together. Nothing was installed."
     }
-    # A program that runs can be renamed but not replaced; restic goes on under its old name.
+    Write-Host "$Name goes to $Path."
+    return $Path
+}
+
+# A program that runs can be renamed but not replaced; restic goes on under its old name.
+function Move-IntoPlace {
+    param([string] $Path)
     $previous = "$Path.previous"
-    Stop-Agent
     if (Test-Path -LiteralPath $previous) { Remove-Item -LiteralPath $previous -Force -ErrorAction SilentlyContinue }
     if (Test-Path -LiteralPath $previous) { $previous = "$Path.$([DateTime]::UtcNow.Ticks).previous" }
     if (Test-Path -LiteralPath $Path) { Move-Item -LiteralPath $Path -Destination $previous }
-    Move-Item -LiteralPath $new -Destination $Path
-    Write-Host "$name is in $Path."
-    return $true
+    try { Move-Item -LiteralPath "$Path.download" -Destination $Path }
+    catch {
+        if (Test-Path -LiteralPath $previous) { Move-Item -LiteralPath $previous -Destination $Path }
+        Stop-Install "$Path can't be replaced: $($_.Exception.Message)" "What was there is back. A virus scanner may hold the file; run this again."
+    }
 }
 
 # ----------------------------------------------------------------------------------------------------------- the agent
 
-function Stop-Agent {
+function Test-AgentRuns {
     $known = Get-Service -Name "restic-manager-agent" -ErrorAction SilentlyContinue
-    if ($known -and $known.Status -ne "Stopped") { Stop-Service -InputObject $known }
+    return [bool] ($known -and $known.Status -ne "Stopped")
+}
+
+function Stop-Agent {
+    if (Test-AgentRuns) { Stop-Service -Name "restic-manager-agent" }
+}
+
+# Whatever failed, the backups of this host go on.
+function Resume-Agent {
+    if (Test-AgentRuns) { return }
+    try { Start-Service -Name "restic-manager-agent" }
+    catch { Write-Warning "The agent does not run any more: $($_.Exception.Message) See the event log (Application, source restic-manager-agent)." }
 }
 
 function Invoke-Agent {
@@ -220,9 +299,24 @@ function Join-Server {
     finally { Remove-Item Env:RM_TOKEN -ErrorAction SilentlyContinue }
 }
 
+# Jobs outlive the service: whatever runs from the agent's folder, under an old name too, and is not the service.
+function Confirm-NoJob {
+    param([hashtable] $Places)
+    $service = Get-CimInstance -ClassName Win32_Service -Filter "Name = 'restic-manager-agent'"
+    $jobs = Get-CimInstance -ClassName Win32_Process | Where-Object {
+        "$($_.ExecutablePath)" -like "$($Places.Folder)\*" -and $_.ProcessId -ne $service.ProcessId
+    }
+    if ($jobs) {
+        $numbers = ($jobs | ForEach-Object { $_.ProcessId }) -join ", "
+        Stop-Install "A job runs on this host (processes $numbers)." "Wait for its end or cancel it at the server, then run this again."
+    }
+}
+
 function Uninstall-ResticManagerAgent {
     param([bool] $Purge)
     $places = Get-AgentPlaces
+    Confirm-NoUpdate $places
+    Confirm-NoJob $places
     if (Test-Path -LiteralPath $places.Agent) { Invoke-Agent $places @("service", "uninstall") }
     if (Test-Path -LiteralPath $places.Folder) { Remove-Item -LiteralPath $places.Folder -Recurse -Force }
     if ($Purge) {
@@ -251,9 +345,17 @@ function Show-OtherRuns {
     }
 }
 
-$ErrorActionPreference = "Stop"
-if (-not (Test-Administrator)) {
-    Stop-Install "This needs an administrator." "Open PowerShell by `"Run as administrator`" and run it again."
+function Start-Installer {
+    param([string] $Server, [string] $HostName, [bool] $Force, [bool] $Uninstall, [bool] $Purge)
+    $ErrorActionPreference = "Stop"
+    $token = $env:RM_TOKEN
+    # Before anything else: nothing that is started from here inherits the token, and it does not stay in this window.
+    Remove-Item Env:RM_TOKEN -ErrorAction SilentlyContinue
+    if (-not (Test-Administrator)) {
+        Stop-Install "This needs an administrator." "Open PowerShell by `"Run as administrator`" and run it again."
+    }
+    if ($Uninstall) { Uninstall-ResticManagerAgent $Purge }
+    else { Install-ResticManagerAgent $Server $token $HostName $Force }
 }
-if ($Uninstall) { Uninstall-ResticManagerAgent $Purge.IsPresent }
-else { Install-ResticManagerAgent $Server $HostName $Force.IsPresent }
+
+Start-Installer $Server $HostName $Force.IsPresent $Uninstall.IsPresent $Purge.IsPresent

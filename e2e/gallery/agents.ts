@@ -52,7 +52,7 @@ const WHOLE: Release = {
 };
 
 const program = (overrides: Partial<ProgramView>): ProgramView => ({
-  ...{ program: "agent", served: "0.2.0", versions: [], behind: 0, byHand: 0, unusable: 0 },
+  ...{ program: "agent", served: "0.2.0", versions: [], behind: 0, byHand: 0, onWindows: 0, unusable: 0 },
   ...overrides,
 });
 const PROGRAMS: ProgramView[] = [
@@ -63,7 +63,7 @@ const PROGRAMS: ProgramView[] = [
       { version: "0.1.0", count: 7, drift: "behind" },
       { version: "built by anna", count: 1, drift: "unknown" },
     ],
-    ...{ behind: 7, byHand: 2 },
+    ...{ behind: 7, byHand: 2, onWindows: 1 },
   }),
   program({
     ...{ program: "restic", served: "0.19.1", behind: 3, unusable: 1 },
@@ -130,6 +130,7 @@ const EMPTY = PROGRAMS.map((one) => ({
   versions: [],
   behind: 0,
   byHand: 0,
+  onWindows: 0,
   unusable: 0,
 }));
 const show =
@@ -142,7 +143,10 @@ export const AGENT_VIEWS: Readonly<Record<string, (page: PageContext) => string>
   "agents-behind": show(CALM),
   "agents-no-files": show({ ...CALM, release: { kind: "none", dataFolder: FOLDER }, programs: EMPTY }),
   "agents-broken": show({
-    ...{ ...CALM, programs: PROGRAMS.map((one) => ({ ...one, served: null, behind: 0, byHand: 0 })) },
+    ...{
+      ...CALM,
+      programs: PROGRAMS.map((one) => ({ ...one, served: null, behind: 0, byHand: 0, onWindows: 0 })),
+    },
     release: {
       ...{ kind: "broken", source: "data", folder: FOLDER, checkedAt: NOW - MINUTE },
       problem: "restic-manager-agent-0.2.0-linux-x64 has another digest than SHA256SUMS says.",

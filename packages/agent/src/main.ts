@@ -3,7 +3,7 @@
  * when they are asked for: `runner` lives as long as restic and must stay small.
  * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server removed this host, 4 start the program anew: it was replaced.
  */
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { productVersion } from "@restic-manager/protocol/version";
 import type { Hosting } from "./scm-command.ts";
@@ -144,6 +144,8 @@ function guardsItself(): Promise<boolean> {
 /** The agent in a terminal, or under a service manager that speaks by signals. */
 const ofTerminal: Hosting = {
   warn: (text) => void process.stderr.write(`${text}\n`),
+  // Whoever starts it answers for what he starts it with, and reads the warnings.
+  checkFolder: () => undefined,
   ready: () => undefined,
   onStop: (stop) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stop);
@@ -156,7 +158,11 @@ async function runAgent(options: Options, hosting = ofTerminal): Promise<number>
   const { defaultConfigPath, loadConfig } = await import("./config.ts");
   const { createLog } = await import("./platform/log.ts");
   const { startAgent } = await import("./start.ts");
-  const { config, warnings } = await loadConfig(options.config ?? defaultConfigPath);
+  const configPath = options.config ?? defaultConfigPath;
+  // Behind the guard: a new version that refuses what the one before took goes back, too.
+  hosting.checkFolder(dirname(configPath));
+  const { config, warnings } = await loadConfig(configPath);
+  hosting.checkFolder(config.data_dir);
   for (const warning of warnings) hosting.warn(warning);
   const { ownCommand } = await import("./platform/program.ts");
   const deps = await systemDeps();
@@ -206,12 +212,11 @@ async function scmCommand([action, ...rest]: string[], options: Options): Promis
   const { defaultConfigPath, defaultDataDir } = await import("./config.ts");
   const configPath = options.config ?? defaultConfigPath;
   if (known === "run") {
-    const logDir = join(dirname(configPath), "logs");
     // Whoever ends here with an error is started again: an update rests on it.
     process.env.RM_SUPERVISED = "1";
     const run = (hosting: Hosting) => runAgent({ ...options, config: configPath }, hosting);
     // What Windows may still call keeps the program from ending by itself.
-    process.exit(await runForScm(logDir, run, [EXIT.done, EXIT.removed]));
+    process.exit(await runForScm(dirname(configPath), run, [EXIT.done, EXIT.removed]));
   }
   const { systemClock } = await import("./platform/clock.ts");
   const dataDir = options["data-dir"] ?? defaultDataDir;

@@ -7,9 +7,9 @@ import { dirname, join, win32 } from "node:path";
 import type { Clock } from "./platform/clock.ts";
 import { AgentError, reasonOf } from "./platform/errors.ts";
 import { ensurePrivateDir } from "./platform/files.ts";
-import { openLogFile } from "./platform/log-file.ts";
+import { type LogFile, openLogFile } from "./platform/log-file.ts";
 import { ownCommand } from "./platform/program.ts";
-import { claimFolder, findOpenFolders } from "./platform/windows/access-list.ts";
+import { checkFolder, claimFolder, findOpenFolders } from "./platform/windows/access-list.ts";
 import {
   EVENT,
   registerEventSource,
@@ -126,6 +126,8 @@ async function settled(clock: Clock, wanted: "running" | "stopped"): Promise<voi
 export type Hosting = {
   /** A sentence for whoever looks after this machine. */
   warn: (text: string) => void;
+  /** Throws when others could have put something into a folder of the agent's. */
+  checkFolder: (path: string) => void;
   /** Where its log goes; standard output when absent. */
   destination?: { write: (line: string) => void };
   /** The agent works. */
@@ -137,13 +139,14 @@ export type Hosting = {
 };
 
 /**
- * Runs the agent for the SCM, to its end.
+ * Runs the agent for the SCM, to its end. A folder that others can write to is not touched: the event log says so.
+ * @param folder of the configuration, with the logs below it
  * @param run the agent; resolves with its exit code
  * @param goodEnds exit codes after which the SCM shall not start it again
  * @returns the exit code
  */
 export async function runForScm(
-  logDir: string,
+  folder: string,
   run: (hosting: Hosting) => Promise<number>,
   goodEnds: readonly number[],
 ): Promise<number> {
@@ -151,24 +154,42 @@ export async function runForScm(
   const stopping = Promise.withResolvers<void>();
   const session = answerScm({ onStart: begun.resolve, onStop: stopping.resolve });
   await Promise.race([begun.promise, session.released]);
-  const destination = openLogFile(join(logDir, "agent.log"));
-  const left = Promise.withResolvers<number>();
-  const hosting: Hosting = {
-    destination,
-    warn: (text) => void writeEvent("warning", EVENT.warned, text),
-    ready: () => {
-      session.running();
-      writeEvent("info", EVENT.started, "The agent started.");
-    },
-    onStop: (stop) => void stopping.promise.then(stop),
-    leave: (code) => left.resolve(code),
-  };
-  const code = await Promise.race([left.promise, run(hosting).catch((error: unknown) => failed(error))]);
-  destination.close();
+  const onStop = (stop: () => void) => void stopping.promise.then(stop);
+  const code = await runLogged(folder, run, { ready: session.running, onStop }).catch(failed);
   writeEvent("info", EVENT.stopped, "The agent stopped.");
   session.stopped(goodEnds.includes(code) ? 0 : code);
   await session.released;
   return code;
+}
+
+async function runLogged(
+  folder: string,
+  run: (hosting: Hosting) => Promise<number>,
+  { ready, onStop }: Pick<Hosting, "ready" | "onStop">,
+): Promise<number> {
+  let file: LogFile | undefined;
+  const destination = {
+    // Opened by the first line, which comes after the agent had the folder checked.
+    write: (line: string) => {
+      file ??= openLogFile(join(folder, "logs", "agent.log"));
+      file.write(line);
+    },
+  };
+  const left = Promise.withResolvers<number>();
+  const hosting: Hosting = {
+    ...{ destination, onStop, checkFolder },
+    warn: (text) => void writeEvent("warning", EVENT.warned, text),
+    ready: () => {
+      ready();
+      writeEvent("info", EVENT.started, "The agent started.");
+    },
+    leave: (code) => left.resolve(code),
+  };
+  try {
+    return await Promise.race([left.promise, run(hosting)]);
+  } finally {
+    file?.close();
+  }
 }
 
 function failed(error: unknown): number {

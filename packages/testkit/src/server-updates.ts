@@ -35,6 +35,8 @@ export interface UpdatesHello {
   agentVersion?: string;
   /** The kinds of job that it knows; all by default, null when it does not tell. */
   kinds?: string[] | null;
+  /** As hello names it; linux by default. */
+  os?: string;
   arch?: string;
 }
 
@@ -112,9 +114,9 @@ export class UpdatesLab {
   }
 
   async hello(hostId: string, more: UpdatesHello = {}): Promise<void> {
-    const { agentVersion = "0.1.0", kinds = [...jobKinds], arch = "x64" } = more;
+    const { agentVersion = "0.1.0", kinds = [...jobKinds], os = "linux", arch = "x64" } = more;
     await recordHello(this.db, hostId, {
-      ...{ agentVersion, resticVersion: "0.18.0", resticProblem: null, os: "linux", arch, clockSkewMs: 0 },
+      ...{ agentVersion, resticVersion: "0.18.0", resticProblem: null, os, arch, clockSkewMs: 0 },
       ...{
         machineId: null,
         bootId: null,
@@ -131,9 +133,9 @@ export class UpdatesLab {
 
   async addHost(name: string, more: UpdatesHello & { tags?: string[] } = {}): Promise<Host> {
     const at = this.clock.now();
-    const { tags = [], arch = "x64" } = more;
+    const { tags = [], os = "linux", arch = "x64" } = more;
     const none = { agentVersion: null, resticVersion: null, repositoryId: null };
-    const identity = { id: newId(at), name, os: "linux", arch, tags, bearer: name, at };
+    const identity = { id: newId(at), name, os, arch, tags, bearer: name, at };
     const { id } = await createHost(this.db, { ...identity, ...none });
     await this.hello(id, more);
     return getHost(this.db, id);

@@ -1,9 +1,10 @@
 /**
  * Who may use a folder of the agent's: SYSTEM and Administrators, and nobody else. Everybody may make folders in
- * %ProgramData%, and whoever made one owns it and decides about it, so the owner counts as much as the list. By SIDs and
- * SDDL only: names of groups are translated.
+ * %ProgramData%, and whoever made one owns it and decides about it, so the owner counts as much as the list; a link leads
+ * SYSTEM wherever its maker wants. By SIDs and SDDL only: names of groups are translated.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { AgentError, reasonOf } from "../errors.ts";
 import { loadNative, must, type Native, WindowsError } from "./native.ts";
 
@@ -22,6 +23,10 @@ const TRUSTED = new Set([
 
 /** Sets owner and list of a folder and of what inherits from it. Throws WindowsError. */
 export function protectFolder(path: string): void {
+  setAccess(path, (PARTS.owner | PARTS.list | PARTS.isProtected) >>> 0);
+}
+
+function setAccess(path: string, parts: number): void {
   const native = loadNative();
   const advapi = native.load("advapi32.dll");
   const parse = advapi.func(
@@ -41,26 +46,72 @@ export function protectFolder(path: string): void {
   try {
     must("to find an owner", getOwner(descriptor[0], owner, ignored));
     must("to find a list", getList(descriptor[0], ignored, list, ignored));
-    const parts = PARTS.owner | PARTS.list;
-    const all = (parts | PARTS.isProtected) >>> 0;
-    const answer = set(path, FILE_OBJECT, all, owner[0], null, list[0], null);
+    const answer = set(path, FILE_OBJECT, parts, owner[0], null, list[0], null);
     if (answer !== 0) throw new WindowsError(`to protect ${path}`, Number(answer));
   } finally {
     freeLocal(native, descriptor[0]);
   }
 }
 
+/** What is asked of Windows, and told it; tests answer for it. */
+export type Windows = {
+  /** Owner and list as SDDL. */
+  accessOf: (path: string) => string;
+  /** The account that this program runs as: an administrator may own what he made himself. */
+  ownSid: () => string;
+  protect: (folder: string) => void;
+  /** Makes Administrators the owner and leaves the list. */
+  takeOver: (path: string) => void;
+};
+
+const realWindows: Windows = {
+  accessOf: readAccess,
+  ownSid: readOwnSid,
+  protect: protectFolder,
+  takeOver: (path) => setAccess(path, PARTS.owner),
+};
+
 /**
- * Makes a folder the agent's. One that somebody else filled is refused: it may hold a configuration of his.
+ * Makes a folder the agent's. One that somebody else made, or put something into, is refused before anything is changed.
  * @throws AgentError `windows.foreign_folder`, WindowsError
  */
-export function claimFolder(path: string): void {
-  const owner = ownerOf(readAccess(path));
-  if (readdirSync(path).length > 0 && !isTrusted(owner) && owner !== readOwnSid()) {
-    const message = `${path} belongs to somebody else (${owner}) and is not empty. Look at what is in it, remove it and run this again.`;
-    throw new AgentError("windows.foreign_folder", message);
-  }
-  protectFolder(path);
+export function claimFolder(path: string, windows = realWindows): void {
+  refuseForeign(path, windows);
+  windows.protect(path);
+  // Once more: until here others could still put something into it.
+  const entries = refuseForeign(path, windows);
+  for (const entry of entries) if (!isTrusted(ownerOf(windows.accessOf(entry)))) windows.takeOver(entry);
+}
+
+/**
+ * What SYSTEM asks of a folder (when it is there) before it reads or writes anything in it.
+ * @throws AgentError `windows.foreign_folder`, `windows.open_folder`, WindowsError
+ */
+export function checkFolder(path: string, windows = realWindows): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
+  refuseForeign(path, windows);
+  const writers = findStrangers(windows.accessOf(path), mayWrite).filter((sid) => sid !== windows.ownSid());
+  if (writers.length === 0) return;
+  const message = `${path} can be changed by others than SYSTEM and Administrators (${writers.join(", ")}), so the agent does not start. Look at what is in it, then run “restic-manager-agent service install” as an administrator.`;
+  throw new AgentError("windows.open_folder", message);
+}
+
+/** Throws when the folder, or something in it, is a link or somebody else's; returns what is in it. */
+function refuseForeign(folder: string, windows: Windows): string[] {
+  refuseOne(folder, windows);
+  const entries = readdirSync(folder).map((name) => join(folder, name));
+  for (const entry of entries) refuseOne(entry, windows);
+  return entries;
+}
+
+function refuseOne(path: string, windows: Windows): void {
+  // Junctions, too. Of a link Windows would tell the owner of what it leads to.
+  const isLink = lstatSync(path).isSymbolicLink();
+  const owner = isLink ? "" : ownerOf(windows.accessOf(path));
+  if (!isLink && (isTrusted(owner) || owner === windows.ownSid())) return;
+  const reason = isLink ? "is a link" : `belongs to somebody else (${owner})`;
+  const message = `${path} ${reason}: what the agent keeps there could be another's. Look at what it is, remove it and run “restic-manager-agent service install” as an administrator.`;
+  throw new AgentError("windows.foreign_folder", message);
 }
 
 /** A sentence for each folder (of those that are there) that others than SYSTEM and Administrators may use; never throws. */
@@ -106,7 +157,6 @@ const TOKEN_QUERY = 0x8;
 const TOKEN_USER = 1;
 const MAX_TOKEN_BYTES = 256;
 
-/** The account that this program runs as: an administrator may own what he made himself. */
 function readOwnSid(): string {
   const native = loadNative();
   const [advapi, kernel] = [native.load("advapi32.dll"), native.load("kernel32.dll")];
@@ -135,8 +185,21 @@ function freeLocal(native: Native, pointer: unknown): void {
   if (pointer !== null) native.load("kernel32.dll").func("void* __stdcall LocalFree(void* memory)")(pointer);
 }
 
-/** Who else may do something there, by SID, and the owner when it is somebody else; empty when all is well. Pure. */
-export function findStrangers(sddl: string): string[] {
+/** Rights that change nothing, as SDDL writes them: by pairs of letters, or as a number that has none but these bits. */
+const READING = new Set(["FR", "FX", "GR", "GX", "RC", "CC", "SW", "WP", "LO"]);
+const READING_BITS = 0xa01200a9;
+
+/** Whether rights of an entry go beyond reading; what is not known does. */
+function mayWrite(rights: string): boolean {
+  if (/^0x[0-9a-f]{1,8}$/i.test(rights)) return (Number(rights) & ~READING_BITS) !== 0;
+  return !(rights.match(/../g) ?? [rights]).every((right) => READING.has(right));
+}
+
+/**
+ * Who else may do something there, by SID, and the owner when it is somebody else; empty when all is well. Pure.
+ * @param counts the rights to look for; any when absent
+ */
+export function findStrangers(sddl: string, counts: (rights: string) => boolean = () => true): string[] {
   const strangers = new Set<string>();
   const owner = ownerOf(sddl);
   if (!isTrusted(owner)) strangers.add(owner);
@@ -144,9 +207,9 @@ export function findStrangers(sddl: string): string[] {
   // Without a list everybody may do everything.
   if (list === null || list[1]?.includes("NO_ACCESS_CONTROL") === true) strangers.add("WD");
   for (const [, entry = ""] of (list?.[2] ?? "").matchAll(/\(([^)]*)\)/g)) {
-    const [kind = "", , , , , sid = ""] = entry.split(";");
-    // What denies lets nobody in.
-    if (kind !== "D" && kind !== "OD" && kind !== "XD" && !isTrusted(sid)) strangers.add(sid);
+    const [kind = "", , rights = "", , , sid = ""] = entry.split(";");
+    const denies = kind === "D" || kind === "OD" || kind === "XD";
+    if (!denies && counts(rights) && !isTrusted(sid)) strangers.add(sid);
   }
   return [...strangers];
 }

@@ -1,11 +1,19 @@
 /** What of Windows can be told anywhere: command lines, access lists as text, and where the native module goes. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nameOfSystem } from "../machine.ts";
-import { findStrangers } from "./access-list.ts";
+import { checkFolder, claimFolder, findStrangers } from "./access-list.ts";
 import { loadNative, placeNative } from "./native.ts";
 import { quoteCommand } from "./scm.ts";
 
@@ -75,6 +83,86 @@ describe("an access list", () => {
 
   it("never throws on any text", () => {
     fc.assert(fc.property(fc.string(), (text) => Array.isArray(findStrangers(text))));
+  });
+});
+
+describe("a folder of the agent's in a place where everybody may make folders", () => {
+  const ours = "O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
+  const admin = "S-1-5-21-1-2-3-1001";
+  const stranger = "S-1-5-21-1-2-3-1002";
+  const foreign = `O:${stranger}D:P(A;;FA;;;${stranger})`;
+  let top: string;
+  let folder: string;
+  let lists: Map<string, string>;
+  let done: string[];
+  const windows = {
+    accessOf: (path: string) => lists.get(path) ?? ours,
+    ownSid: () => admin,
+    protect: (path: string) => void done.push(`protect ${path}`),
+    takeOver: (path: string) => void done.push(`take over ${path}`),
+  };
+  const put = (name: string, list = ours) => {
+    writeFileSync(join(folder, name), "server: https://evil.example.org");
+    lists.set(join(folder, name), list);
+  };
+  const refused = (code: string) => expect.objectContaining({ code });
+
+  beforeEach(() => {
+    top = mkdtempSync(join(tmpdir(), "agent-folder-"));
+    folder = join(top, "restic-manager");
+    mkdirSync(folder);
+    [lists, done] = [new Map(), []];
+  });
+  afterEach(() => rmSync(top, { recursive: true, force: true }));
+
+  it("is claimed, with what an administrator made in it", () => {
+    put("agent.yaml", `O:${admin}D:(A;;FA;;;BA)`);
+    put("link.json");
+    claimFolder(folder, windows);
+    expect(done).toEqual([`protect ${folder}`, `take over ${join(folder, "agent.yaml")}`]);
+  });
+
+  it("is refused untouched when somebody else made it, be it empty", () => {
+    lists.set(folder, foreign);
+    for (const use of [claimFolder, checkFolder])
+      expect(() => use(folder, windows)).toThrow(refused("windows.foreign_folder"));
+    expect(done).toEqual([]);
+  });
+
+  it("is refused when somebody else put something into it", () => {
+    put("agent.yaml", foreign);
+    for (const use of [claimFolder, checkFolder])
+      expect(() => use(folder, windows)).toThrow(/agent\.yaml belongs to somebody else/);
+    expect(done).toEqual([]);
+  });
+
+  it("is refused when somebody put something into it while it was claimed", () => {
+    const protect = () => put("agent.yaml", foreign);
+    expect(() => claimFolder(folder, { ...windows, protect })).toThrow(refused("windows.foreign_folder"));
+  });
+
+  it("is refused when it is a link, or has one, whoever owns what that leads to", () => {
+    const other = join(top, "other");
+    mkdirSync(other);
+    symlinkSync(other, join(folder, "data"), "junction");
+    symlinkSync(folder, join(top, "link"), "junction");
+    symlinkSync(join(top, "nowhere"), join(top, "dangling"), "junction");
+    for (const path of [folder, join(top, "link"), join(top, "dangling")])
+      expect(() => checkFolder(path, windows)).toThrow(/is a link/);
+    expect(() => claimFolder(join(top, "link"), windows)).toThrow(/is a link/);
+    expect(done).toEqual([]);
+  });
+
+  it("is not run from when others can write to it; reading is no reason", () => {
+    for (const rights of ["FA", "0x1301bf", "FRFW", "DCLC", "strange"]) {
+      lists.set(folder, `O:BAD:(A;OICI;${rights};;;BU)`);
+      expect(() => checkFolder(folder, windows)).toThrow(refused("windows.open_folder"));
+    }
+    for (const rights of ["FR", "FRFX", "0x1200a9", "0x120089", "GXGR"]) {
+      lists.set(folder, `O:BAD:(A;OICI;${rights};;;BU)(A;;FA;;;${admin})`);
+      expect(() => checkFolder(folder, windows)).not.toThrow();
+    }
+    expect(() => checkFolder(join(top, "not there"), windows)).not.toThrow();
   });
 });
 

@@ -75,16 +75,23 @@ describe.each(engines)("an update on %s", (engine) => {
     await lab.addHosts(2);
     await lab.addHost("new", { agentVersion: "0.2.0" });
     await lab.addHost("own", { agentVersion: "built here" });
-    await lab.addHost("old", { agentVersion: "0.0.9", kinds: null });
+    await lab.addHost("old", { agentVersion: "0.0.9", kinds: null, os: "windows" });
+    await lab.addHost("pc", { os: "windows" });
     const { programs, run } = await getAgentsView(lab.deps);
     expect(run).toBeNull();
-    expect(programs[0]).toMatchObject({ program: "agent", served: "0.2.0", behind: 3, byHand: 1 });
+    expect(programs[0]).toMatchObject({
+      program: "agent",
+      served: "0.2.0",
+      behind: 4,
+      byHand: 1,
+      onWindows: 1,
+    });
     expect(programs[0]?.versions).toEqual([
       { version: "0.2.0", count: 1, drift: "current" },
-      { version: "0.1.0", count: 2, drift: "behind" },
+      { version: "0.1.0", count: 3, drift: "behind" },
       { version: "0.0.9", count: 1, drift: "behind" },
       { version: "built here", count: 1, drift: "unknown" },
     ]);
-    expect(programs[1]).toMatchObject({ program: "restic", served: "0.19.1", behind: 5 });
+    expect(programs[1]).toMatchObject({ program: "restic", served: "0.19.1", behind: 6 });
   });
 });

@@ -72,6 +72,8 @@ export interface ProgramView {
   behind: number;
   /** Of those, how many have to be updated by hand. */
   byHand: number;
+  /** Of those that an update would take, how many run Windows, where updates were never tried for real. */
+  onWindows: number;
   /** Restic that is missing, or older than can be used. */
   unusable: number;
 }
@@ -101,6 +103,7 @@ function viewProgram(program: UpdateProgram, hosts: readonly Host[], release: Re
   const byVersion = Map.groupBy(connected, (host) => versionOn(host, program));
   const behind = connected.filter((host) => driftOfHost(host, program, release) === "behind");
   const wish = { program, version: served ?? "" };
+  const ready = behind.filter((host) => obstacleOf(host, wish, release) === null);
   return {
     program,
     served,
@@ -112,7 +115,8 @@ function viewProgram(program: UpdateProgram, hosts: readonly Host[], release: Re
       }))
       .sort((a, b) => newestFirst(a.version, b.version)),
     behind: behind.length,
-    byHand: behind.filter((host) => obstacleOf(host, wish, release) !== null).length,
+    byHand: behind.length - ready.length,
+    onWindows: ready.filter(({ os }) => os === "windows").length,
     unusable:
       program === "restic" ? connected.filter(({ resticProblem }) => resticProblem !== null).length : 0,
   };

@@ -6,7 +6,7 @@ import type { AgentsView, ProgramView, RunView, TargetView } from "./update-view
 import { renderAgentsFragment, renderAgentsPage } from "./updates.views.tsx";
 
 const program = (more: Partial<ProgramView> = {}): ProgramView => ({
-  ...{ program: "agent", served: "0.2.0", versions: [], behind: 0, byHand: 0, unusable: 0 },
+  ...{ program: "agent", served: "0.2.0", versions: [], behind: 0, byHand: 0, onWindows: 0, unusable: 0 },
   ...more,
 });
 const view = (more: Partial<AgentsView> = {}): AgentsView => ({
@@ -55,6 +55,13 @@ describe("Settings → Agents", () => {
     expect(button(render(view({ programs, run: runView({}, [target("a")]) })))).toBeNull();
     const over = runView({ state: "done", endedAt: PAGE_NOW }, [target("a", { state: "done" })]);
     expect(button(render(view({ programs, run: over })))).not.toBeNull();
+  });
+
+  it("says of Windows hosts that an update would take, and only of those, that it was never tried there", () => {
+    const panel = (onWindows: number) =>
+      textOf(find(render(view({ programs: [program({ behind: 3, onWindows })] })), "#program-agent"));
+    expect(panel(2)).toContain("2 hosts among them on Windows: updates were never tried on a real Windows.");
+    expect(panel(0)).not.toContain("Windows");
   });
 
   it("shows of an update how far it is and what each host waits for", () => {

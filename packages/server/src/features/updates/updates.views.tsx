@@ -101,7 +101,7 @@ const programWords = { agent: "Agent", restic: "restic" } as const;
 
 function ProgramPanel({ program, isBusy }: { program: ProgramView; isBusy: boolean }): JSX.Element {
   const isAdmin = useIsAdmin();
-  const { served, behind, byHand, unusable } = program;
+  const { served, behind, byHand, onWindows, unusable } = program;
   const name = programWords[program.program];
   const ready = behind - byHand;
   return (
@@ -150,6 +150,12 @@ function ProgramPanel({ program, isBusy }: { program: ProgramView; isBusy: boole
           )}
           {byHand === 0 ? null : `, ${formatCount(byHand)} of them to be updated by hand`}
           {behind === 0 ? null : ". "}
+          {onWindows === 0 ? null : (
+            <span class="word warn">
+              {formatNoun(onWindows, "host")} among them on Windows: updates were never tried on a real
+              Windows.{" "}
+            </span>
+          )}
           {unusable === 0 ? null : (
             <span class="word fail">
               {" "}
