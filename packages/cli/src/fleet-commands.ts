@@ -2,7 +2,6 @@
 import { type Command, followOption, hostWord, type Option, type Word } from "./command.ts";
 
 const confirmOption: Option = { value: "NAME", about: "The host's name, typed out: you mean it." };
-const roles = ["admin", "operator", "viewer"];
 const planOptions: Readonly<Record<string, Option>> = {
   repository: { value: "URL", about: "Where the host backs up to; a restic location without user info." },
   username: { value: "NAME", about: "The user of the rest-server." },
@@ -182,17 +181,8 @@ export const trailCommands: readonly Command[] = [
   {
     name: "tokens list",
     summary: "List your API tokens.",
+    about: "They are made in the browser, in Settings, Account: no token makes another.",
     load: async () => (await import("./commands/tokens.ts")).listTokens,
-  },
-  {
-    name: "tokens create",
-    summary: "Make an API token. It is printed once.",
-    words: [{ name: "NAME", about: "Which program it is for; the audit trail names it." }],
-    options: {
-      role: { value: "ROLE", about: "The most it may do: admin, operator or viewer.", choices: roles },
-      days: { value: "N", about: "It ends after so many days; never when left out." },
-    },
-    load: async () => (await import("./commands/tokens.ts")).createToken,
   },
   {
     name: "tokens revoke",
