@@ -52,6 +52,15 @@ describe("logging in", () => {
     expect((await rmctl("login", server.url)).code).toBe(2);
   });
 
+  it("sends no token over plain http to another machine, unless that is accepted in so many words", async () => {
+    // Whoever is asked for the token ends here with 130.
+    world.typed = null;
+    const refused = await rmctl("login", "http://backup.invalid");
+    expect(refused).toMatchObject({ code: 2, err: expect.stringContaining("--insecure") });
+    const accepted = await rmctl("login", "http://backup.invalid", "--insecure");
+    expect(accepted).toMatchObject({ code: 130, err: expect.stringMatching(/^Warning: Over http:/) });
+  });
+
   it("keeps nothing of a token that the server does not know, and repeats it nowhere", async () => {
     world.typed = "rmt_guessed";
     const refused = await rmctl("login", server.url);

@@ -28,6 +28,7 @@ export const accountCommands: readonly Command[] = [
     about:
       "The token is made in Settings, Account. It is read from the terminal, unseen, or from stdin; never from an argument, which every user of the machine can see. It is kept in a file that only you can read.",
     words: [{ name: "URL", about: "The server's address, such as https://backup.example.com." }],
+    options: { insecure: { about: "Send the token over http://, where everybody on the way can read it." } },
     load: async () => (await import("./commands/login.ts")).login,
   },
   {
