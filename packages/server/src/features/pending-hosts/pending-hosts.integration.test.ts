@@ -1,4 +1,5 @@
 /** Announce and approve over real HTTP and real sockets: who gets the bearer, and everybody who must not. */
+import { once } from "node:events";
 import {
   AnnouncedMachine,
   connectTestAgent,
@@ -170,6 +171,18 @@ describe("between the decision and the bearer", () => {
     await new TestAgent(server, { ...identity, bearer: better.bearer }).connect();
     // It has connected: the key makes another host or none.
     expect((await machine.announce()).pendingId).not.toBe(pendingId);
+  });
+
+  it("says nothing more after its proof, or its connection ends; its announcement stays", async () => {
+    await start();
+    const machine = new AnnouncedMachine(server, "web-01");
+    const { pendingId, socket } = await machine.wait();
+    const closed = once(socket.ws, "close");
+    socket.ws.send("hello?");
+    expect((await closed)[0]).toBe(1008);
+    expect(await list()).toMatchObject([{ id: pendingId, connected: false }]);
+    await machine.wait({ pending_id: pendingId });
+    expect(await list()).toMatchObject([{ id: pendingId, connected: true }]);
   });
 
   it("only the newest connection of a key is told", async () => {
