@@ -8,7 +8,7 @@ import { productVersion } from "../../packages/protocol/src/version.ts";
 import { quickBuild } from "../../tools/package/quick.ts";
 import { LabHost, writeScript } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
-import { isRunning, listPrograms } from "../lab/leftovers.ts";
+import { isRunning, listeningSockets, listPrograms } from "../lab/leftovers.ts";
 
 const run = promisify(execFile);
 
@@ -74,6 +74,16 @@ describe("the agent's executable", () => {
     expect(job).toMatchObject({ status: "succeeded", exit_code: 0, error: null });
     expect(job.summary).toMatchObject({ total_files: 1 });
     expect((await host.log(job.id)).length).toBeGreaterThan(0);
+  });
+
+  it("opens no debugger, neither at a signal nor at the environment's word", async () => {
+    const pid = host.agent?.pid ?? 0;
+    process.kill(pid, "SIGUSR1");
+    expect((await host.backUp()).status).toBe("succeeded");
+    expect(host.agent?.pid).toBe(pid);
+    expect(await listeningSockets(pid)).toEqual([]);
+    const { stderr } = await run(agent, ["--version"], { env: { NODE_OPTIONS: "--inspect=127.0.0.1:0" } });
+    expect(stderr).toBe("");
   });
 
   it("is killed during a backup and, started again, brings its end", async () => {

@@ -52,7 +52,8 @@ const WHOLE: Release = {
 };
 
 const program = (overrides: Partial<ProgramView>): ProgramView => ({
-  ...{ program: "agent", served: "0.2.0", versions: [], behind: 0, byHand: 0, onWindows: 0, unusable: 0 },
+  ...{ program: "agent", served: "0.2.0", versions: [], behind: 0, byHand: 0 },
+  ...{ onWindows: 0, unusable: 0, unserved: [] },
   ...overrides,
 });
 const PROGRAMS: ProgramView[] = [
@@ -67,6 +68,7 @@ const PROGRAMS: ProgramView[] = [
   }),
   program({
     ...{ program: "restic", served: "0.19.1", behind: 3, unusable: 1 },
+    unserved: [{ system: "linux/arm", count: 2 }],
     versions: [
       { version: "0.19.1", count: 47, drift: "current" },
       { version: "0.18.0", count: 2, drift: "behind" },
@@ -132,6 +134,7 @@ const EMPTY = PROGRAMS.map((one) => ({
   byHand: 0,
   onWindows: 0,
   unusable: 0,
+  unserved: [],
 }));
 const show =
   (view: AgentsView, more: { message?: string } = {}) =>

@@ -117,6 +117,23 @@ describe("a dashboard that lives", () => {
   });
 });
 
+describe("a machine that waits", () => {
+  it("has its fingerprint in larger letters than its name, below every line about the fleet", async () => {
+    const page = await open("dashboard-pending");
+    const size = (selector: string) =>
+      page
+        .locator(selector)
+        .first()
+        .evaluate((element) => Number.parseFloat(getComputedStyle(element).fontSize));
+    const [name, fingerprint] = [await size(".pending-who .strong"), await size(".fingerprint code")];
+    expect(fingerprint - name).toBeGreaterThanOrEqual(2);
+    const line = await page.locator("#fleet-behind").boundingBox();
+    const panel = await page.locator("#pending-hosts").boundingBox();
+    expect((line?.y ?? 0) + (line?.height ?? 0)).toBeLessThanOrEqual(panel?.y ?? 0);
+    await page.context().close();
+  });
+});
+
 describe("small controls", () => {
   it("the theme changes at once", async () => {
     const page = await open("dashboard");

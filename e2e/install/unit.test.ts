@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../../tools/demo/children.ts";
 import type { JobJson, LabHost } from "../lab/host.ts";
 import { addBrokenAgent, installer, makeRelease } from "./release.ts";
-import { agentPath, Stage, unit } from "./stage.ts";
+import { Stage, unit } from "./stage.ts";
 
 /** Where a sandbox that is too narrow hides or protects files. */
 const places = [

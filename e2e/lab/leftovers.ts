@@ -2,7 +2,10 @@
  * Looks at running programs through /proc: which belong to a folder, and what their arguments show. Linux only, as
  * are the tests that use it.
  */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
+
+/** TCP_LISTEN of the kernel. */
+const listening = "0A";
 
 export interface Program {
   pid: number;
@@ -44,4 +47,19 @@ export async function endLeftovers(folder: string): Promise<void> {
 export async function isRunning(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
   return stat !== "" && !/\) [ZX] /.test(stat);
+}
+
+/** Where a program accepts connections by TCP, as the kernel writes addresses. */
+export async function listeningSockets(pid: number): Promise<string[]> {
+  const names = await readdir(`/proc/${pid}/fd`);
+  const links = await Promise.all(names.map((name) => readlink(`/proc/${pid}/fd/${name}`).catch(() => "")));
+  const tables = await Promise.all(
+    ["tcp", "tcp6"].map((name) => readFile(`/proc/${pid}/net/${name}`, "utf8")),
+  );
+  const rows = tables
+    .flatMap((table) => table.trim().split("\n").slice(1))
+    .map((row) => row.trim().split(/\s+/));
+  return rows
+    .filter(([, , , state, , , , , , inode]) => state === listening && links.includes(`socket:[${inode}]`))
+    .map(([, address]) => address ?? "");
 }

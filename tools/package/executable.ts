@@ -1,7 +1,8 @@
 /**
  * A single executable: Node's own program with our bundle inside (https://nodejs.org/api/single-executable-applications.html).
  * Invariants: the Node inside is the one that this project is pinned to; equal inputs give equal bytes, so no code cache
- * (V8 writes another one each time, and for this machine only) and no path of this machine.
+ * (V8 writes another one each time, and for this machine only) and no path of this machine. No signal and no NODE_OPTIONS
+ * opens a debugger in what runs as root.
  */
 import { execFile } from "node:child_process";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -57,6 +58,8 @@ async function writeBlob({ code, assets, files }: ExecutableParts, folder: strin
     disableExperimentalSEAWarning: true,
     useSnapshot: false,
     useCodeCache: false,
+    execArgv: ["--disable-sigusr1"],
+    execArgvExtension: "none",
     assets: { ...Object.fromEntries(names.map((name) => [name, join(assets ?? "", name)])), ...files },
   };
   await writeFile(join(folder, "sea.json"), JSON.stringify(configuration));

@@ -9,6 +9,9 @@ import { productVersion } from "@restic-manager/protocol/version";
 import type { Hosting } from "./scm-command.ts";
 import type { RunningAgent } from "./start.ts";
 
+// Node would open its debugger on a port of this machine.
+process.on("SIGUSR1", () => undefined);
+
 const USAGE = `Usage:
   restic-manager-agent [run] [--config PATH]
   restic-manager-agent enrol --server URL [--token TOKEN] [--hostname NAME] [--config PATH]

@@ -52,6 +52,15 @@ describe("logging in", () => {
     expect((await rmctl("login", server.url)).code).toBe(2);
   });
 
+  it("sends no token over plain http to another machine, unless that is accepted in so many words", async () => {
+    // Whoever is asked for the token ends here with 130.
+    world.typed = null;
+    const refused = await rmctl("login", "http://backup.invalid");
+    expect(refused).toMatchObject({ code: 2, err: expect.stringContaining("--insecure") });
+    const accepted = await rmctl("login", "http://backup.invalid", "--insecure");
+    expect(accepted).toMatchObject({ code: 130, err: expect.stringMatching(/^Warning: Over http:/) });
+  });
+
   it("keeps nothing of a token that the server does not know, and repeats it nowhere", async () => {
     world.typed = "rmt_guessed";
     const refused = await rmctl("login", server.url);
@@ -63,13 +72,14 @@ describe("logging in", () => {
 });
 
 describe("tokens and the trail", () => {
-  it("make a token that a script takes from stdout, and revoke it by name", async () => {
-    const made = await rmctl("tokens", "create", "script", "--role", "viewer", "--days", "7");
-    expect(made.out).toMatch(/^rmt_[\w-]{43}\n$/);
-    expect(made.err).toMatch(/^Keep it now: .* It ends /);
+  it("list the tokens, which are made in the browser, and revoke one by name", async () => {
+    const expires_at = new Date(server.clock.now() + 7 * 24 * 60 * 60_000).toISOString();
+    const wish = { name: "script", role: "viewer", expires_at };
+    const made = await server.admin.post("/api/auth/tokens", wish);
     expect((await rmctl("tokens", "list")).out).toMatch(/^script +viewer +\S.*never +in 7d$/m);
+    expect((await rmctl("help", "tokens", "list")).out).toContain("They are made in the browser");
     expect((await rmctl("tokens", "revoke", "script")).out).toBe('The token "script" is revoked.\n');
-    world.env = { ...world.env, RM_API_TOKEN: made.out.trim() };
+    world.env = { ...world.env, RM_API_TOKEN: String(made.body.token) };
     expect(await rmctl("whoami")).toMatchObject({
       code: 11,
       err: expect.stringContaining("auth.token_invalid"),

@@ -2,7 +2,6 @@
 import { type Command, followOption, hostWord, type Option, type Word } from "./command.ts";
 
 const confirmOption: Option = { value: "NAME", about: "The host's name, typed out: you mean it." };
-const roles = ["admin", "operator", "viewer"];
 const planOptions: Readonly<Record<string, Option>> = {
   repository: { value: "URL", about: "Where the host backs up to; a restic location without user info." },
   username: { value: "NAME", about: "The user of the rest-server." },
@@ -29,6 +28,7 @@ export const accountCommands: readonly Command[] = [
     about:
       "The token is made in Settings, Account. It is read from the terminal, unseen, or from stdin; never from an argument, which every user of the machine can see. It is kept in a file that only you can read.",
     words: [{ name: "URL", about: "The server's address, such as https://backup.example.com." }],
+    options: { insecure: { about: "Send the token over http://, where everybody on the way can read it." } },
     load: async () => (await import("./commands/login.ts")).login,
   },
   {
@@ -182,17 +182,8 @@ export const trailCommands: readonly Command[] = [
   {
     name: "tokens list",
     summary: "List your API tokens.",
+    about: "They are made in the browser, in Settings, Account: no token makes another.",
     load: async () => (await import("./commands/tokens.ts")).listTokens,
-  },
-  {
-    name: "tokens create",
-    summary: "Make an API token. It is printed once.",
-    words: [{ name: "NAME", about: "Which program it is for; the audit trail names it." }],
-    options: {
-      role: { value: "ROLE", about: "The most it may do: admin, operator or viewer.", choices: roles },
-      days: { value: "N", about: "It ends after so many days; never when left out." },
-    },
-    load: async () => (await import("./commands/tokens.ts")).createToken,
   },
   {
     name: "tokens revoke",

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync 
 import { dirname, join } from "node:path";
 import { CliWorld } from "@restic-manager/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { findLogin, forgetLogin, loginFile, saveLogin, serverUrl } from "./login.ts";
+import { findLogin, forgetLogin, isReadableOnTheWay, loginFile, saveLogin, serverUrl } from "./login.ts";
 
 const login = { url: "https://backup.example.com", token: "rmt_secret" };
 
@@ -33,6 +33,19 @@ describe("a server's address", () => {
     expect(() => serverUrl(typed)).toThrow(expect.objectContaining({ outcome: "usage" })),
   );
 });
+
+it.each([
+  ["http://backup.lan", true],
+  ["http://localhost.evil.example:8080", true],
+  ["http://127.evil.example", true],
+  ["http://10.0.0.7:8080", true],
+  ["http://localhost:8080", false],
+  ["http://127.1.2.3", false],
+  ["http://[::1]:8080", false],
+  ["https://backup.lan", false],
+])("what is sent to %s can be read on its way: %s", (url, readable) =>
+  expect(isReadableOnTheWay(url)).toBe(readable),
+);
 
 describe("a login", () => {
   it("is kept under XDG_CONFIG_HOME, in a file and a folder for its owner alone", async () => {

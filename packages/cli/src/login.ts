@@ -44,6 +44,13 @@ export function serverUrl(text: string): string {
   return url.origin;
 }
 
+/** Whether what is sent to the server can be read on its way. @param url as `serverUrl` gives it */
+export function isReadableOnTheWay(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  const isThisMachine = hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
+  return protocol === "http:" && !isThisMachine;
+}
+
 /** @throws Problem `cli.not_logged_in`, `cli.login_exposed`, `cli.login_unreadable` */
 export async function findLogin(world: World): Promise<Login> {
   const { env } = world;

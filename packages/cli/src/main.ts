@@ -1,6 +1,9 @@
 /** The program: argv, environment, signals and exit code, and nothing else. `--version` loads nothing more. */
 import { productVersion } from "@restic-manager/protocol/version";
 
+// Node would open its debugger on a port of this machine.
+process.on("SIGUSR1", () => undefined);
+
 /** What a shell says of a program that SIGPIPE or SIGINT ended. */
 const brokenPipe = 141;
 const interruptedCode = 130;

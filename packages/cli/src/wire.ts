@@ -182,7 +182,6 @@ const token = z.object({
   last_used_at: when,
 });
 export const tokens = z.object({ tokens: z.array(token) });
-export const madeToken = token.extend({ token: z.string().max(300) });
 
 export const enrolment = z.object({
   id,

@@ -10,6 +10,9 @@ import { productVersion } from "@restic-manager/protocol/version";
 import type { Config } from "./config.ts";
 import { AppError } from "./platform/errors.ts";
 
+// Node would open its debugger on a port of this machine.
+process.on("SIGUSR1", () => undefined);
+
 const usage = `restic-manager-server ${productVersion}
 
   restic-manager-server [--config FILE]                        start; settings: docs/reference/config.md

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -52,6 +52,30 @@ describe("a new version on trial", () => {
     expect(await readFile(paths.program, "utf8")).toBe("new");
     await clock.advance(TRIAL_MS);
     expect(await readFile(paths.program, "utf8")).toBe("new");
+  });
+
+  it("passes although its record can't be removed, which the next welcome makes good", async () => {
+    const trial = await begin("1.1.0");
+    await rename(paths.record, `${paths.record}.kept`);
+    await mkdir(paths.record);
+    await trial.welcomed(log);
+    await trial.passed;
+    await rmdir(paths.record);
+    await rename(`${paths.record}.kept`, paths.record);
+    await trial.welcomed(log);
+    expect(existsSync(paths.record)).toBe(false);
+    const next = {
+      job: "next",
+      from: "1.1.0",
+      to: "1.2.0",
+      program: "",
+      starts: 0,
+      deadline: 0,
+      rolled_back: null,
+    };
+    await writeRecord(paths.record, next);
+    await trial.welcomed(log);
+    expect(existsSync(paths.record)).toBe(true);
   });
 
   it("puts the previous version back and ends when it gets no welcome in its time", async () => {

@@ -40,6 +40,8 @@ export class Trial {
   readonly #over = new AbortController();
   readonly #passed = Promise.withResolvers<void>();
   #record: UpdateRecord | undefined;
+  /** The job of an update that is over, while its record still lies there. */
+  #leftOver: string | undefined;
 
   /** `record` is what lies beside the program. */
   constructor(deps: TrialDeps, record: UpdateRecord | undefined) {
@@ -68,13 +70,26 @@ export class Trial {
 
   /** The server has welcomed this version. MUST not reject: it happens in the middle of a connection's beginning. */
   async welcomed(log: Log): Promise<void> {
-    if (!this.#isOnTrial()) return;
-    this.#over.abort();
-    await removeRecord(this.#deps.paths.record).catch((error: unknown) => {
-      log.error({ reason: reasonOf(error) }, "the record of the update could not be removed");
+    if (this.#isOnTrial()) {
+      this.#over.abort();
+      this.#leftOver = this.#record?.job;
+      this.#record = undefined;
+    }
+    if (this.#leftOver === undefined) return;
+    await this.#removeLeftOver(this.#leftOver).catch((error: unknown) => {
+      log.error(
+        { reason: reasonOf(error) },
+        "the record of the update can't be removed; the next welcome tries again",
+      );
     });
-    this.#record = undefined;
     this.#passed.resolve();
+  }
+
+  async #removeLeftOver(job: string): Promise<void> {
+    const { record } = this.#deps.paths;
+    // Another update may have begun meanwhile, and the record is then that one's.
+    if ((await readRecord(record))?.job === job) await removeRecord(record);
+    this.#leftOver = undefined;
   }
 
   /** Removes what is left of an update whose job this host does not know any more. */

@@ -1,7 +1,7 @@
 /** login, logout, whoami. */
 import { type Call, show, tell } from "../call.ts";
 import { Client } from "../client.ts";
-import { findLogin, forgetLogin, saveLogin, serverUrl } from "../login.ts";
+import { findLogin, forgetLogin, isReadableOnTheWay, saveLogin, serverUrl } from "../login.ts";
 import { Problem, usageProblem } from "../problem.ts";
 import { facts } from "../table.ts";
 import { visible } from "../text.ts";
@@ -10,6 +10,7 @@ import * as wire from "../wire.ts";
 export async function login(call: Call): Promise<undefined> {
   const { world } = call;
   const url = serverUrl(call.args.word("URL"));
+  if (isReadableOnTheWay(url)) await warnOrRefuse(call);
   const typed = world.env.RM_API_TOKEN ?? (await world.readSecret(`API token for ${url}: `));
   if (typed === null) throw new Problem("interrupted", "cli.interrupted", "Interrupted.");
   const token = typed.trim();
@@ -19,14 +20,19 @@ export async function login(call: Call): Promise<undefined> {
   }
   const { raw, data } = await new Client({ url, token }, world.interrupted).get("/api/auth/me", wire.me);
   const file = await saveLogin(world, { url, token });
-  const isClear = url.startsWith("http:") && !/^http:\/\/(localhost|127\.|\[::1\])/.test(url);
-  if (isClear)
-    await world.err.write("Warning: over http:// the token can be read on its way. Use https://.\n");
   await tell(
     call,
     raw,
     `Logged in to ${url} as ${visible(data.username)} (${visible(data.role)}); kept in ${file}.`,
   );
+}
+
+/** Before the token is asked for, and long before it is sent. */
+async function warnOrRefuse({ args, world }: Call): Promise<void> {
+  const danger = "Over http:// everybody on the way can read the token.";
+  if (!args.is("insecure"))
+    throw usageProblem(`${danger} Use https://, or add --insecure if you accept that.`);
+  await world.err.write(`Warning: ${danger}\n`);
 }
 
 export async function logout(call: Call): Promise<undefined> {

@@ -40,6 +40,16 @@ export async function insertEntry(tx: Db, entry: AuditEntry): Promise<void> {
   await tables(tx).insertInto("audit_entries").values(row).execute();
 }
 
+/** Whether something was done to a target after an instant. */
+export async function hasEntry(
+  db: Db,
+  { action, targetId, after }: { action: string; targetId: string; after: number },
+): Promise<boolean> {
+  const entries = tables(db).selectFrom("audit_entries").select("id").where("at", ">", after);
+  const found = entries.where("action", "=", action).where("target_id", "=", targetId).limit(1);
+  return (await found.executeTakeFirst()) !== undefined;
+}
+
 export async function selectEntries(
   db: Db,
   filter: Omit<AuditFilter, "before" | "limit"> & { cursor: AuditCursor | null; limit: number },

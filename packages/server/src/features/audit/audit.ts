@@ -6,7 +6,7 @@ import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { Actor } from "../../platform/http/identity.ts";
 import { newId } from "../../platform/random.ts";
-import { findChoices, insertEntry, selectEntries } from "./audit.store.ts";
+import { findChoices, hasEntry, insertEntry, selectEntries } from "./audit.store.ts";
 
 /** What was changed, with the name that it had then. */
 export interface AuditTarget {
@@ -69,6 +69,8 @@ export interface AuditDeps {
 
 /** One screen of rows; the browser asks for more. */
 const defaultLimit = 50;
+/** Between two entries of what is recorded sparsely. */
+const sparseMs = 60_000;
 
 /**
  * Writes an entry.
@@ -83,6 +85,20 @@ export async function recordAudit(tx: Db, entry: NewAuditEntry): Promise<void> {
     target: entry.target ?? null,
     payload: withoutSecrets(entry.payload ?? {}),
   });
+}
+
+/**
+ * Writes an entry of what a stranger can do as often as it likes, unless the same was done to the same target less than
+ * a minute ago: nobody fills the trail.
+ * @param tx the transaction of the change itself
+ */
+export async function recordAuditSparsely(
+  tx: Db,
+  entry: NewAuditEntry & { target: AuditTarget },
+): Promise<void> {
+  const { action, target, at } = entry;
+  const recent = { action, targetId: target.id, after: at - sparseMs };
+  if (!(await hasEntry(tx, recent))) await recordAudit(tx, entry);
 }
 
 /** @throws AppError `audit.cursor_invalid` when `before` is not a `next` of ours */

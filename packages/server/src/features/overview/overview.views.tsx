@@ -112,8 +112,8 @@ function DashboardLive(props: DashboardProps): JSX.Element {
     <>
       <Tiles figures={props.figures} />
       <DrillLine figures={props.figures} />
-      <PendingPanel pending={props.pending} />
       <BehindLine figures={props.figures} />
+      <PendingPanel pending={props.pending} />
       <section class="panel" aria-label="Hosts" id="hosts">
         <header>
           <h2>Hosts</h2>

@@ -8,7 +8,7 @@ import { type Db, inTransaction, isUniqueViolation } from "../../platform/db/db.
 import { AppError } from "../../platform/errors.ts";
 import type { Actor } from "../../platform/http/identity.ts";
 import { newId, newToken } from "../../platform/random.ts";
-import { recordAudit } from "../audit/audit.ts";
+import { recordAudit, recordAuditSparsely } from "../audit/audit.ts";
 import { findHost, getHost, replaceBearer } from "../hosts/hosts.ts";
 import { fingerprintOf, isProof } from "./announced-key.ts";
 import {
@@ -132,7 +132,7 @@ async function recordAnnouncement(
   entry: AnnouncedFacts & { id: string; fingerprint: string; at: number },
 ): Promise<void> {
   const { id, fingerprint, hostname: name, at } = entry;
-  await recordAudit(tx, {
+  await recordAuditSparsely(tx, {
     at,
     actor: machineActor(name),
     action: "pending_host.announce",
@@ -161,7 +161,7 @@ export type Proved =
   | { state: "accepted"; hostId: string; hostName: string; bearer: string }
   | { state: "refused"; error: AppError };
 
-/** Checks a proof and says what was decided about the machine. A refused proof is in the audit trail. */
+/** Checks a proof and says what was decided about the machine. A refused proof is in the audit trail, sparsely. */
 export async function prove(deps: PendingHostsDeps, input: ProofInput): Promise<Proved> {
   const { pendingId, serverName } = input;
   const at = deps.clock.now();
@@ -239,7 +239,7 @@ async function recordRefusal(
   refusal: { pending: PendingHost; code: string; address: string; at: number },
 ): Promise<void> {
   const { pending, code, address, at } = refusal;
-  await recordAudit(tx, {
+  await recordAuditSparsely(tx, {
     at,
     actor: machineActor(pending.hostname),
     action: "pending_host.proof_refused",

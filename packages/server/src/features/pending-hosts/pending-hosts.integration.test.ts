@@ -1,4 +1,5 @@
 /** Announce and approve over real HTTP and real sockets: who gets the bearer, and everybody who must not. */
+import { once } from "node:events";
 import {
   AnnouncedMachine,
   connectTestAgent,
@@ -172,6 +173,18 @@ describe("between the decision and the bearer", () => {
     expect((await machine.announce()).pendingId).not.toBe(pendingId);
   });
 
+  it("says nothing more after its proof, or its connection ends; its announcement stays", async () => {
+    await start();
+    const machine = new AnnouncedMachine(server, "web-01");
+    const { pendingId, socket } = await machine.wait();
+    const closed = once(socket.ws, "close");
+    socket.ws.send("hello?");
+    expect((await closed)[0]).toBe(1008);
+    expect(await list()).toMatchObject([{ id: pendingId, connected: false }]);
+    await machine.wait({ pending_id: pendingId });
+    expect(await list()).toMatchObject([{ id: pendingId, connected: true }]);
+  });
+
   it("only the newest connection of a key is told", async () => {
     await start();
     const machine = new AnnouncedMachine(server, "web-01");
@@ -197,10 +210,8 @@ describe("a proof is refused", () => {
     const replayed = await machine.prove(announced);
     expect(await replayed.next("pending.refused")).toMatchObject({ code: "pending.nonce_used", retry: true });
     expect(await list()).toMatchObject([{ connected: false, server_name: null }]);
-    expect((await audited("pending_host.proof_refused")).map(({ code }) => code)).toEqual([
-      "pending.signature_invalid",
-      "pending.nonce_used",
-    ]);
+    const trail = await audited("pending_host.proof_refused");
+    expect(trail.map(({ code }) => code)).toEqual(["pending.signature_invalid"]);
   });
 
   it("when it is sent a second time, also after another nonce was given out", async () => {

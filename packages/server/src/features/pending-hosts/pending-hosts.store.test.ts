@@ -8,6 +8,7 @@ import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
 import { createSecretBox } from "../../platform/secrets.ts";
+import { listAudit } from "../audit/audit.ts";
 import type { EnrolmentDeps } from "../enrolment/enrolment.ts";
 import { deleteHost, findHostByBearer, getHost, listHosts, recordHello } from "../hosts/hosts.ts";
 import { findEverydayAccess } from "../repositories/repositories.ts";
@@ -178,6 +179,24 @@ describe.each(engines)("pending hosts on %s", (engine) => {
       decide(database.db, { id, at, state: "accepted", serverName });
     expect([await decideFor("evil.example"), await decideFor(null)]).toEqual([false, false]);
     expect(await decideFor(ownName)).toBe(true);
+  });
+
+  it("fills no audit trail: what it says anew, and proofs that are refused, are written once a minute", async () => {
+    const one = machine("web-01");
+    const actions = async () =>
+      (await listAudit(deps, {})).entries.map(({ action }) => action.replace("pending_host.", "")).reverse();
+    const tryAgain = async (note: string) => {
+      const announced = await say(one, { note });
+      const forged = { ...proofOf(one, announced), signature: "AAAA" };
+      expect(codeOf(await prove(deps, forged))).toBe("pending.signature_invalid");
+    };
+    for (const note of ["a", "b", "c"]) await tryAgain(note);
+    expect(await actions()).toEqual(["announce", "proof_refused"]);
+    await say(machine("web-02"));
+    expect(await actions()).toHaveLength(3);
+    await clock.advance(60_000);
+    for (const note of ["d", "e"]) await tryAgain(note);
+    expect((await actions()).slice(3)).toEqual(["announce", "proof_refused"]);
   });
 
   it("one nonce is good for one proof, also when two come at once", async () => {

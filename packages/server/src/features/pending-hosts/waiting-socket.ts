@@ -57,6 +57,7 @@ export class WaitingSocket {
     this.socket.on("close", () => this.over.abort());
     this.socket.once("message", (data, isBinary) => {
       this.proved.abort();
+      this.socket.on("message", () => this.close(1008, "who waits says nothing more"));
       void this.take(isBinary ? "" : data.toString()).catch(() => this.close(1011, "the proof failed"));
     });
     void this.awaitProof();

@@ -2,11 +2,12 @@
 import { engines, UpdatesLab } from "@restic-manager/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { inTransaction } from "../../platform/db/db.ts";
+import type { Release } from "../artefacts/artefacts.ts";
 import { getHost, type Host } from "../hosts/hosts.ts";
 import type { Job } from "../jobs/jobs.ts";
 import { updateHost } from "./update-edits.ts";
 import { completeUpdateOrder, onUpdateFinished } from "./update-orders.ts";
-import { getAgentsView } from "./update-view.ts";
+import { getAgentsView, type UpdateViewDeps } from "./update-view.ts";
 
 const minuteMs = 60_000;
 
@@ -92,6 +93,17 @@ describe.each(engines)("an update on %s", (engine) => {
       { version: "0.0.9", count: 1, drift: "behind" },
       { version: "built here", count: 1, drift: "unknown" },
     ]);
-    expect(programs[1]).toMatchObject({ program: "restic", served: "0.19.1", behind: 6 });
+    expect(programs[1]).toMatchObject({ program: "restic", served: "0.19.1", behind: 6, unserved: [] });
+  });
+
+  it("tells the systems of hosts that nothing is served for", async () => {
+    await lab.addHosts(1);
+    for (const name of ["pi-1", "pi-2"]) await lab.addHost(name, { arch: "arm" });
+    const unserved = async (deps: UpdateViewDeps) =>
+      (await getAgentsView(deps)).programs.map((program) => program.unserved);
+    const none = [{ system: "linux/arm", count: 2 }];
+    expect(await unserved(lab.deps)).toEqual([none, none]);
+    const empty: Release = { kind: "none", dataFolder: "/data/release" };
+    expect(await unserved({ ...lab.deps, shelf: { current: async () => empty } })).toEqual([[], []]);
   });
 });

@@ -2,7 +2,13 @@
 import { compareVersions, type UpdateProgram, versionText } from "@restic-manager/protocol";
 import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
-import { type Drift, newestOf, type Release, type ReleaseShelf } from "../artefacts/artefacts.ts";
+import {
+  type Drift,
+  newestOf,
+  type Release,
+  type ReleaseShelf,
+  servedVersion,
+} from "../artefacts/artefacts.ts";
 import { type Host, isOnline, listHosts } from "../hosts/hosts.ts";
 import { findJob } from "../jobs/jobs.ts";
 import { notFound } from "./update-edits.ts";
@@ -76,6 +82,15 @@ export interface ProgramView {
   onWindows: number;
   /** Restic that is missing, or older than can be used. */
   unusable: number;
+  /** Systems in the fleet for which the served set has none; empty while no set is served. */
+  unserved: UnservedSystem[];
+}
+
+/** A system that hosts have and the served set knows nothing of. */
+export interface UnservedSystem {
+  /** Such as `linux/arm`. */
+  system: string;
+  count: number;
 }
 
 export interface AgentsView {
@@ -119,7 +134,16 @@ function viewProgram(program: UpdateProgram, hosts: readonly Host[], release: Re
     onWindows: ready.filter(({ os }) => os === "windows").length,
     unusable:
       program === "restic" ? connected.filter(({ resticProblem }) => resticProblem !== null).length : 0,
+    unserved: release.kind === "whole" ? unservedSystems(program, connected, release) : [],
   };
+}
+
+function unservedSystems(program: UpdateProgram, hosts: readonly Host[], release: Release): UnservedSystem[] {
+  const without = hosts.filter((host) => servedVersion(release, releaseNameOf[program], host) === undefined);
+  const bySystem = Map.groupBy(without, ({ os, arch }) => `${os}/${arch}`);
+  return [...bySystem]
+    .map(([system, those]) => ({ system, count: those.length }))
+    .sort((a, b) => a.system.localeCompare(b.system, "en"));
 }
 
 /** What is no version comes last. */

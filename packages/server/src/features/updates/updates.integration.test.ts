@@ -1,4 +1,5 @@
 /** Updates through the whole server: API, pages, real sockets, and agents that answer as real ones would. */
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type Hello, type JobFinished, jobKinds, type ServerMessage } from "@restic-manager/protocol";
 import {
@@ -234,5 +235,38 @@ describe("a job of a kind that the connected agent does not know", () => {
     await server.until("it has ended", async () => (await job()).status === "failed");
     expect(await job()).toMatchObject({ error: { code: "agent.too_old" } });
     expect(agent.all("command.run").map(({ spec }) => spec.kind)).toEqual(["init"]);
+  });
+});
+
+describe("the files for hosts", () => {
+  it("are on the page, each with its version and its digest", async () => {
+    const shown = find(await page(), "#release-files");
+    const rows = shown.querySelectorAll("tbody tr").map((row) => row.querySelectorAll("td").map(textOf));
+    for (const [name, system, version] of [
+      ["restic-manager-agent-0.2.0-linux-x64", "linux/x64", "0.2.0"],
+      ["restic-0.19.1-windows-x64.exe", "windows/x64", "0.19.1"],
+    ] as const) {
+      const content = releaseContent("0.2.0")[name] ?? "";
+      const digest = createHash("sha256").update(content).digest("hex");
+      const size = `${content.length} B`;
+      expect(rows).toContainEqual([name, system, version, size, expect.stringContaining(digest)]);
+    }
+  });
+});
+
+describe("the dashboard's filter of hosts that are behind", () => {
+  it("shows those and hides the ones that are current, and counts alike", async () => {
+    await arrive("old", { job_kinds: [...jobKinds], agent_version: "0.1.0", restic_version: "0.19.1" });
+    await arrive("new", { job_kinds: [...jobKinds], agent_version: "0.2.0", restic_version: "0.18.0" });
+    const shown = async (query: string) => {
+      const html = parseHtml((await server.admin.get(`/${query}`)).text);
+      return html.querySelectorAll("#host-rows tr").map((row) => textOf(find(row, "a")));
+    };
+    expect(await shown("")).toEqual(["new", "old"]);
+    expect(await shown("?agent=behind")).toEqual(["old"]);
+    expect(await shown("?restic=behind")).toEqual(["new"]);
+    expect(await shown("?agent=behind&restic=behind")).toEqual([]);
+    const line = textOf(find(parseHtml((await server.admin.get("/")).text), "#fleet-behind"));
+    expect(line).toMatch(/1 agent behind.*restic behind on 1 host/);
   });
 });

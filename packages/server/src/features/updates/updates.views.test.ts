@@ -6,7 +6,8 @@ import type { AgentsView, ProgramView, RunView, TargetView } from "./update-view
 import { renderAgentsFragment, renderAgentsPage } from "./updates.views.tsx";
 
 const program = (more: Partial<ProgramView> = {}): ProgramView => ({
-  ...{ program: "agent", served: "0.2.0", versions: [], behind: 0, byHand: 0, onWindows: 0, unusable: 0 },
+  ...{ program: "agent", served: "0.2.0", versions: [], behind: 0, byHand: 0 },
+  ...{ onWindows: 0, unusable: 0, unserved: [] },
   ...more,
 });
 const view = (more: Partial<AgentsView> = {}): AgentsView => ({
@@ -43,6 +44,18 @@ function runView(run: Partial<UpdateRun>, targets: TargetView[]): RunView {
 describe("Settings → Agents", () => {
   it("without files says where to put them", () => {
     expect(textOf(find(render(view()), "#release-files"))).toContain("/data/release");
+  });
+
+  it("says which systems of the fleet the files for hosts have nothing for", () => {
+    const unserved = [
+      { system: "freebsd/x64", count: 1 },
+      { system: "linux/arm", count: 2 },
+    ];
+    const root = render(view({ programs: [program(), program({ program: "restic", unserved })] }));
+    expect(textOf(find(root, "#program-restic"))).toContain(
+      "The files for hosts hold no restic for freebsd/x64 (1 host), linux/arm (2 hosts)",
+    );
+    expect(textOf(find(root, "#program-agent"))).not.toContain("hold no");
   });
 
   it("offers an administrator to update those that can be, and nobody while an update is under way", () => {

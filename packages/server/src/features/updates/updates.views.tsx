@@ -101,7 +101,7 @@ const programWords = { agent: "Agent", restic: "restic" } as const;
 
 function ProgramPanel({ program, isBusy }: { program: ProgramView; isBusy: boolean }): JSX.Element {
   const isAdmin = useIsAdmin();
-  const { served, behind, byHand, onWindows, unusable } = program;
+  const { served, behind, byHand, onWindows, unusable, unserved } = program;
   const name = programWords[program.program];
   const ready = behind - byHand;
   return (
@@ -140,6 +140,13 @@ function ProgramPanel({ program, isBusy }: { program: ProgramView; isBusy: boole
             ))}
           </tbody>
         </table>
+      )}
+      {unserved.length === 0 ? null : (
+        <p class="panel-body hint">
+          The files for hosts hold no {program.program} for{" "}
+          {unserved.map(({ system, count }) => `${system} (${formatNoun(count, "host")})`).join(", ")}: bring
+          it up to date there by hand, or serve a release that has it.
+        </p>
       )}
       {behind === 0 && unusable === 0 ? null : (
         <p class="panel-body hint">

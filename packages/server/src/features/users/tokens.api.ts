@@ -45,7 +45,8 @@ export function registerTokenRoutes(app: App, deps: TokenDeps): void {
     url: "/api/auth/tokens",
     policy: "viewer",
     perMinute: tokenEditsPerMinute,
-    summary: "Make an API token, with the own role at most. It is told once.",
+    summary:
+      "Make an API token, with the own role at most; for who is signed in, not for a token. It is told once.",
     schema: {
       body: z.strictObject({
         name: z.string().max(256),

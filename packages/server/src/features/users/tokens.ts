@@ -1,6 +1,7 @@
 /**
  * API tokens: what a program shows instead of signing in. A token belongs to a user and never reaches further than
- * that user does at this moment, nor than the role it was made with. It is shown once; here lies its hash.
+ * that user does at this moment, nor than the role it was made with. It is shown once; here lies its hash. No token
+ * makes another: one that was stolen ends when it is revoked.
  */
 import { type Clock, toInstant } from "../../platform/clock.ts";
 import { type Db, inTransaction, isUniqueViolation } from "../../platform/db/db.ts";
@@ -40,16 +41,16 @@ export const listApiTokens = (deps: { db: Db }, identity: Identity): Promise<Api
   store.listTokens(deps.db, identity.userId);
 
 /**
- * Makes a token for the user who asks. One that is made with a token reaches no further than that one, and ends no
- * later.
+ * Makes a token for the user who asks.
  * @returns the token itself, for this one answer
- * @throws AppError `users.token_rule`, `users.token_name_taken`, `users.too_many_tokens`
+ * @throws AppError `users.token_by_token`, `users.token_rule`, `users.token_name_taken`, `users.too_many_tokens`
  */
 export async function createApiToken(
   deps: TokenDeps,
   input: { identity: Identity; name: string; role: Role; expiresAt: number | null },
 ): Promise<{ token: string; created: ApiToken }> {
   const { identity, role, expiresAt } = input;
+  if (identity.apiToken) throw tokenByToken();
   const now = deps.clock.now();
   const name = input.name.trim();
   checkWish({ identity, name, role, expiresAt }, now);
@@ -94,7 +95,7 @@ export async function identifyByToken(deps: TokenDeps, shown: string): Promise<I
     username: user.username,
     role: allows(token.role, user.role) ? token.role : user.role,
     csrfToken: "",
-    apiToken: { name: token.name, expiresAt: token.expiresAt },
+    apiToken: { name: token.name },
   };
 }
 
@@ -114,11 +115,6 @@ function checkWish(
   }
   if (expiresAt !== null && expiresAt <= now) {
     problems.push({ path: "expires_at", message: "A token must end in the future." });
-  }
-  const latest = identity.apiToken?.expiresAt ?? null;
-  if (latest !== null && (expiresAt === null || expiresAt > latest)) {
-    const message = `A token that is made with a token ends no later than that one: ${toInstant(latest)}.`;
-    problems.push({ path: "expires_at", message });
   }
   if (problems.length > 0) throw invalidFields("users.token_rule", problems);
 }
@@ -140,6 +136,13 @@ function recordTokenAct(
     },
   });
 }
+
+const tokenByToken = (): AppError =>
+  new AppError(
+    "forbidden",
+    "users.token_by_token",
+    "An API token makes no other. Sign in with your password: in the browser, Settings → Account.",
+  );
 
 const nameTaken = (name: string): AppError => {
   const message = `You have a token "${name}" already. Choose another name, or revoke that one first.`;

@@ -182,6 +182,17 @@ describe.each(engines)("users on %s", (engine) => {
       expect(JSON.stringify(entries)).not.toContain("my secret password");
     });
 
+    it("counts the tries of a whole network of IPv6 as one visitor's", async () => {
+      const guess = (from: string) =>
+        login(deps, { username: "ada", password: "wrong", address: from }).catch((error) => error.code);
+      for (let i = 1; i <= 10; i++) expect(await guess(`2001:db8::${i}`)).toBe("auth.wrong_credentials");
+      expect(await guess("2001:db8::ffff:1:2:3")).toBe("auth.rate_limited");
+      await clock.advance(1);
+      expect(await guess("2001:db8:0:1::1")).toBe("auth.wrong_credentials");
+      const { entries } = await listAudit(deps, { action: "auth.login_failed" });
+      expect(entries[0]?.payload).toEqual({ address: "2001:db8:0:1::1" });
+    });
+
     it("stops after ten failures of one address and name, until the window ends", async () => {
       for (let i = 0; i < 10; i++) {
         await expect(signIn("ada", "wrong password")).rejects.toMatchObject({

@@ -8,6 +8,7 @@ import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { AppError, type FieldProblem, invalidFields } from "../../platform/errors.ts";
 import { apiTokenOf } from "../../platform/http/api-token.ts";
+import { limitKeyOf } from "../../platform/http/client-address.ts";
 import { type Actor, type Identity, type Role, systemActor } from "../../platform/http/identity.ts";
 import { hashToken, newId, newToken } from "../../platform/random.ts";
 import { recordAudit } from "../audit/audit.ts";
@@ -105,7 +106,7 @@ export async function login(
   input: { username: string; password: string; address: string },
 ): Promise<SignedIn> {
   const username = normalizeUsername(input.username);
-  const attempt = `login ${input.address} ${username}`;
+  const attempt = `login ${limitKeyOf(input.address)} ${username}`;
   deps.attempts.begin(attempt, deps.clock.now());
   const account = await store.findAccount(deps.db, { username });
   const matches = await deps.passwords.verify(input.password, account?.passwordHash ?? deps.passwords.decoy);

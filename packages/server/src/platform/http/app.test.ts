@@ -148,6 +148,7 @@ describe("behind a reverse proxy", () => {
     ["a port", "192.0.2.7:51234", "192.0.2.7"],
     ["a port of IPv6", "[2001:db8::7]:51234", "2001:db8::7"],
     ["IPv4 in IPv6", "::ffff:192.0.2.7", "192.0.2.7"],
+    ["IPv4 in hexadecimal IPv6", "0:0:0:0:0:FFFF:c000:0207", "192.0.2.7"],
     ["what is no address", "<script>", "10.0.0.1"],
     ["nothing", "", "10.0.0.1"],
   ])("finds the client through %s", async (_what, chain, from) => {
@@ -177,6 +178,14 @@ describe("behind a reverse proxy", () => {
       200, 200, 429,
     ]);
     expect(await ask("192.0.2.8")).toBe(200);
+    const oneNetwork = ["2001:db8:0:1::7", "2001:DB8:0:1:ffff::", "[2001:db8::1:a:b:c:d]:51234"];
+    expect([
+      await ask(oneNetwork[0] ?? ""),
+      await ask(oneNetwork[1] ?? ""),
+      await ask(oneNetwork[2] ?? ""),
+    ]).toEqual([200, 200, 429]);
+    for (const other of ["2001:db8::7", "2001:db8:0:2::7", "::ffff:192.0.2.9", "::ffff:c000:20a", "::1"])
+      expect(await ask(other), other).toBe(200);
   });
 });
 

@@ -13,7 +13,7 @@ import { productVersion } from "@restic-manager/protocol/version";
 import Fastify, { type FastifyRequest, LogController } from "fastify";
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import type { Logger } from "pino";
-import { clientAddress } from "./client-address.ts";
+import { limitKey } from "./client-address.ts";
 import { checkFormToken, checkOrigin } from "./csrf.ts";
 import { createErrorAnswer, type ErrorPage } from "./failure.ts";
 import type { Identity, Policy } from "./identity.ts";
@@ -68,7 +68,7 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
   app.setSerializerCompiler(serializerCompiler);
   await app.register(rateLimit, {
     ...{ global: true, max: requestsPerMinute, timeWindow: 60_000 },
-    keyGenerator: clientAddress,
+    keyGenerator: limitKey,
   });
   await app.register(helmet, securityHeaders);
   await app.register(cookie);

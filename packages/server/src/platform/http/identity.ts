@@ -14,7 +14,7 @@ export interface Identity {
   /** Goes into every form as `csrf_token`; derived from the session, useless without its cookie. Empty for a token. */
   csrfToken: string;
   /** Set when the request came with an API token; `role` is then at most the token's. */
-  apiToken?: { name: string /** Epoch milliseconds; null never ends. */; expiresAt: number | null };
+  apiToken?: { name: string };
 }
 
 /** Whether a role may use a route. `anonymous` and `agent` routes need no role. */
