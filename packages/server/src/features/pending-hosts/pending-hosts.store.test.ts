@@ -187,6 +187,7 @@ describe.each(engines)("pending hosts on %s", (engine) => {
       (await listAudit(deps, {})).entries.map(({ action }) => action.replace("pending_host.", "")).reverse();
     const tryAgain = async (note: string) => {
       const announced = await say(one, { note });
+      await clock.advance(1);
       const forged = { ...proofOf(one, announced), signature: "AAAA" };
       expect(codeOf(await prove(deps, forged))).toBe("pending.signature_invalid");
     };
