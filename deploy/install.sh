@@ -678,8 +678,14 @@ uninstall_agent() {
     say "The agent is removed. Its configuration ($CONFIG_DIR) and state ($STATE_DIR) are left: uninstall --purge removes them."
     return 0
   fi
-  rm -rf "$CONFIG_DIR" "$STATE_DIR" "/etc/systemd/system/$UNIT.d"
-  say "The agent is removed, with its configuration and state. The host's entry and its backups stay at the server."
+  rm -rf "$CONFIG_DIR" "/etc/systemd/system/$UNIT.d"
+  # The folder is also a good place for a server's data, whose loss nothing makes good.
+  if [ -e "$STATE_DIR/restic-manager.db" ] || [ -e "$STATE_DIR/secret.key" ]; then
+    say "The agent is removed, with its configuration. $STATE_DIR stays: a server keeps its database or key there."
+  else
+    rm -rf "$STATE_DIR"
+    say "The agent is removed, with its configuration and state. The host's entry and its backups stay at the server."
+  fi
   [ -z "$other_data" ] || [ "$other_data" = "$STATE_DIR" ] || say "Its state was in $other_data: remove that by hand."
 }
 

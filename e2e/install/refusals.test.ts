@@ -264,6 +264,17 @@ describe.each(shells)("under $name", ({ command, path }) => {
     expect(code).toBe(1);
   });
 
+  test("a purge of a folder in which a server keeps its database or key", async () => {
+    for (const file of ["restic-manager.db", "secret.key"]) {
+      await machine.shell(`mkdir -p /var/lib/restic-manager && touch /var/lib/restic-manager/${file}`);
+      const line = `${command} ${installer} uninstall --purge`;
+      const { code, output } = await machine.run(["sh", "-c", line], { PATH: path });
+      expect(output).toContain("/var/lib/restic-manager stays: a server keeps its database or key there.");
+      expect(code).toBe(0);
+      expect(await machine.shell("cd /var/lib/restic-manager && ls && rm *")).toBe(`${file}\n`);
+    }
+  });
+
   test("arguments that it does not know end with code 2 and the usage", async () => {
     for (const args of ["--frobnicate", "--server", "remove"]) {
       const { code, output } = await machine.run(["sh", "-c", `${command} ${installer} ${args}`], {

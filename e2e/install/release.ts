@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { agentScript } from "../../packages/agent/fixtures/update/release.ts";
 import {
   artefactName,
   formatSums,
@@ -9,7 +10,6 @@ import {
   releasePlatformOf,
 } from "../../packages/protocol/src/release.ts";
 import { productVersion } from "../../packages/protocol/src/version.ts";
-import { agentScript } from "../../packages/agent/fixtures/update/release.ts";
 import { quickBuild } from "../../tools/package/quick.ts";
 import { openSigningKey } from "../../tools/package/signing.ts";
 
