@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs, upgrades or removes the agent of restic-manager on this host. POSIX sh; needs root and curl (or GNU wget).
 #
-#   curl -fsSL https://SERVER/install/install.sh | RM_SERVER=https://SERVER RM_TOKEN=TOKEN sudo -E sh
+#   curl -fsSL https://SERVER/install/install.sh | RM_SERVER=https://SERVER RM_TOKEN=TOKEN \
+#     sudo --preserve-env=RM_SERVER,RM_TOKEN sh
 #   sh install.sh [install] [--server URL] [--hostname NAME] [--ca-file FILE] [--release-key FILE] [--force]
 #   sh install.sh uninstall [--purge]
 #
@@ -60,7 +61,8 @@ main() {
   unset RM_TOKEN RM_SERVER RM_HOSTNAME RM_CA_FILE RM_CERT_PIN RM_RELEASE_KEY
   read_arguments "$@"
   [ "$(id -u)" = 0 ] || fail "this needs root." \
-    "Run it again as root, or put \"sudo -E\" before \"sh\"; -E keeps RM_SERVER and RM_TOKEN."
+    "Run it again as root, or put \"sudo --preserve-env=RM_SERVER,RM_TOKEN\" before \"sh\", with the name of every" \
+    "variable that you set, HTTPS_PROXY too."
   trap clean_up EXIT
   trap 'exit 1' HUP INT TERM
   case $command in

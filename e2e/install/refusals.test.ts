@@ -96,7 +96,7 @@ describe.each(shells)("under $name", ({ command, path }) => {
     const line = `/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups ${command} ${installer}`;
     const { code, output } = await machine.run(["sh", "-c", line], { PATH: path });
     expect(output).toMatch(
-      /^Failed: this needs root\.\n {2}Run it again as root, or put "sudo -E" before "sh"/,
+      /^Failed: this needs root\.\n {2}Run it again as root, or put "sudo --preserve-env=RM_SERVER,RM_TOKEN" before "sh"/,
     );
     expect(code).toBe(1);
   });
