@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs, upgrades or removes the agent of restic-manager on this host. POSIX sh; needs root and curl (or GNU wget).
 #
-#   curl -fsSL https://SERVER/install/install.sh | RM_SERVER=https://SERVER RM_TOKEN=TOKEN sudo -E sh
+#   curl -fsSL https://SERVER/install/install.sh | RM_SERVER=https://SERVER RM_TOKEN=TOKEN \
+#     sudo --preserve-env=RM_SERVER,RM_TOKEN sh
 #   sh install.sh [install] [--server URL] [--hostname NAME] [--ca-file FILE] [--release-key FILE] [--force]
 #   sh install.sh uninstall [--purge]
 #
@@ -12,7 +13,8 @@
 #   RM_TOKEN        the one-time token of "Add host"
 #   RM_HOSTNAME     another name than the machine's own
 #   RM_CA_FILE      PEM: what signs the server's certificate, when this system does not know it
-#   RM_CERT_PIN     sha256:<hex> of the server's certificate: taken instead of a CA file
+#   RM_CERT_PIN     sha256:<hex> of the server's certificate, taken instead of a CA file: the one that this script
+#                   believes, and kept for the agent, which believes it beside the system's authorities
 #   RM_RELEASE_KEY  PEM: the public key that the downloads must be signed with
 #
 # Everything is a function and the last line starts it, so that half a download does nothing.
@@ -53,14 +55,15 @@ END
 }
 
 main() {
-  command=install force='' purge='' work='' headers='' clock_note=''
+  command=install force='' purge='' work='' headers='' clock_note='' no_authorities=''
   server=${RM_SERVER:-} token=${RM_TOKEN:-} host_name=${RM_HOSTNAME:-}
   ca_file=${RM_CA_FILE:-} cert_pin=${RM_CERT_PIN:-} release_key=${RM_RELEASE_KEY:-}
   # Nothing that is started from here inherits the token; the agent is given it when it enrols.
   unset RM_TOKEN RM_SERVER RM_HOSTNAME RM_CA_FILE RM_CERT_PIN RM_RELEASE_KEY
   read_arguments "$@"
   [ "$(id -u)" = 0 ] || fail "this needs root." \
-    "Run it again as root, or put \"sudo -E\" before \"sh\"; -E keeps RM_SERVER and RM_TOKEN."
+    "Run it again as root, or put \"sudo --preserve-env=RM_SERVER,RM_TOKEN\" before \"sh\", with the name of every" \
+    "variable that you set, HTTPS_PROXY too."
   trap clean_up EXIT
   trap 'exit 1' HUP INT TERM
   case $command in
@@ -107,8 +110,11 @@ install_agent() {
   check_ownership
   take_certificate
   fetch_sums
-  install_program
-  install_restic
+  # Everything is here and is what the list says before the first file is put in its place.
+  fetch_agent
+  fetch_restic
+  fetch_unit
+  place_files
   install_link
   keep_settings
   join_server
@@ -222,13 +228,15 @@ check_ownership() {
   fi
 }
 
-# A pin names one certificate. It is fetched, compared, and from then on the only one that is believed.
+# A pin names one certificate. It is fetched, compared, and the only one that the downloads believe. The agent is given it
+# as its CA file.
 take_certificate() {
   if [ -n "$cert_pin" ]; then
     have openssl || fail "RM_CERT_PIN needs openssl to look at the server's certificate." \
       "Install openssl, or give the certificate as a file in RM_CA_FILE."
     address=${server#https://} address=${address%%/*}
-    case $address in *:*) ;; *) address=$address:443 ;; esac
+    # What stands behind an IPv6 address's bracket, or the whole of another: without a colon there is no port.
+    case ${address##*]} in *:*) ;; *) address=$address:443 ;; esac
     openssl s_client -connect "$address" -servername "${address%:*}" </dev/null 2>/dev/null |
       openssl x509 -outform PEM >"$work/pinned.pem" 2>/dev/null ||
       fail "no certificate could be got from $address." "Check the address: a pin needs https."
@@ -236,6 +244,8 @@ take_certificate() {
     [ "sha256:$seen" = "$cert_pin" ] || fail "the certificate of $address is not the pinned one." \
       "Its fingerprint is sha256:$seen. If it was renewed, take the new one from the server; otherwise somebody sits between."
     ca_file=$work/pinned.pem
+    no_authorities=$work/no-authorities
+    mkdir "$no_authorities"
   fi
 }
 
@@ -253,18 +263,26 @@ fetch() {
   [ "$status" = 200 ] || explain_status "$1" "$2"
 }
 
+# Neither reads a configuration of its user, which may switch off the look at certificates or the end of the answer.
 fetch_by_curl() {
   set -- "$1" --output "$2" --dump-header "$headers" --silent --show-error --connect-timeout 15 --retry 2 \
     --speed-limit 1000 --speed-time 60 --max-time 3600
   [ -z "$ca_file" ] || set -- "$@" --cacert "$ca_file"
-  LC_ALL=C curl "$@" 2>"$work/reason"
+  # Debian's curl looks into a folder of authorities as well.
+  [ -z "$no_authorities" ] || set -- "$@" --capath "$no_authorities"
+  LC_ALL=C curl -q "$@" 2>"$work/reason"
 }
 
 fetch_by_wget() {
   set -- -O "$2" --server-response --tries=3 --timeout=60 --max-redirect=0 --content-on-error "$1"
   [ -z "$ca_file" ] || set -- --ca-certificate="$ca_file" "$@"
   code=0
-  LC_ALL=C wget -nv "$@" 2>"$work/reason" || code=$?
+  if [ -z "$no_authorities" ]; then LC_ALL=C wget --no-config -nv "$@" 2>"$work/reason" || code=$?
+  else
+    # The variables are for a wget with OpenSSL, which believes the system's authorities whatever its options say.
+    SSL_CERT_FILE=$ca_file SSL_CERT_DIR=$no_authorities LC_ALL=C wget --no-config -nv \
+      --ca-directory="$no_authorities" "$@" 2>"$work/reason" || code=$?
+  fi
   grep '^  ' "$work/reason" >"$headers" || :
   # 8: the server answered with an error, which the status tells better. A redirect that is not followed ends so too.
   if [ "$code" != 0 ] && grep -q 'HTTP/' "$headers" && [ "$code" != 3 ]; then code=0; fi
@@ -393,13 +411,17 @@ newest() {
 
 # older A B: whether the version A comes before B; awk, because sort -V is not everywhere.
 COMPARE='
-  function older(a, b,    i, left, right) {
+  function older(a, b,    i, left, right, lefts, rights) {
     sub(/\+.*/, "", a); sub(/\+.*/, "", b)
     split(a, left, /[.-]/); split(b, right, /[.-]/)
     for (i = 1; i <= 3; i++) if (left[i] + 0 != right[i] + 0) return left[i] + 0 < right[i] + 0
-    # With equal numbers only what comes before a release ("1.0.0-rc.1") is older than it.
+    # With equal numbers what comes before a release ("1.0.0-rc.1") is older than it.
     if ((index(a, "-") > 0) != (index(b, "-") > 0)) return index(a, "-") > 0
-    return a < b
+    # Of two such, as semantic versioning says: part by part, numbers by their value; awk knows numbers when it splits.
+    lefts = split(substr(a, index(a, "-") + 1), left, /[.]/)
+    rights = split(substr(b, index(b, "-") + 1), right, /[.]/)
+    for (i = 1; i <= lefts && i <= rights; i++) if (left[i] != right[i]) return left[i] < right[i]
+    return lefts < rights
   }
 '
 
@@ -423,7 +445,7 @@ fetch_program() {
 
 # --------------------------------------------------------------------------------------------------- what is put where
 
-install_program() {
+fetch_agent() {
   name=$(newest restic-manager-agent- "-linux-$arch")
   [ -n "$name" ] || fail "the server has no agent for Linux on $arch." "Its operator looks at Settings, Agents."
   version=${name#restic-manager-agent-} version=${version%"-linux-$arch"}
@@ -445,13 +467,9 @@ install_program() {
   fi
   answer=$("$work/agent" --version 2>&1) || fail "the agent's program does not run here: $answer" \
     "It needs glibc 2.28 or newer, and a file system at /opt that allows programs (not mounted noexec)."
-  rm -f "$AGENT.update.json"
-  mv -f "$work/agent" "$AGENT"
-  changed=yes
-  if [ -n "$present" ]; then say "The agent was upgraded: $present to $version."; else say "The agent $version is in $AGENT."; fi
 }
 
-install_restic() {
+fetch_restic() {
   found=$(find_restic)
   name=$(newest restic- "-linux-$arch")
   served=${name#restic-} served=${served%"-linux-$arch"}
@@ -463,8 +481,6 @@ install_restic() {
     if [ -z "$found" ] || is_older "${found#* }" "$served"; then
       fetch_program "$name" "$work/restic"
       "$work/restic" version >/dev/null 2>&1 || fail "the server's restic does not run here."
-      mv -f "$work/restic" "$BIN/restic"
-      say "restic $served is in $BIN/restic."
       return 0
     fi
   fi
@@ -483,6 +499,34 @@ find_restic() {
       return 0
     fi
   done
+}
+
+fetch_unit() {
+  if ! has_systemd || is_file_of_list "$UNIT" "$UNIT_FILE"; then return 0; fi
+  fetch "/install/$UNIT" "$work/unit"
+  is_file_of_list "$UNIT" "$work/unit" || fail "$UNIT is not what the server's list says: its digest is another one." \
+    "The download was changed on its way, or the files on the server do not belong together. Nothing was installed."
+  chmod 644 "$work/unit"
+}
+
+has_systemd() { have systemctl && [ -d /run/systemd/system ]; }
+
+place_files() {
+  if [ -f "$work/agent" ]; then
+    rm -f "$AGENT.update.json"
+    mv -f "$work/agent" "$AGENT"
+    changed=yes
+    if [ -n "$present" ]; then say "The agent was upgraded: $present to $version."; else say "The agent $version is in $AGENT."; fi
+  fi
+  if [ -f "$work/restic" ]; then
+    mv -f "$work/restic" "$BIN/restic"
+    say "restic $served is in $BIN/restic."
+  fi
+  if [ -f "$work/unit" ]; then
+    mkdir -p "$(dirname "$UNIT_FILE")"
+    mv -f "$work/unit" "$UNIT_FILE"
+    changed=yes
+  fi
 }
 
 install_link() {
@@ -543,13 +587,12 @@ join_server() {
 }
 
 start_agent() {
-  if ! have systemctl || [ ! -d /run/systemd/system ]; then
+  if ! has_systemd; then
     say "No systemd runs here, so nothing starts the agent by itself. Let what starts this system's programs run, as root:"
     say "  $AGENT run"
     say "and start it again when it ends with another code than 0 or 3. Without restarts it can't update itself."
     return 0
   fi
-  fetch_unit
   systemctl daemon-reload
   systemctl enable --quiet "$UNIT" 2>/dev/null || warn "the service could not be enabled to start with the system."
   if [ -z "$changed" ] && systemctl is-active --quiet "$UNIT"; then
@@ -559,16 +602,6 @@ start_agent() {
     systemctl restart "$UNIT" || fail "the service does not start." "See why: journalctl -u $UNIT -n 30"
   fi
   await_online
-}
-
-fetch_unit() {
-  if is_file_of_list "$UNIT" "$UNIT_FILE"; then return 0; fi
-  fetch "/install/$UNIT" "$work/unit"
-  is_file_of_list "$UNIT" "$work/unit" || fail "$UNIT is not what the server's list says." "Run this again."
-  mkdir -p "$(dirname "$UNIT_FILE")"
-  chmod 644 "$work/unit"
-  mv -f "$work/unit" "$UNIT_FILE"
-  changed=yes
 }
 
 # The agent knows what the server told it.
@@ -602,7 +635,7 @@ find_timers() {
       [ -n "$started" ] || started=${timer%.timer}.service
       commands=$(cat "$folder/$started" "/etc/systemd/system/$started" 2>/dev/null | sed -n 's/^Exec[A-Za-z]*=[-@:+!]*//p')
       starts_restic "$timer" || starts_restic "$commands" || continue
-      if have systemctl && [ -d /run/systemd/system ]; then
+      if has_systemd; then
         systemctl is-enabled --quiet "$timer" 2>/dev/null || systemctl is-active --quiet "$timer" 2>/dev/null || continue
       fi
       say "  systemctl disable --now $timer"
@@ -663,11 +696,11 @@ uninstall_agent() {
     fail "the agent on this host came with a package." "Remove it with: apt-get remove restic-manager-agent (or purge)"
   fi
   refuse_while_restic_runs
-  if have systemctl && [ -d /run/systemd/system ] && [ -e "$UNIT_FILE" ]; then
+  if has_systemd && [ -e "$UNIT_FILE" ]; then
     systemctl disable --now --quiet "$UNIT" 2>/dev/null || :
   fi
   rm -f "$UNIT_FILE"
-  if have systemctl && [ -d /run/systemd/system ]; then
+  if has_systemd; then
     systemctl daemon-reload
     systemctl reset-failed "$UNIT" 2>/dev/null || :
   fi
@@ -678,8 +711,14 @@ uninstall_agent() {
     say "The agent is removed. Its configuration ($CONFIG_DIR) and state ($STATE_DIR) are left: uninstall --purge removes them."
     return 0
   fi
-  rm -rf "$CONFIG_DIR" "$STATE_DIR" "/etc/systemd/system/$UNIT.d"
-  say "The agent is removed, with its configuration and state. The host's entry and its backups stay at the server."
+  rm -rf "$CONFIG_DIR" "/etc/systemd/system/$UNIT.d"
+  # The folder is also a good place for a server's data, whose loss nothing makes good.
+  if [ -e "$STATE_DIR/restic-manager.db" ] || [ -e "$STATE_DIR/secret.key" ]; then
+    say "The agent is removed, with its configuration. $STATE_DIR stays: a server keeps its database or key there."
+  else
+    rm -rf "$STATE_DIR"
+    say "The agent is removed, with its configuration and state. The host's entry and its backups stay at the server."
+  fi
   [ -z "$other_data" ] || [ "$other_data" = "$STATE_DIR" ] || say "Its state was in $other_data: remove that by hand."
 }
 

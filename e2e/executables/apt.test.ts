@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { productVersion } from "../../packages/protocol/src/version.ts";
@@ -155,5 +155,17 @@ describe("apt", () => {
     expect(kept.output).not.toMatch(/^\/opt\/restic-manager$/m);
     await apt("purge restic-manager-agent");
     expect((await left()).output).not.toMatch(/^\//m);
+  });
+
+  it("purges no folder in which a server keeps its database", async () => {
+    const postrm = resolve(import.meta.dirname, "../../deploy/deb/restic-manager-agent/postrm");
+    const database = "/var/lib/restic-manager/restic-manager.db";
+    await machine.shell(`mkdir -p /var/lib/restic-manager && touch ${database}`);
+    expect(await machine.shell(`sh ${postrm} purge`)).toContain(
+      "/var/lib/restic-manager stays: a server keeps its database",
+    );
+    expect(
+      await machine.shell(`rm ${database} && sh ${postrm} purge; ls -d ${database} 2>&1 || true`),
+    ).toContain("No such file");
   });
 });

@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { appendFile, cp, readFile } from "node:fs/promises";
+import { appendFile, cp, readdir, readFile, writeFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -12,10 +12,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { LabHost } from "../lab/host.ts";
 import type { Machine } from "../lab/machine.ts";
 import { Front } from "./front.ts";
-import { installer } from "./release.ts";
+import { installer, signRelease, unitName } from "./release.ts";
 import { Stage } from "./stage.ts";
 
 const run = promisify(execFile);
+const unitFile = `/etc/systemd/system/${unitName}`;
 
 let stage: Stage;
 let tls: Front;
@@ -56,12 +57,13 @@ afterAll(async () => {
 });
 afterEach(async () => {
   stage.front.fault = () => false;
+  stage.front.folder = null;
   await machine.shell("umount -l /opt/restic-manager /opt /usr/local 2>/dev/null || true");
   await machine.shell(
     "pkill -f '[r]estic-manager-agent run' || true; rm -f /usr/local/bin/restic-manager-agent",
   );
   await machine.shell(
-    "rm -rf /tmp/bare /tmp/fake /opt/restic-manager /etc/restic-manager /var/lib/restic-manager; mkdir /tmp/fake",
+    `rm -rf /tmp/bare /tmp/fake /usr/local/bin/restic /run/systemd/system ${unitFile} /opt/restic-manager /etc/restic-manager /var/lib/restic-manager; mkdir /tmp/fake`,
   );
 });
 
@@ -71,6 +73,12 @@ const shells = [
   { name: "dash", command: "dash", path: systemPath },
   { name: "BusyBox", command: "busybox sh", path: busyboxPath },
 ];
+
+const pathWithoutCurl = "/tmp/no-curl";
+const withoutCurl = () =>
+  machine.shell(
+    "mkdir -p /tmp/no-curl && for tool in /usr/bin/* /usr/sbin/* /bin/*; do ln -sf $tool /tmp/no-curl/; done; rm /tmp/no-curl/curl",
+  );
 
 /** A program of the machine that says something else than the real one. */
 const fake = (name: string, script: string) =>
@@ -96,7 +104,7 @@ describe.each(shells)("under $name", ({ command, path }) => {
     const line = `/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups ${command} ${installer}`;
     const { code, output } = await machine.run(["sh", "-c", line], { PATH: path });
     expect(output).toMatch(
-      /^Failed: this needs root\.\n {2}Run it again as root, or put "sudo -E" before "sh"/,
+      /^Failed: this needs root\.\n {2}Run it again as root, or put "sudo --preserve-env=RM_SERVER,RM_TOKEN" before "sh"/,
     );
     expect(code).toBe(1);
   });
@@ -104,6 +112,12 @@ describe.each(shells)("under $name", ({ command, path }) => {
   test("an architecture that there is no agent for", async () => {
     await fake("uname", 'case "$1" in -s) echo Linux ;; -m) echo riscv64 ;; esac');
     expect(await refused()).toContain("Failed: there is no agent for the architecture riscv64.");
+  });
+
+  test("an aarch64 machine, at a server without an agent for it", async () => {
+    await fake("uname", 'case "$1" in -s) echo Linux ;; -m) echo aarch64 ;; esac');
+    answer(200, `${"0".repeat(64)}  restic-manager-agent-0.1.0-linux-x64\n`);
+    expect(await refused()).toContain("Failed: the server has no agent for Linux on arm64.");
   });
 
   test("another system", async () => {
@@ -175,6 +189,13 @@ describe.each(shells)("under $name", ({ command, path }) => {
     );
   });
 
+  test("an IPv6 address without a port has that of https", async () => {
+    const pin = `sha256:${"0".repeat(64)}`;
+    expect(await refused({ RM_SERVER: "https://[::1]", RM_CERT_PIN: pin })).toContain(
+      "no certificate could be got from [::1]:443.",
+    );
+  });
+
   test("a redirect, which the agent would not follow", async () => {
     answer(308, "", { location: "https://other.example/install/SHA256SUMS" });
     expect(await refused()).toMatch(
@@ -200,13 +221,63 @@ describe.each(shells)("under $name", ({ command, path }) => {
     expect(await refused()).toContain("Failed: the server has no agent for Linux on");
   });
 
-  test("a program that was tampered with", async () => {
-    const folder = await copyRelease("tampered");
-    await appendFile(join(folder, await agentName()), "x");
+  test.each(["restic-manager-agent-", "restic-0", unitName])(
+    "a file that was tampered with: %s",
+    async (start) => {
+      await machine.shell("mkdir -p /run/systemd/system");
+      await fake("systemctl", "exit 0");
+      const folder = await copyRelease("tampered");
+      const name = (await readdir(folder)).find((file) => file.startsWith(start)) ?? "";
+      await appendFile(join(folder, name), "x");
+      stage.front.folder = folder;
+      const said = await refused();
+      expect(said).toContain(`${name} is not what the server's list says: its digest is another one.`);
+      expect(await machine.shell(`ls ${unitFile} /etc/restic-manager 2>/dev/null || true`)).toBe("");
+    },
+  );
+
+  test.each([
+    ["1.0.0-rc.10", "1.0.0-rc.9", "1.0.0-rc.2"],
+    ["1.0.0", "1.0.0-rc.10", "0.99.100"],
+    ["1.0.0-beta", "1.0.0-alpha.1", "1.0.0-alpha", "1.0.0-2"],
+    ["1.0.10", "1.0.9", "1.0.10-rc.1"],
+  ])("of several agents %s is the newest, here with another digest", async (...versions) => {
+    const names = ["x64", "arm64"].flatMap((arch) =>
+      versions.toReversed().map((version) => `restic-manager-agent-${version}-linux-${arch}`),
+    );
+    for (const order of [names, names.toReversed()]) {
+      answer(200, order.map((name) => `${"0".repeat(64)}  ${name}\n`).join(""));
+      expect(await refused()).toContain(`Failed: restic-manager-agent-${versions[0]}-linux-`);
+    }
+  });
+
+  test("an agent that is not online within the limit is left trying, with what to do", async () => {
+    await machine.shell("mkdir -p /run/systemd/system");
+    await fake("systemctl", "exit 0");
+    const folder = await copyRelease("offline");
+    const script =
+      '#!/bin/sh\n[ "$*" != "status --wait 60" ] || { echo "Not online: nobody answers." >&2; exit 1; }\n';
+    await writeFile(join(folder, await agentName()), script);
+    await signRelease(folder);
     stage.front.folder = folder;
-    const said = await refused();
-    stage.front.folder = null;
-    expect(said).toContain("is not what the server's list says: its digest is another one.");
+    const settings = { PATH: `/tmp/fake:${path}`, RM_SERVER: stage.front.url, RM_TOKEN: "never-used" };
+    const { code, output } = await machine.run(["sh", "-c", `${command} ${installer}`], settings);
+    expect(output).toContain("Not online: nobody answers.");
+    expect(output).toMatch(
+      /Failed: the agent's service is installed and goes on trying, but .*\n {2}See why: journalctl -u restic-manager-agent/,
+    );
+    expect(output).not.toContain("Done.");
+    expect(code).toBe(1);
+    expect(await machine.shell(`stat -c %a ${unitFile}`)).toBe("644\n");
+  });
+
+  test("a restic on PATH that is too old is left alone, and the server's is taken", async () => {
+    await machine.write("/usr/local/bin/restic", "#!/bin/sh\necho restic 0.14.0 compiled with go\n", "755");
+    const settings = { PATH: path, RM_SERVER: stage.front.url, RM_TOKEN: "never-used" };
+    const { output } = await machine.run(["sh", "-c", `${command} ${installer}`], settings);
+    expect(output).toContain("restic 0.19.1 is in /opt/restic-manager/bin/restic.");
+    const versions = "restic version; /opt/restic-manager/bin/restic version | cut -d ' ' -f 1";
+    expect(await machine.shell(versions)).toBe("restic 0.14.0 compiled with go\nrestic\n");
   });
 
   test("a list that is not signed with the key that was given", async () => {
@@ -264,6 +335,17 @@ describe.each(shells)("under $name", ({ command, path }) => {
     expect(code).toBe(1);
   });
 
+  test("a purge of a folder in which a server keeps its database or key", async () => {
+    for (const file of ["restic-manager.db", "secret.key"]) {
+      await machine.shell(`mkdir -p /var/lib/restic-manager && touch /var/lib/restic-manager/${file}`);
+      const line = `${command} ${installer} uninstall --purge`;
+      const { code, output } = await machine.run(["sh", "-c", line], { PATH: path });
+      expect(output).toContain("/var/lib/restic-manager stays: a server keeps its database or key there.");
+      expect(code).toBe(0);
+      expect(await machine.shell("cd /var/lib/restic-manager && ls && rm *")).toBe(`${file}\n`);
+    }
+  });
+
   test("arguments that it does not know end with code 2 and the usage", async () => {
     for (const args of ["--frobnicate", "--server", "remove"]) {
       const { code, output } = await machine.run(["sh", "-c", `${command} ${installer} ${args}`], {
@@ -274,6 +356,32 @@ describe.each(shells)("under $name", ({ command, path }) => {
     }
   });
 });
+
+test.each(["curl", "wget"])(
+  "another certificate than the pinned one, though the system and the settings of %s would take it",
+  async (fetcher) => {
+    const system = "/etc/ssl/certs";
+    await machine.shell(`openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=other -keyout /dev/null -out /tmp/other.pem 2>&1
+cp -a ${system} /tmp/certs
+cp /tmp/server.pem ${system}/$(openssl x509 -in /tmp/server.pem -noout -hash).0
+cat /tmp/server.pem >>${system}/ca-certificates.crt
+echo insecure >/tmp/fake/.curlrc
+echo check_certificate=off >/tmp/fake/.wgetrc`);
+    if (fetcher === "wget") await withoutCurl();
+    // Whoever sits in between shows the pinned one to who only looks.
+    await fake("openssl", '[ "$1" != s_client ] || exec cat /tmp/other.pem\nexec /usr/bin/openssl "$@"');
+    const pinned = await machine.shell("openssl x509 -in /tmp/other.pem -noout -fingerprint -sha256");
+    const pin = `sha256:${pinned.trim().replace(/.*=/, "").replaceAll(":", "").toLowerCase()}`;
+    const { code, output } = await machine.run(["sh", "-c", `dash ${installer}`], {
+      ...{ PATH: `/tmp/fake:${fetcher === "wget" ? pathWithoutCurl : systemPath}`, HOME: "/tmp/fake" },
+      ...{ RM_SERVER: tls.url, RM_CERT_PIN: pin },
+    });
+    await machine.shell(`rm -rf ${system} && mv /tmp/certs ${system}`);
+    expect(output).toContain(`, ${fetcher}.`);
+    expect(output).toContain("is not signed by what RM_CA_FILE or RM_CERT_PIN names:");
+    expect(code).toBe(1);
+  },
+);
 
 describe("what is enough goes through", () => {
   test("under BusyBox, without systemd, with a read-only /usr/local, and a clock that is a day off", async () => {
@@ -343,10 +451,12 @@ describe("what is enough goes through", () => {
       repository: "/srv/wget",
     });
     await machine.write("/tmp/release.pub", await readFile(join(stage.release, "release.pub"), "utf8"));
-    await machine.shell(
-      "mkdir -p /tmp/no-curl && for tool in /usr/bin/* /usr/sbin/* /bin/*; do ln -sf $tool /tmp/no-curl/; done; rm /tmp/no-curl/curl",
-    );
-    const settings = { PATH: "/tmp/no-curl", RM_SERVER: stage.front.url, RM_TOKEN: await host.createToken() };
+    await withoutCurl();
+    const settings = {
+      PATH: pathWithoutCurl,
+      RM_SERVER: stage.front.url,
+      RM_TOKEN: await host.createToken(),
+    };
     const { code, output } = await machine.run(
       ["sh", "-c", `dash ${installer} --release-key /tmp/release.pub`],
       settings,

@@ -161,7 +161,9 @@ describe("the result", () => {
     const answer = await send(wanted);
     expect(answer.statusCode).toBe(200);
     expect(answer.headers["cache-control"]).toBe("no-store");
-    expect(command(answer)).toMatch(/RM_SERVER=http:\/\/rm\.example RM_TOKEN=[\w-]{43} sudo -E sh$/);
+    expect(command(answer)).toMatch(
+      /RM_SERVER=http:\/\/rm\.example RM_TOKEN=[\w-]{43} sudo --preserve-env=RM_SERVER,RM_TOKEN sh$/,
+    );
     expect(textOf(find(html(answer), "#minted-password"))).toMatch(/[A-Za-z2-9]{24}/);
     expect(textOf(find(html(answer), "#htpasswd-command"))).toContain("htpasswd -B .htpasswd web-01");
     expect(answer.body).toContain("rest:https://backup.example.org/web-01");

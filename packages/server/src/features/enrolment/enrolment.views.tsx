@@ -151,8 +151,8 @@ function InstallPanels(props: AddHostResultProps): JSX.Element {
           <div class="panel-body stack">
             <CopyBlock id="install-command" text={installCommand} label="install command" />
             <p class="hint">
-              Without sudo, as root: leave out <code>sudo -E</code>. The token in it works once. The agent
-              dials out to this server and needs no open port.
+              Without sudo, as root: leave out <code>sudo --preserve-env=…</code>. The token in it works once.
+              The agent dials out to this server and needs no open port.
             </p>
             <InstallerForm {...props} kind="sh" run="sudo sh" />
           </div>

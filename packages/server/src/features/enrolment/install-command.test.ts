@@ -11,7 +11,7 @@ import {
 describe("the commands", () => {
   it("carry server and token in the environment, not among the arguments of curl, sudo or sh", () => {
     expect(installCommand("https://rm.example.org", "abc_-1")).toBe(
-      "curl -fsSL https://rm.example.org/install/install.sh | RM_SERVER=https://rm.example.org RM_TOKEN=abc_-1 sudo -E sh",
+      "curl -fsSL https://rm.example.org/install/install.sh | RM_SERVER=https://rm.example.org RM_TOKEN=abc_-1 sudo --preserve-env=RM_SERVER,RM_TOKEN sh",
     );
     expect(enrolCommand("https://rm.example.org", "abc_-1")).toBe(
       "RM_SERVER=https://rm.example.org RM_TOKEN=abc_-1 restic-manager-agent enrol",

@@ -1,6 +1,7 @@
 /**
  * Lines that a person pastes into a shell. Secrets go into a program's environment or its prompt, never into
- * its arguments, which every user of the machine can list: so the variables stand before `sudo -E`, not behind it.
+ * its arguments, which every user of the machine can list: so the variables stand before sudo, not behind
+ * it, and sudo is told their names: sudo-rs knows no -E.
  */
 
 /** A word as a POSIX shell reads it back. */
@@ -16,7 +17,7 @@ const variables = (server: string, token: string): string =>
 
 /** Installs the agent on a Linux host and enrols it; @param server the origin that the agent dials */
 export const installCommand = (server: string, token: string): string =>
-  `curl -fsSL ${shellWord(`${server}/install/install.sh`)} | ${variables(server, token)} sudo -E sh`;
+  `curl -fsSL ${shellWord(`${server}/install/install.sh`)} | ${variables(server, token)} sudo --preserve-env=RM_SERVER,RM_TOKEN sh`;
 
 /** The same on Windows, in a PowerShell of an administrator. */
 export const windowsInstallCommand = (server: string, token: string): string =>

@@ -8,7 +8,10 @@ import { insertSourceGroup } from "./sources.store.ts";
 
 const defaultName = "default";
 
-/** Without initial paths: everything that can't be installed again, none of what the kernel makes up or a cache holds. */
+/**
+ * Without initial paths: everything that can't be installed again, none of what the kernel makes up or a cache holds.
+ * Of the agent's folder only what it makes again: a server may keep its database there.
+ */
 const wholeHost = {
   windows: { includes: ["C:\\Users"], excludes: [] },
   unix: {
@@ -21,7 +24,7 @@ const wholeHost = {
       "/tmp",
       "/var/tmp",
       "/var/cache",
-      "/var/lib/restic-manager",
+      ...["cache", "trees", "drills", "work", "update"].map((name) => `/var/lib/restic-manager/${name}`),
       "/lost+found",
     ],
   },

@@ -43,6 +43,18 @@ describe.each(engines)("source groups on %s", (engine) => {
     else expect(made.excludes).toEqual([]);
   });
 
+  it("leave out of the agent's folder what it makes again, never a server's database", async () => {
+    const host = await addHost();
+    const { excludes } = await createDefaultGroup(database.db, { host, initialPaths: [], at: clock.now() });
+    const folder = "/var/lib/restic-manager";
+    const leftOut = (path: string) =>
+      excludes.some((exclude) => path === exclude || path.startsWith(`${exclude}/`));
+    for (const name of ["cache", "trees", "drills", "work", "update"])
+      expect(leftOut(`${folder}/${name}/file`)).toBe(true);
+    for (const name of ["restic-manager.db", "secret.key", "outbox"])
+      expect(leftOut(`${folder}/${name}`)).toBe(false);
+  });
+
   it("become one backup each, or the one that is meant", async () => {
     const host = await addHost();
     const group = await createDefaultGroup(database.db, { host, initialPaths: ["/etc"], at: clock.now() });
