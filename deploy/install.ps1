@@ -99,11 +99,12 @@ function Confirm-Data {
     }
 }
 
-# The agent's own record of an update that is not over: it would put the former program back over ours.
+# The agent's own record of an update that is not over: it would put the former program back over ours. One of an update
+# that went back lies there until the agent starts the next time.
 function Confirm-NoUpdate {
     param([hashtable] $Places)
     $record = "$($Places.Agent).update.json"
-    if (Test-Path -LiteralPath $record) {
+    if ((Test-Path -LiteralPath $record) -and (Select-String -LiteralPath $record -SimpleMatch '"rolled_back":null' -Quiet)) {
         Stop-Install "An update of the agent is under way." "Run this again in two minutes. If the agent does not start any more, remove $record before."
     }
 }

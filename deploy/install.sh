@@ -461,8 +461,9 @@ fetch_agent() {
     return 0
   fi
   fetch_program "$name" "$work/agent"
-  # The agent's own record of an update that is not over: its guard would put the former program back over ours.
-  if [ -e "$AGENT.update.json" ] && [ -z "$force" ]; then
+  # The agent's own record of an update that is not over: its guard would put the former program back over ours. One of an
+  # update that went back lies there until the agent starts the next time.
+  if [ -z "$force" ] && grep -q '"rolled_back":null' "$AGENT.update.json" 2>/dev/null; then
     fail "an update of the agent is under way." "Run this again in two minutes, or with --force to end it."
   fi
   answer=$("$work/agent" --version 2>&1) || fail "the agent's program does not run here: $answer" \

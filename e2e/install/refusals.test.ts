@@ -280,6 +280,18 @@ describe.each(shells)("under $name", ({ command, path }) => {
     expect(await machine.shell(versions)).toBe("restic 0.14.0 compiled with go\nrestic\n");
   });
 
+  test("an update that is under way, while one that went back is no reason to wait", async () => {
+    const settings = { PATH: path, RM_SERVER: stage.front.url, RM_TOKEN: "never-used" };
+    const said = async (rolledBack: string) => {
+      await machine.shell("mkdir -p /opt/restic-manager/bin");
+      const record = "/opt/restic-manager/bin/restic-manager-agent.update.json";
+      await machine.write(record, `{"job":"J","rolled_back":${rolledBack}}`);
+      return (await machine.run(["sh", "-c", `${command} ${installer}`], settings)).output;
+    };
+    expect(await said("null")).toContain("an update of the agent is under way");
+    expect(await said('"It did not start."')).not.toContain("under way");
+  });
+
   test("a list that is not signed with the key that was given", async () => {
     const folder = await copyRelease("unsigned");
     await machine.shell(
