@@ -13,7 +13,7 @@ import { LabHost } from "../lab/host.ts";
 import type { Machine } from "../lab/machine.ts";
 import { Front } from "./front.ts";
 import { installer, signRelease, unitName } from "./release.ts";
-import { Stage } from "./stage.ts";
+import { agentPath, Stage } from "./stage.ts";
 
 const run = promisify(execFile);
 const unitFile = `/etc/systemd/system/${unitName}`;
@@ -284,8 +284,7 @@ describe.each(shells)("under $name", ({ command, path }) => {
     const settings = { PATH: path, RM_SERVER: stage.front.url, RM_TOKEN: "never-used" };
     const said = async (rolledBack: string) => {
       await machine.shell("mkdir -p /opt/restic-manager/bin");
-      const record = "/opt/restic-manager/bin/restic-manager-agent.update.json";
-      await machine.write(record, `{"job":"J","rolled_back":${rolledBack}}`);
+      await machine.write(`${agentPath}.update.json`, `{"job":"J","rolled_back":${rolledBack}}`);
       return (await machine.run(["sh", "-c", `${command} ${installer}`], settings)).output;
     };
     expect(await said("null")).toContain("an update of the agent is under way");
