@@ -91,9 +91,30 @@ const beats = (what: string, wanted: () => boolean | Promise<boolean>) =>
   until(what, wanted, heartbeatMs / 10);
 const leaders = () => started.filter(({ replicas }) => replicas.isLeader()).map(({ id }) => id);
 const knows = (one: Replica, other: Replica) => one.replicas.urlOf(other.id) !== undefined;
-const terminateLine = (of: Replica) =>
-  sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE application_name = ${`restic-manager replica ${of.id}`}`.execute(database.db);
+/** Ends the session that listens; it is gone when this resolves. */
+async function terminateLine(of: Replica): Promise<void> {
+  const name = `restic-manager replica ${of.id}`;
+  const find = () =>
+    sql<{ pid: number }>`SELECT pid FROM pg_stat_activity WHERE application_name = ${name}`.execute(
+      database.db,
+    );
+  const [before] = (await find()).rows;
+  await sql`SELECT pg_terminate_backend(${before?.pid ?? 0})`.execute(database.db);
+  await until("the session is gone", async () => (await find()).rows.every(({ pid }) => pid !== before?.pid));
+}
+/** Both know each other, and nothing is under way any more. */
+async function acquainted(a: Replica, b: Replica): Promise<void> {
+  await until("they know each other", () => knows(a, b) && knows(b, a));
+  await untilHeard(a, b, `before ${a.id}`);
+  await untilHeard(b, a, `before ${b.id}`);
+  a.missed = 0;
+  b.missed = 0;
+}
+const untilHeard = (from: Replica, to: Replica, id: string) =>
+  until(`${id} is heard`, () => {
+    from.emit(id);
+    return to.heard.includes(id);
+  });
 const channel = async () =>
   (
     await sql<{
@@ -130,7 +151,7 @@ describe("events between replicas", () => {
   it("that a listener did not get are noticed with the next frame", async () => {
     const a = await start();
     const b = await start(proxy.url);
-    await until("they know each other", () => knows(a, b) && knows(b, a));
+    await acquainted(a, b);
     proxy.swallowing = true;
     a.emit("swallowed");
     const c = await start();
@@ -144,25 +165,18 @@ describe("events between replicas", () => {
 
   it("are read again when a listener was ended, which listens again by itself", async () => {
     const [a, b] = [await start(), await start()];
-    await until("they know each other", () => knows(a, b) && knows(b, a));
-    b.missed = 0;
+    await acquainted(a, b);
     await terminateLine(b);
-    await until("b is told to read the rows", () => b.missed > 0);
-    a.emit("after");
-    await until("b hears again", () => b.heard.includes("after"));
-    expect(b.health).toEqual([]);
+    await untilHeard(a, b, "after");
+    expect([b.missed > 0, b.health]).toEqual([true, []]);
   });
 
   it("that a sender could not send are noticed by the others", async () => {
     const [a, b] = [await start(), await start()];
-    await until("they know each other", () => knows(a, b) && knows(b, a));
-    a.missed = 0;
-    b.missed = 0;
+    await acquainted(a, b);
     await terminateLine(a);
     a.emit("maybe lost");
-    await until("a is there again", () => a.missed > 0);
-    a.emit("after");
-    await until("b hears a again", () => b.heard.includes("after"));
+    await untilHeard(a, b, "after");
     expect([b.heard.includes("maybe lost"), b.missed > 0]).toContain(true);
   });
 
@@ -282,9 +296,9 @@ describe("the lease", () => {
 
   it("stays when its holder's line is only replaced", async () => {
     const [a, b] = [await start(), await start()];
-    a.missed = 0;
+    await acquainted(a, b);
     await terminateLine(a);
-    await until("a is there again", () => a.missed > 0);
+    await untilHeard(a, b, "after");
     await clock.advance(heartbeatMs);
     expect([a.replicas.isLeader(), b.replicas.isLeader()]).toEqual([true, false]);
   });
