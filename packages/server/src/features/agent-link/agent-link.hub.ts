@@ -48,7 +48,7 @@ import {
 } from "./agent-link.refusals.ts";
 import { AgentRequests, type AnswerTo, type Question, testSeconds } from "./agent-link.requests.ts";
 import { AgentSession } from "./agent-link.session.ts";
-import { findAckedSeq } from "./agent-link.store.ts";
+import { findPosition } from "./agent-link.store.ts";
 
 /** Three fit into the 90 s after which a host counts as offline: one may be lost without a false alarm. */
 export const heartbeatIntervalMs = 25_000;
@@ -328,9 +328,9 @@ export class AgentHub {
       await before.close(4409, "replaced");
     }
     // Only now: the session that was replaced may have committed more while it closed.
-    const ackedSeq = await findAckedSeq(db, host.id, hello.stream_id);
+    const position = await findPosition(db, host.id);
     const onAlive = (hostId: string, at: number) => this.alive.set(hostId, at);
-    const peer = { host, machine, streamId: hello.stream_id, ackedSeq };
+    const peer = { host, machine, streamId: hello.stream_id, position };
     const { commits, requests, dumps } = this;
     return new AgentSession({ commits, clock, log, handlers, requests, dumps, onAlive }, socket, peer);
   }
