@@ -115,7 +115,7 @@ describe("a person at the other replica", () => {
     const { request_id } = question;
     agent.send({
       ...{ type: "fs.entries", request_id, more: false, error: null },
-      entries: [{ name: "größe", type: "dir" }],
+      entries: [{ name: "größe", kind: "folder", size_bytes: null }],
     });
     expect((await folders).body).toMatchObject({ entries: [{ name: "größe" }] });
     const tree = b.admin.get(`/api/hosts/${agent.hostId}/snapshots/${snapshotId}/tree?path=/`);
@@ -148,9 +148,8 @@ describe("a person at the other replica", () => {
   });
 
   it("deletes the host, and its agent is sent away for good", async () => {
-    const page = await b.admin.get(`/api/hosts/${agent.hostId}`);
-    const deleted = await b.admin.delete(`/api/hosts/${agent.hostId}`, { name: page.body.name });
-    expect(deleted.status).toBeLessThan(300);
+    const deleted = await b.admin.delete(`/api/hosts/${agent.hostId}`, { confirm_name: agent.name });
+    expect(deleted.status).toBe(204);
     expect(await agent.nextMessage("goodbye")).toMatchObject({ code: "link.host_removed", retry: false });
   });
 });
@@ -165,14 +164,16 @@ describe("a download at the other replica", () => {
     const chunk = Buffer.alloc(48 * 1024, "x");
     let n = 0;
     const credit = () => agent.all("dump.credit").reduce((sum, { chunks }) => sum + chunks, 0);
+    let over = false;
     const feed = async () => {
       for (;;) {
-        await a.until("credit", () => credit() > n);
+        await a.until("credit", () => credit() > n || over);
+        if (over) return;
         agent.send({ type: "dump.chunk", request_id, n, data: chunk.toString("base64") });
         n += 1;
       }
     };
-    const fed = feed().catch(() => undefined);
+    const fed = feed();
     const { body } = await answer;
     const reader = body?.getReader();
     await reader?.read();
@@ -187,7 +188,7 @@ describe("a download at the other replica", () => {
     expect(n * chunk.length).toBeLessThan(32 * 1024 * 1024);
     await reader?.cancel();
     expect((await agent.nextMessage("dump.cancel")).request_id).toBe(request_id);
-    await agent.drop();
+    over = true;
     await fed;
   });
 
@@ -200,8 +201,9 @@ describe("a download at the other replica", () => {
     const broken = b.admin.fetch(url());
     const { request_id } = await agent.nextMessage("dump.start");
     agent.send({ type: "dump.chunk", request_id, n: 0, data: "aGVsbG8=" });
+    const response = await broken;
     agent.send({ type: "dump.end", request_id, error: { code: "dump.failed", message: "It broke." } });
-    await expect((await broken).text()).rejects.toThrow();
+    await expect(response.text()).rejects.toThrow();
   });
 
   it("that has nothing says why, in the agent's words", async () => {
@@ -255,7 +257,7 @@ describe("an agent that goes from one replica to the other", () => {
     agent.send(finishedOf(run, 4, { log_lines: 20 }));
     await agent.acknowledged(4);
     expect(await logNow(a)).toEqual(linesOf(1, 20).map(({ text }) => text));
-    expect(await jobNow(a)).toMatchObject({ status: "succeeded", attempt: run.attempt });
+    expect(await jobNow(a)).toMatchObject({ status: "succeeded" });
   });
 
   it("because the first stops goes on with its job at the second", async () => {
@@ -276,8 +278,8 @@ describe("an agent that goes from one replica to the other", () => {
     await agent.acknowledged(1);
     await knownAt(b);
     await loseWithoutWord();
-    const refused = await b.admin.get(`/api/hosts/${agent.hostId}/files?path=/srv`);
-    expect(refused.body).toMatchObject({ code: "hosts.offline" });
+    const asked = async () => (await b.admin.get(`/api/hosts/${agent.hostId}/files?path=/srv`)).body.code;
+    await b.until("the first is known to be gone", async () => (await asked()) === "hosts.offline", 1000);
     expect(await moveTo(b)).toBe(1);
     agent.send(finishedOf(run, 2));
     await agent.acknowledged(2);
@@ -300,13 +302,13 @@ describe("a copy of a machine", () => {
 });
 
 describe("what a replica missed", () => {
-  it("it reads from the rows: a job to start, a wish to cancel, an edit", async () => {
+  it("it reads from the rows: a wish to cancel, an edit", async () => {
     agent.send(startedOf(run, 1));
     await agent.acknowledged(1);
     const before = agent.all("config.update").length;
     // As if somebody at the other replica had done it, and its events had got lost.
     await sql`UPDATE jobs SET cancel_requested_at = 1 WHERE id = ${run.job_id}`.execute(a.db);
-    await cutLine(a);
+    await loseFrame();
     expect((await agent.nextMessage("command.cancel")).job_id).toBe(run.job_id);
     await a.until("the configuration comes again", () => agent.all("config.update").length > before);
   });
@@ -317,11 +319,12 @@ describe("the replica that leads", () => {
     const other = await connectTestAgent(b);
     await other.hello();
     const unacknowledged = await other.nextMessage("command.run");
-    for (let tick = 0; tick < 5; tick++) await a.clock.advance(16_000);
+    const since = a.clock.now();
     // Its own replica sends it again, and the leader does not take it away.
-    await a.until("it is sent again", () => other.all("command.run").length > 1);
-    const job = await a.admin.get(`/api/jobs/${unacknowledged.job_id}`);
-    expect(job.body).toMatchObject({ status: "dispatched", attempt: 1 });
+    await a.until("it is sent again", () => other.all("command.run").length > 1, 500);
+    await a.until("the lease would be over", () => a.clock.now() - since > 75_000, 1000);
+    const row = sql`SELECT status, attempt FROM jobs WHERE id = ${unacknowledged.job_id}`;
+    expect((await row.execute(a.db)).rows).toEqual([{ status: "dispatched", attempt: 1 }]);
   });
 });
 
@@ -371,9 +374,10 @@ async function loseWithoutWord(): Promise<void> {
   expect((await link.execute(a.db)).rows).toHaveLength(1);
 }
 
-/** Ends the connection over which a replica hears of events. */
-async function cutLine(server: TestServer): Promise<void> {
-  const lines = sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND query LIKE 'LISTEN%'`;
-  await lines.execute(server.db);
+/** Both replicas learn that a frame of a third did not arrive. */
+async function loseFrame(): Promise<void> {
+  const frame = JSON.stringify({ from: "third", n: 7, events: [] });
+  await sql`SELECT pg_notify('restic_manager_' || current_schema()::regnamespace::oid, ${frame})`.execute(
+    a.db,
+  );
 }
