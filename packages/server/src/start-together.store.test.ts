@@ -113,6 +113,36 @@ describe("servers on one PostgreSQL", () => {
     });
   });
 
+  it("say while the database is away that they are not ready, and are ready again by themselves", async () => {
+    const proxy = new DatabaseProxy(database.url);
+    await proxy.start();
+    const server = await start(proxy.url, "a");
+    const ask = async (path: string) => {
+      const answer = await fetch(`${server.url}${path}`);
+      return [answer.status, ((await answer.json()) as { code?: string }).code];
+    };
+    await proxy.stop();
+    // A request needs the database to know who asks.
+    const signedIn = await fetch(`${server.url}/api/hosts`, {
+      headers: { cookie: `rm_session=${"x".repeat(43)}` },
+    });
+    expect([signedIn.status, ((await signedIn.json()) as { code: string }).code]).toEqual([
+      503,
+      "database.away",
+    ]);
+    await until("it is unhealthy", () => log.join().includes("agents are sent to other replicas"));
+    // Nobody answers from here on, not even with a refusal, and it does not wait for that.
+    await proxy.start();
+    proxy.freeze();
+    expect(await ask("/readyz")).toEqual([503, "database.unreachable"]);
+    expect(await ask("/healthz")).toEqual([200, undefined]);
+    proxy.thaw();
+    await until("it is healthy again", () => log.join().includes("the database answers again"));
+    expect(await ask("/readyz")).toEqual([200, undefined]);
+    await server.stop();
+    await proxy.stop();
+  });
+
   it("give up after a minute, in a sentence without the password", async () => {
     const failing = start("postgres://rm:hunter2@127.0.0.1:1/rm", "a").catch((error: unknown) => error);
     let failure: unknown;
