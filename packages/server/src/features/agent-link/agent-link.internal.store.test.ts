@@ -106,6 +106,16 @@ describe("a replica", () => {
     expect(await asked()).toBe(0);
   });
 
+  it("has the configuration delivered that is stored now, to an agent that is here and to nobody else", async () => {
+    const links = { findUrl: async () => ({ replicaId, url: server.url }) };
+    const neighbours = new Neighbours({ box, clock: server.clock, log: createLog("silent"), links });
+    const before = agent.all("config.update").length;
+    await neighbours.deliver(agent.hostId);
+    await server.until("it is there", () => agent.all("config.update").length === before + 1);
+    await agent.drop();
+    await neighbours.deliver(agent.hostId);
+  });
+
   it("that asks about an agent which another one has is not sent on: it is told that the host is not here", async () => {
     const other = await listen((_request, response) => response.end("{}"));
     const host = await lendTo(other.url);
