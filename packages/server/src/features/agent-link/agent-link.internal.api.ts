@@ -66,7 +66,8 @@ async function answerTo({ hub }: InternalDeps, what: Asked, gone: AbortSignal): 
     case "other_machine":
       return hub.hasOtherMachine(what.host_id, { machineId: what.machine_id, bootId: what.boot_id });
     case "deliver":
-      return hub.pushConfiguration(what.host_id);
+      await hub.pushConfiguration(what.host_id);
+      return null;
   }
 }
 
