@@ -9,7 +9,8 @@ import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
-import { agentConnected } from "../agent-link/agent-link.ts";
+import { eventsMissed } from "../../platform/replicas/replicas.ts";
+import { agentGreeted } from "../agent-link/agent-link.ts";
 import { createHost, recordHello } from "../hosts/hosts.ts";
 import { createJobs, getJob, type Job, jobChanged, moveJob } from "./job.ts";
 import { JobDispatcher, type JobOrder } from "./jobs.dispatch.ts";
@@ -26,6 +27,13 @@ let onRun: (jobId: string) => void;
 let completeOrder: (job: Job) => Promise<JobOrder>;
 /** Runs whenever the dispatcher asks whether the host is here. */
 let onAsked: () => void;
+/** Where the host's agent is: at this server, at another replica, or nowhere. */
+let at: "here" | "elsewhere" | "nowhere";
+/** Whether no other replica has greeted the agent since. */
+let held: boolean;
+/** Settles when its configuration is sent. */
+let configured: Promise<void>;
+let leads: boolean;
 
 beforeEach(async () => {
   database = await openTestDatabase("sqlite");
@@ -35,11 +43,16 @@ beforeEach(async () => {
   sent = [];
   onRun = () => undefined;
   onAsked = () => undefined;
+  [at, held, leads] = ["here", true, true];
+  configured = Promise.resolve();
   const hub = {
-    isConnected: () => {
+    isConnected: () => at !== "nowhere",
+    isHere: () => {
       onAsked();
-      return true;
+      return at === "here";
     },
+    holds: async () => held,
+    configured: () => configured,
     send: (_hostId: string, message: ServerMessage) => {
       sent.push(message);
       if (message.type === "command.run") onRun(message.job_id);
@@ -48,7 +61,15 @@ beforeEach(async () => {
   };
   completeOrder = async ({ spec }) => ({ spec });
   const complete = (job: Job) => completeOrder(job);
-  dispatcher = new JobDispatcher({ db: database.db, clock, bus, log, hub, completeOrder: complete });
+  dispatcher = new JobDispatcher({
+    db: database.db,
+    clock,
+    bus,
+    log,
+    hub,
+    completeOrder: complete,
+    isLeader: () => leads,
+  });
   dispatcher.start();
   const host = { id: newId(clock.now()), name: "h", os: "linux", arch: "x64", tags: [], repositoryId: null };
   const versions = { agentVersion: null, resticVersion: null };
@@ -80,7 +101,7 @@ it("does not take a job for lost that was sent and began right after the hello t
   };
   // Asked for on the old connection, done on the new one.
   bus.emit(jobChanged, { jobId: job.id, hostId, status: "queued" });
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   await started;
   await dispatcher.settled();
@@ -89,11 +110,10 @@ it("does not take a job for lost that was sent and began right after the hello t
 });
 
 it("adopts a job that the agent took up and told of in a new hello before the old one's dispatch was done", async () => {
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   const job = await addJob();
-  onRun = () =>
-    bus.emit(agentConnected, { hostId, jobs: [{ job_id: job.id, attempt: 1, state: "running" }] });
+  onRun = () => bus.emit(agentGreeted, { hostId, jobs: [{ job_id: job.id, attempt: 1, state: "running" }] });
   bus.emit(jobChanged, { jobId: job.id, hostId, status: "queued" });
   await dispatcher.settled();
   expect((await getJob(database.db, job.id)).acknowledgedAt).not.toBeNull();
@@ -102,7 +122,7 @@ it("adopts a job that the agent took up and told of in a new hello before the ol
 
 it("does not send a job again that has ended while the tick worked through its list", async () => {
   const job = await addJob();
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   expect(sent).toHaveLength(1);
   // The tick has read its list of jobs that nobody acknowledged; right then this one ends.
@@ -117,6 +137,63 @@ it("does not send a job again that has ended while the tick worked through its l
   expect(sent).toHaveLength(1);
 });
 
+it("sends no job before the configuration that is on its way", async () => {
+  const job = await addJob();
+  const sentFirst = Promise.withResolvers<void>();
+  configured = sentFirst.promise;
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await vi.waitUntil(async () => (await getJob(database.db, job.id)).status === "dispatched");
+  expect(sent).toEqual([]);
+  sentFirst.resolve();
+  await dispatcher.settled();
+  expect(sent.map(({ type }) => type)).toEqual(["command.run"]);
+});
+
+it("takes no job for lost by the word of an agent that another replica has greeted since", async () => {
+  const job = await addJob();
+  await moveJob(database.db, job, "dispatched", { attempt: 1, dispatchedAt: clock.now() });
+  await start(job.id);
+  held = false;
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  expect((await getJob(database.db, job.id)).status).toBe("running");
+  held = true;
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  expect((await getJob(database.db, job.id)).status).toBe("lost");
+});
+
+it("takes back what nobody acknowledged as the leader alone, and not from another replica", async () => {
+  const job = await addJob();
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  const after = async () => {
+    const [sentBefore, asked] = [sent.length, Promise.withResolvers<void>()];
+    onAsked = asked.resolve;
+    await clock.advance(70_000);
+    await asked.promise;
+    await dispatcher.settled();
+    return { sent: sent.length - sentBefore, status: (await getJob(database.db, job.id)).status };
+  };
+  [at, leads] = ["nowhere", false];
+  expect(await after()).toEqual({ sent: 0, status: "dispatched" });
+  [at, leads] = ["elsewhere", true];
+  expect(await after()).toEqual({ sent: 0, status: "dispatched" });
+  at = "nowhere";
+  await after();
+  await vi.waitUntil(async () => (await getJob(database.db, job.id)).status === "queued");
+});
+
+it("stops what somebody wished to cancel at another replica whose word was lost", async () => {
+  const job = await addJob();
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  await sql`UPDATE jobs SET cancel_requested_at = 1 WHERE id = ${job.id}`.execute(database.db);
+  bus.emit(eventsMissed, {});
+  await vi.waitUntil(() => sent.length === 2);
+  expect(sent.at(-1)).toEqual({ type: "command.cancel", job_id: job.id });
+});
+
 it("ends a job whose secrets can't be opened, says why, and goes on with the next", async () => {
   const broken = await addJob();
   await clock.advance(1);
@@ -129,7 +206,7 @@ it("ends a job whose secrets can't be opened, says why, and goes on with the nex
   bus.on(jobChanged, ({ jobId, status }) => {
     if (jobId === broken.id) told.push(status);
   });
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   const ended = await getJob(database.db, broken.id);
   expect(ended).toMatchObject({ status: "failed", error: { code: "secrets.unreadable" } });
@@ -145,7 +222,7 @@ it("tries a job again whose spec could not be read because the database was away
     if (away) throw new Error("the database is away");
     return { spec };
   };
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   expect((await getJob(database.db, job.id)).status).toBe("dispatched");
   away = false;
@@ -164,7 +241,7 @@ it("ends a job of a kind that the agent does not know at once, and says what to 
     });
   await say(["backup"]);
   const unknown = await addJob();
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   const ended = await getJob(database.db, unknown.id);
   expect(ended).toMatchObject({ status: "failed", error: { code: "agent.too_old" } });
