@@ -230,6 +230,9 @@ describe("while it runs", () => {
     await page.waitForSelector("#progress-bar[value]", { timeout: 30_000 });
     await page.getByRole("button", { name: /^Cancel/ }).click();
     await page.waitForSelector("#job-head >> text=cancelled", { timeout: 60_000 });
+    const report = (await page.textContent("#restore-summary")) ?? "";
+    expect(report).toContain(target);
+    expect(report).toContain("It is not complete: a file may have its full size and holes in it.");
     await gallery.take(page, "restore-cancelled");
   });
 
@@ -294,6 +297,13 @@ describe("without a restore", () => {
     await match.getByRole("button", { name: /^Versions/ }).click();
     await page.getByText("2 versions in 2 snapshots.").waitFor({ timeout: 30_000 });
     await gallery.take(page, "restore-versions");
+    const older = page.waitForEvent("download");
+    await page
+      .locator(".version")
+      .nth(1)
+      .getByRole("link", { name: /^Download/ })
+      .click();
+    expect(await readFile(await (await older).path(), "utf8")).toBe("what was written in March\n");
     await page.locator(".version").nth(1).getByRole("button", { name: "Restore this one" }).click();
     expect(await page.textContent("[data-tree-chosen]")).toBe("Chosen: 1 file (26 B)");
   });

@@ -28,6 +28,8 @@ export interface ExecutableParts {
   readonly assets?: string | undefined;
   /** Files that go inside under these names. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Node's own flags. */
+  readonly nodeFlags?: readonly string[] | undefined;
 }
 
 /** Writes the executable (0755) to `target` in one step. */
@@ -49,7 +51,10 @@ export async function writeExecutable(parts: ExecutableParts, target: string): P
 }
 
 /** The names in it are relative: Node writes them into the blob. */
-async function writeBlob({ code, assets, files }: ExecutableParts, folder: string): Promise<string> {
+async function writeBlob(
+  { code, assets, files, nodeFlags = [] }: ExecutableParts,
+  folder: string,
+): Promise<string> {
   await writeFile(join(folder, "main.cjs"), code);
   const names = assets === undefined ? [] : (await readdir(assets)).sort();
   const configuration = {
@@ -58,7 +63,7 @@ async function writeBlob({ code, assets, files }: ExecutableParts, folder: strin
     disableExperimentalSEAWarning: true,
     useSnapshot: false,
     useCodeCache: false,
-    execArgv: ["--disable-sigusr1"],
+    execArgv: ["--disable-sigusr1", ...nodeFlags],
     execArgvExtension: "none",
     assets: { ...Object.fromEntries(names.map((name) => [name, join(assets ?? "", name)])), ...files },
   };
