@@ -34,6 +34,8 @@ import {
   scheduleSetChanged,
   setHostRepository,
 } from "./features/hosts/hosts.ts";
+import { registerInstallationRoutes } from "./features/installation/installation.api.ts";
+import { registerInstallationPages } from "./features/installation/installation.pages.tsx";
 import { registerJobRoutes } from "./features/jobs/jobs.api.ts";
 import { registerJobPages } from "./features/jobs/jobs.pages.tsx";
 import { registerJobStream } from "./features/jobs/jobs.stream.ts";
@@ -167,6 +169,8 @@ interface Ground {
   page: PageOf;
   shelf: ReleaseShelf;
   replicas: Replicas;
+  /** Where this server listens; not before it does. */
+  url(): string;
 }
 
 /** @throws AppError with a sentence for the operator when the server must not start */
@@ -201,7 +205,8 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   addAssetRoutes(built.app, assets);
   const folders = { dataFolder: join(config.dataDir, "release"), builtInFolder: parts.releaseDir };
   const shelf = new ReleaseShelf({ clock, log, ...folders });
-  const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf, replicas }, built);
+  const ground = { config, log, clock, database, box, bus, page, shelf, replicas, url: () => url };
+  const lives = registerSlices(ground, built);
   await listen(built.app, config, clock);
   const url = addressOf(built.app, config.listenHost);
   await replicas.start();
@@ -291,6 +296,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerDiffRoutes(app, jobs);
   registerDiffPages(app, jobs);
   registerRestores(ground, app, questions, jobs);
+  registerInstallation(ground, app, hub);
   const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
   const listFolder: AgentQuestions["listFolder"] = (hostId, question) =>
     questions.listFolder(hostId, question);
@@ -315,6 +321,16 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
   const updates = registerUpdates(ground, app, isConnected);
   return [shelf, dispatcher, hub, room, watch, new MaintenanceWatch(shared), rotation, updates, retention];
+}
+
+function registerInstallation(ground: Ground, app: App, hub: AgentHub): void {
+  const { config, clock, database, page, replicas, url } = ground;
+  const { jobLogDays, downloads } = config;
+  const countAgents = () => hub.countAgents();
+  const startedAt = clock.now();
+  const deps = { ...database, replica: replicas, startedAt, clock, url, countAgents, jobLogDays, downloads };
+  registerInstallationRoutes(app, deps);
+  registerInstallationPages(app, { ...deps, page });
 }
 
 /** Looking into snapshots, and getting out of them what is in them. */

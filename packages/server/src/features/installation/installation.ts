@@ -1,6 +1,7 @@
 /** What this installation is made of: its database, and the server or the replicas on it. Read, never written. */
 import { productVersion } from "@restic-manager/protocol/version";
 import { sql } from "kysely";
+import type { Clock } from "../../platform/clock.ts";
 import type { Db, Engine } from "../../platform/db/db.ts";
 import { type KnownReplica, listReplicas } from "../../platform/replicas/known-replicas.ts";
 import type { Replicas } from "../../platform/replicas/replicas.ts";
@@ -11,11 +12,11 @@ export interface InstallationDeps {
   replica: Pick<Replicas, "id">;
   /** When this server began. */
   startedAt: number;
-  clock: { now(): number };
+  clock: Clock;
   /** Where this server listens. */
   url(): string;
-  /** How many agents are connected, by the id of the replica that has them. */
-  countAgents(): Promise<ReadonlyMap<string, number>>;
+  /** How many agents are connected: here, and to each other replica by its id. */
+  countAgents(): { here: number; elsewhere: ReadonlyMap<string, number> };
   /** How long the log lines of a job are kept; 0: for ever. */
   jobLogDays: number;
   downloads: boolean;
@@ -38,12 +39,12 @@ export interface InstallationView {
 
 export async function getInstallation(deps: InstallationDeps): Promise<InstallationView> {
   const { db, engine, replica, jobLogDays, downloads } = deps;
-  const agents = await deps.countAgents();
+  const { here, elsewhere } = deps.countAgents();
   const known = engine === "postgres" ? await listReplicas(db) : [alone(deps)];
   const replicas = known.map((one) => ({
     ...one,
     isThis: one.id === replica.id,
-    agents: agents.get(one.id) ?? 0,
+    agents: one.id === replica.id ? here : (elsewhere.get(one.id) ?? 0),
   }));
   const place = ({ isThis, isAlive }: ReplicaView) => (isThis ? 0 : isAlive ? 1 : 2);
   return {
@@ -56,7 +57,15 @@ export async function getInstallation(deps: InstallationDeps): Promise<Installat
 
 function alone({ replica, startedAt, clock, url }: InstallationDeps): KnownReplica {
   const seenAt = clock.now();
-  return { id: replica.id, url: url(), version: productVersion, startedAt, seenAt, isAlive: true, isLeader: true };
+  return {
+    id: replica.id,
+    url: url(),
+    version: productVersion,
+    startedAt,
+    seenAt,
+    isAlive: true,
+    isLeader: true,
+  };
 }
 
 async function askPostgres(db: Db): Promise<InstallationView["database"]> {

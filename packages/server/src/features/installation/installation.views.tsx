@@ -25,7 +25,7 @@ export function renderServerPage(page: PageContext, view: InstallationView): str
         <SettingsTabs current="server" />
         <div
           id="server-live"
-          class="agents"
+          class="installation"
           data-live-src="/fragments/settings/server"
           data-live-ms={LIVE_MS}
         >
@@ -74,14 +74,22 @@ function ServerBody({ view }: { view: InstallationView }): JSX.Element {
           <caption class="sr-only">Servers of this installation</caption>
           <thead>
             <tr>
-              <th scope="col">State</th>
+              <th scope="col" class="col-state">
+                State
+              </th>
               <th scope="col">Address</th>
-              <th scope="col">Version</th>
-              <th scope="col" class="num">
+              <th scope="col" class="col-version mid-up">
+                Version
+              </th>
+              <th scope="col" class="num col-agents">
                 Agents
               </th>
-              <th scope="col">Started</th>
-              <th scope="col">Seen</th>
+              <th scope="col" class="col-time mid-up">
+                Started
+              </th>
+              <th scope="col" class="col-time mid-up">
+                Seen
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -101,9 +109,7 @@ function VersionNotice({ replicas }: { replicas: readonly ReplicaView[] }): JSX.
   if (versions.size < 2) return null;
   return (
     <Notice tone="warn" title="The replicas are of different versions.">
-      <p>
-        They work together while an upgrade goes on. Bring all of them to the newest version to end it.
-      </p>
+      <p>They work together while an upgrade goes on. Bring all of them to the newest version to end it.</p>
     </Notice>
   );
 }
@@ -122,13 +128,16 @@ function ReplicaRow({ replica, isOnly }: { replica: ReplicaView; isOnly: boolean
       <td>
         <span class="mono break">{replica.url}</span>
         {isOnly || roles.length === 0 ? null : <div class="faint">{roles.join(", ")}</div>}
+        <div class="phone-only faint">
+          <span class="mono">{replica.version}</span>, seen <Time at={replica.seenAt} />
+        </div>
       </td>
-      <td class="mono">{replica.version}</td>
+      <td class="mono mid-up">{replica.version}</td>
       <td class="num">{isAlive ? formatCount(replica.agents) : "0"}</td>
-      <td>
+      <td class="mid-up">
         <Time at={replica.startedAt} />
       </td>
-      <td>
+      <td class="mid-up">
         <Time at={replica.seenAt} />
       </td>
     </tr>
