@@ -106,10 +106,8 @@ export class SharedLinks implements Links {
       bus.on(agentDisconnected, (link, origin) => {
         if (origin === "replica") this.apply({ ...link, connected: false });
       }),
-      bus.on(replicaLost, ({ replicaId }) => {
-        this.picture.delete(replicaId);
-        this.supervise(releaseLinksOf(this.deps.db, replicaId));
-      }),
+      // Its rows stay: should it only have been slow, they are read again once it is back.
+      bus.on(replicaLost, ({ replicaId }) => void this.picture.delete(replicaId)),
       bus.on(eventsMissed, () => this.ask()),
       bus.on(healthChanged, ({ healthy }) => {
         if (healthy) this.ask();
@@ -211,7 +209,7 @@ export class SharedLinks implements Links {
       if (holder === replicaId && !here.has(hostId)) this.release(hostId);
   }
 
-  /** Others took us for lost. */
+  /** Nobody else has it, by the rows: they may be those of a backup, or of a standby that was a moment behind. */
   private async putBack(hostId: string): Promise<void> {
     const { db, clock, bus } = this.deps;
     const link = { hostId, replicaId: this.replicaId };
