@@ -116,7 +116,7 @@ function VersionNotice({ replicas }: { replicas: readonly ReplicaView[] }): JSX.
 
 function ReplicaRow({ replica, isOnly }: { replica: ReplicaView; isOnly: boolean }): JSX.Element {
   const { isAlive, isLeader, isThis } = replica;
-  const roles = [...(isThis ? ["answered this page"] : []), ...(isLeader ? ["plans for all"] : [])];
+  const roles = [...(isThis ? ["answered this page"] : []), ...(isLeader ? ["leader"] : [])];
   return (
     <tr>
       <td>
@@ -126,7 +126,7 @@ function ReplicaRow({ replica, isOnly }: { replica: ReplicaView; isOnly: boolean
         </span>
       </td>
       <td>
-        <span class="mono break">{replica.url}</span>
+        <span class="mono break">{replica.url.replace(/^http:\/\//, "")}</span>
         {isOnly || roles.length === 0 ? null : <div class="faint">{roles.join(", ")}</div>}
         <div class="phone-only faint">
           <span class="mono">{replica.version}</span>, seen <Time at={replica.seenAt} />
