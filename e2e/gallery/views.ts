@@ -28,6 +28,7 @@ import { BACKEND_VIEWS } from "./backends.ts";
 import * as data from "./data.ts";
 import { DRILL_FRAGMENTS, DRILL_VIEWS } from "./drills.ts";
 import { EDITING_FRAGMENTS, EDITING_VIEWS } from "./editing.ts";
+import { INSTALLATION_VIEWS } from "./installation.ts";
 import { MANY_PENDING, PENDING, PENDING_VIEWS } from "./pending.ts";
 import { REPOSITORY_FRAGMENTS, REPOSITORY_VIEWS } from "./repository.ts";
 import { RESTORE_VIEWS } from "./restore.ts";
@@ -121,6 +122,7 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   ...RETENTION_VIEWS,
   ...ROTATION_VIEWS,
   ...AGENT_VIEWS,
+  ...INSTALLATION_VIEWS,
   ...DRILL_VIEWS,
   ...WIZARD_VIEWS,
   ...RESTORE_VIEWS,

@@ -15,6 +15,7 @@ export const sliceRanks: Readonly<Record<string, number>> = {
   repositories: 3,
   enrolment: 4,
   "agent-link": 4,
+  installation: 5,
   "pending-hosts": 5,
   jobs: 5,
   snapshots: 6,

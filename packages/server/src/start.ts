@@ -3,7 +3,6 @@
  * point upward between ranks are functions handed over here.
  */
 import { join } from "node:path";
-import { productVersion } from "@restic-manager/protocol/version";
 import type { Logger } from "pino";
 import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
@@ -34,6 +33,8 @@ import {
   scheduleSetChanged,
   setHostRepository,
 } from "./features/hosts/hosts.ts";
+import { registerInstallationRoutes } from "./features/installation/installation.api.ts";
+import { registerInstallationPages } from "./features/installation/installation.pages.tsx";
 import { registerJobRoutes } from "./features/jobs/jobs.api.ts";
 import { registerJobPages } from "./features/jobs/jobs.pages.tsx";
 import { registerJobStream } from "./features/jobs/jobs.stream.ts";
@@ -130,9 +131,8 @@ import type { App } from "./platform/http/route.ts";
 import { stopWithin } from "./platform/http/stop.ts";
 import { openSecretBox } from "./platform/key-check.ts";
 import { newId } from "./platform/random.ts";
-import { replicaUrlOf } from "./platform/replicas/address.ts";
-import { PostgresReplica } from "./platform/replicas/postgres-replica.ts";
-import { AloneReplica, type Replicas } from "./platform/replicas/replicas.ts";
+import { createReplicas } from "./platform/replicas/create-replicas.ts";
+import type { Replicas } from "./platform/replicas/replicas.ts";
 import type { SecretBox } from "./platform/secrets.ts";
 
 /** What main.ts hands over, and what a test may replace. */
@@ -167,6 +167,8 @@ interface Ground {
   page: PageOf;
   shelf: ReleaseShelf;
   replicas: Replicas;
+  /** Where this server listens; not before it does. */
+  url(): string;
 }
 
 /** @throws AppError with a sentence for the operator when the server must not start */
@@ -191,7 +193,7 @@ async function startOn(
   const { db, engine } = database;
   const box = await openSecretBox(db, config.secretKeyFile);
   const bus = new EventBus(log);
-  const replicas = createReplicas(config, { log, clock, bus, database, url: () => url });
+  const replicas = createReplicas({ ...config, log, clock, bus, database, url: () => url });
   const page = createPageContext({
     assets: assets.manifest,
     clock,
@@ -215,7 +217,8 @@ async function startOn(
   addAssetRoutes(built.app, assets);
   const folders = { dataFolder: join(config.dataDir, "release"), builtInFolder };
   const shelf = new ReleaseShelf({ clock, log, ...folders });
-  const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf, replicas }, built);
+  const ground = { config, log, clock, database, box, bus, page, shelf, replicas, url: () => url };
+  const lives = registerSlices(ground, built);
   const setupToken = await ensureSetupToken({ db, clock }, { hasReplicas: engine === "postgres" });
   await listen(built.app, config, clock);
   const url = addressOf(built.app, config.listenHost);
@@ -232,23 +235,6 @@ async function startOn(
     return stopped;
   };
   return { ...built, url, setupUrl: setupToken && `${config.baseUrl ?? url}${setupPath(setupToken)}`, stop };
-}
-
-/** SQLite's file has one server. */
-function createReplicas(
-  { databaseUrl, replicaUrl }: Config,
-  { url, ...ground }: Pick<Ground, "log" | "clock" | "bus" | "database"> & { url(): string },
-): Replicas {
-  const id = newId(ground.clock.now());
-  if (!databaseUrl) return new AloneReplica(id);
-  return new PostgresReplica({
-    ...ground,
-    id,
-    databaseUrl,
-    version: productVersion,
-    url: () => replicaUrl ?? replicaUrlOf(url()),
-    cutConnections: () => ground.database.cutConnections?.(),
-  });
 }
 
 /** Something that runs beside the requests. */
@@ -305,6 +291,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerDiffRoutes(app, jobs);
   registerDiffPages(app, jobs);
   registerRestores(ground, app, questions, jobs);
+  registerInstallation(ground, app, hub);
   const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
   const listFolder: AgentQuestions["listFolder"] = (hostId, question) =>
     questions.listFolder(hostId, question);
@@ -329,6 +316,16 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
   const updates = registerUpdates(ground, app, isConnected);
   return [shelf, dispatcher, hub, room, watch, new MaintenanceWatch(shared), rotation, updates, retention];
+}
+
+function registerInstallation(ground: Ground, app: App, hub: AgentHub): void {
+  const { config, clock, database, page, replicas, url } = ground;
+  const { jobLogDays, downloads } = config;
+  const countAgents = () => hub.countAgents();
+  const startedAt = clock.now();
+  const deps = { ...database, replica: replicas, startedAt, clock, url, countAgents, jobLogDays, downloads };
+  registerInstallationRoutes(app, deps);
+  registerInstallationPages(app, { ...deps, page });
 }
 
 /** Looking into snapshots, and getting out of them what is in them. */

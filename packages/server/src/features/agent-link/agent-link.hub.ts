@@ -145,6 +145,12 @@ export class AgentHub {
     return this.isHere(hostId) || this.links.isElsewhere(hostId);
   }
 
+  /** How many agents are connected: to this server, and to each other replica by its id. */
+  countAgents(): { here: number; elsewhere: ReadonlyMap<string, number> } {
+    const here = [...this.sessions.values()].filter(({ ready }) => ready).length;
+    return { here, elsewhere: this.links.countElsewhere() };
+  }
+
   /** Whether what this server knows of the host's agent is still so: no other replica has greeted it since. */
   async holds(hostId: string): Promise<boolean> {
     return this.isHere(hostId) && this.links.holds(hostId);

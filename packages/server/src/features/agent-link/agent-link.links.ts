@@ -48,6 +48,8 @@ export interface Links {
   release(hostId: string): void;
   /** Whether another live replica has the agent; by the picture. */
   isElsewhere(hostId: string): boolean;
+  /** How many agents each other replica has, by its id; by the picture. */
+  countElsewhere(): ReadonlyMap<string, number>;
   /** Whether no other replica has greeted the agent since we did; by the row. */
   holds(hostId: string): Promise<boolean>;
   /** Where the replica answers that has the agent; by the row. Undefined when that is nobody alive, or we. */
@@ -63,6 +65,7 @@ export class OwnLinks implements Links {
   async claim(): Promise<void> {}
   release(): void {}
   isElsewhere = (): boolean => false;
+  countElsewhere = (): ReadonlyMap<string, number> => new Map();
   holds = async (): Promise<boolean> => true;
   findUrl = async (): Promise<undefined> => undefined;
 }
@@ -144,6 +147,10 @@ export class SharedLinks implements Links {
     for (const [replicaId, hosts] of this.picture)
       if (hosts.has(hostId) && this.deps.replicas.urlOf(replicaId) !== undefined) return true;
     return false;
+  }
+
+  countElsewhere(): ReadonlyMap<string, number> {
+    return new Map([...this.picture].map(([replicaId, hosts]) => [replicaId, hosts.size]));
   }
 
   async holds(hostId: string): Promise<boolean> {

@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 const SECTIONS = [
   { name: "account", href: "/settings/account", label: "Account" },
   { name: "agents", href: "/settings/agents", label: "Agents" },
+  { name: "server", href: "/settings/server", label: "Server" },
 ] as const;
 
 /** Only links to pages that exist. */

@@ -2,9 +2,9 @@
 import type pg from "pg";
 import { leaseMs, lostAfterMs } from "./replicas.ts";
 
-const nowMs = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+export const nowMs = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 /** The only lease there is: who does what only one of all shall do. */
-const leaderLease = "leader";
+export const leaderLease = "leader";
 /** Rows of replicas that ended without goodbye are kept this long, for whoever looks into the table. */
 const forgottenAfterMs = 60 * 60_000;
 
