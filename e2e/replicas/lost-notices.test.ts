@@ -53,9 +53,10 @@ function watch(replica: Replica, jobId: string): TestBrowser {
   );
 }
 
-/** Ends every connection that listens or tells; the replicas make new ones. */
+/** Ends every connection that listens; it is known by what was last said over it. @returns how many there were */
 async function endListeners(): Promise<number> {
-  const query = "select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'listen %'";
+  const query = `select pg_terminate_backend(pid) from pg_stat_activity
+    where pid <> pg_backend_pid() and query ~* 'listen|pg_notify|replicas|leases'`;
   return (await replicas.postgres.query(query)).length;
 }
 
