@@ -37,12 +37,12 @@ beforeAll(async () => {
 }, testTimeout);
 afterAll(() => replicas?.close());
 
-const places = () => Promise.all(hosts.map(({ id }) => replicas.placeOf(id)));
+const places = () => Promise.all(hosts.map(async ({ id }) => (await replicas.placeOf(id))?.name));
 
 test("a replica is cut off from its database: its agents move within a minute, nothing is lost, and it heals", {
   timeout: 3 * testTimeout,
 }, async () => {
-  expect(new Set(await places())).toEqual(new Set([cut, whole]));
+  expect(new Set(await places())).toEqual(new Set(["cut", "whole"]));
   const load = new Load(replicas, hosts);
   await pause(2_000);
   await namespace.pullDatabase();
