@@ -118,6 +118,8 @@ describe("a browser at the replica that does not have the agent", () => {
   const findings = new Findings();
   let browser: Browser;
   let page: Page;
+  /** The number of every line that came, in order of arrival. */
+  const received: number[] = [];
 
   beforeAll(async () => {
     browser = await launchBrowser();
@@ -125,6 +127,12 @@ describe("a browser at the replica that does not have the agent", () => {
     findings.watch(context);
     page = await context.newPage();
     page.setDefaultTimeout(20_000);
+    page.on("websocket", (socket) =>
+      socket.on("framereceived", ({ payload }) => {
+        const message = JSON.parse(String(payload)) as { lines?: { n: number }[] };
+        received.push(...(message.lines ?? []).map(({ n }) => n));
+      }),
+    );
     await page.goto(`${far.url}/login`);
     await page.fill('[name="username"]', admin.username);
     await page.fill('[name="password"]', admin.password);
@@ -133,7 +141,7 @@ describe("a browser at the replica that does not have the agent", () => {
   });
   afterAll(() => browser?.close());
 
-  const said = async (): Promise<string[]> =>
+  const drawn = async (): Promise<string[]> =>
     (await page.locator("#log .line-text").allInnerTexts()).filter((text) => /^said \d+ of/.test(text));
 
   test("starts a backup, and sees each line as it comes and the end", { timeout: testTimeout }, async () => {
@@ -142,13 +150,13 @@ describe("a browser at the replica that does not have the agent", () => {
     await page.getByRole("button", { name: "Run now: default" }).click();
     await page.waitForURL(/\/jobs\/[0-9A-Z]{26}$/);
     await host.untilHeld();
-    await until("the first line in the browser", 10_000, async () => (await said()).length > 0);
+    await until("the first line in the browser", 10_000, async () => (await drawn()).length > 0);
     await page.waitForSelector("#job-head >> text=running");
     await host.release();
     await page.waitForSelector("#job-head >> text=succeeded", { timeout: 60_000 });
-    expect(await said()).toEqual(
-      Array.from({ length: spoken }, (_, index) => `said ${index + 1} of ${spoken}.`),
-    );
+    const job = await host.job(page.url().split("/").at(-1) ?? "");
+    expect(received).toEqual(Array.from({ length: job.log_lines ?? 0 }, (_, index) => index + 1));
+    expect((await drawn()).at(-1)).toBe(`said ${spoken} of ${spoken}.`);
   });
 
   test("cancels one", { timeout: testTimeout }, async () => {
