@@ -15,6 +15,8 @@ import { type Replica, ReplicaLab } from "../lab/replicas.ts";
 
 /** A frame that never came is noticed by the one after it; then the rows are read. */
 const noticedWithinMs = 2 * heartbeatMs + 5_000;
+/** Long enough for what a test does next, shorter than a heartbeat. */
+const momentMs = 2_000;
 const counting = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
 
 let replicas: ReplicaLab;
@@ -65,6 +67,15 @@ const makesDeaf: [string, () => Promise<void>][] = [
     "all notifications are lost",
     async () => {
       wire.deaf = true;
+    },
+  ],
+  [
+    "what comes in one moment is lost",
+    async () => {
+      wire.deaf = true;
+      setTimeout(() => {
+        wire.deaf = false;
+      }, momentMs);
     },
   ],
   [
