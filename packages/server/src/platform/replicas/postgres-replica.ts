@@ -20,6 +20,8 @@ import {
 } from "./replicas.ts";
 
 const retryMs = 1_000;
+/** For connecting and for each statement: short, so that a database that is away is noticed in time. */
+const answerWithinMs = 4_000;
 const stopWithinMs = 1_000;
 
 export interface PostgresReplicaDeps {
@@ -33,6 +35,8 @@ export interface PostgresReplicaDeps {
   log: Logger;
   /** Ends the pool's connections, which may hang. */
   cutConnections(): void;
+  /** How long the database may take to answer; 4 s unless a test has less time. */
+  limitMs?: number;
 }
 
 export class PostgresReplica implements Replicas {
@@ -48,7 +52,11 @@ export class PostgresReplica implements Replicas {
   private started = false;
   /** Since when the database does not answer: when the first beat began that failed. */
   private failingSince: number | null = null;
+  /** Beats in a row that failed. */
+  private failures = 0;
   private wake = new AbortController();
+  /** Aborted once the database answers again. */
+  private answered = new AbortController();
   private beating: Promise<void> = Promise.resolve();
   private url = "";
 
@@ -59,8 +67,9 @@ export class PostgresReplica implements Replicas {
     deps.bus.connect(this.bridge.publish);
   }
 
+  /** The last renewal came at most one heartbeat before the first beat that failed. */
   isLeader(): boolean {
-    return this.leads;
+    return this.leads && this.failingMs() < giveUpAfterMs - heartbeatMs;
   }
 
   isHealthy(): boolean {
@@ -84,6 +93,7 @@ export class PostgresReplica implements Replicas {
     const left = new AbortController();
     await Promise.race([this.leave(), this.deps.clock.sleep(stopWithinMs, left.signal)]);
     left.abort();
+    this.answered.abort();
     this.deps.bus.connect(null);
     this.line?.close();
   }
@@ -102,14 +112,17 @@ export class PostgresReplica implements Replicas {
     const { signal } = this.stopping;
     while (!signal.aborted) {
       this.wake = new AbortController();
-      // A line that was lost without a beat is replaced at once; a database that fails is given a second.
-      const lostMs = this.line === null ? 0 : heartbeatMs;
-      await this.deps.clock.sleep(this.failingSince === null ? lostMs : retryMs, this.wake.signal);
+      const pauseMs = this.pauseMs();
+      if (pauseMs > 0) await this.deps.clock.sleep(pauseMs, this.wake.signal);
       if (signal.aborted) return;
-      // A beat may take as long as its statements may: whether it is too late is asked before it, too.
-      this.judge();
       await this.tryBeat();
     }
+  }
+
+  /** A connection that was lost is replaced at once; a database that fails again is given a second. */
+  private pauseMs(): number {
+    if (this.failures > 1) return retryMs;
+    return this.line === null ? 0 : heartbeatMs;
   }
 
   /** Never rejects. */
@@ -118,12 +131,30 @@ export class PostgresReplica implements Replicas {
     try {
       await this.beat();
       this.failingSince = null;
+      this.failures = 0;
+      this.answered.abort();
     } catch (error) {
-      if (this.failingSince === null) this.deps.log.warn({ err: error }, "the database does not answer");
-      this.failingSince ??= startedAt;
+      if (this.failures++ === 0) this.fail(error, startedAt);
       if (this.line) this.drop(this.line);
     }
     this.judge();
+  }
+
+  private fail(error: unknown, startedAt: number): void {
+    this.deps.log.warn({ err: error }, "the database does not answer");
+    this.failingSince = startedAt;
+    this.answered = new AbortController();
+    void this.judgeLater(this.answered.signal);
+  }
+
+  /** The next tries may take longer than the database may be away. */
+  private async judgeLater(answered: AbortSignal): Promise<void> {
+    await this.deps.clock.sleep(awayAfterMs - heartbeatMs - this.failingMs(), answered);
+    if (!answered.aborted) this.judge();
+  }
+
+  private failingMs(): number {
+    return this.failingSince === null ? 0 : this.deps.clock.now() - this.failingSince;
   }
 
   private async beat(): Promise<void> {
@@ -138,10 +169,11 @@ export class PostgresReplica implements Replicas {
   }
 
   private async connect(): Promise<Line> {
-    const line = await Line.open(this.deps.databaseUrl, {
-      heard: (text) => this.bridge.receive(text),
-      ended: (ended) => this.drop(ended),
-    });
+    const { databaseUrl: url, limitMs = answerWithinMs } = this.deps;
+    const line = await Line.open(
+      { url, name: `restic-manager replica ${this.id}`, limitMs },
+      { heard: (text) => this.bridge.receive(text), ended: (ended) => this.drop(ended) },
+    );
     this.line = line;
     this.bridge.open(line.notify);
     // What was told while nobody listened here is lost.
@@ -177,13 +209,12 @@ export class PostgresReplica implements Replicas {
   }
 
   /**
-   * Gives the lease up and calls the database away when it has not answered for too long. The last answer came at most
-   * one heartbeat before the first beat that failed.
+   * Calls the database away when it has not answered for too long. The last answer came at most one heartbeat before the
+   * first beat that failed.
    */
   private judge(): void {
-    const failingMs = this.failingSince === null ? 0 : this.deps.clock.now() - this.failingSince;
-    if (failingMs >= giveUpAfterMs - heartbeatMs) this.leads = false;
-    const healthy = failingMs < awayAfterMs - heartbeatMs;
+    const healthy = this.failingMs() < awayAfterMs - heartbeatMs;
+    if (!healthy) this.leads = false;
     if (!healthy) this.deps.cutConnections();
     if (healthy === this.healthy) return;
     this.healthy = healthy;
