@@ -78,7 +78,13 @@ export class ScheduleLab {
   /** Another server over the same database. */
   startWatch(): ScheduleWatch {
     const log = createLog("silent");
-    const watch = new ScheduleWatch({ db: this.db, clock: this.clock, bus: this.bus, log, isLeader: () => true });
+    const watch = new ScheduleWatch({
+      db: this.db,
+      clock: this.clock,
+      bus: this.bus,
+      log,
+      isLeader: () => true,
+    });
     watch.start();
     this.watches.push(watch);
     return watch;

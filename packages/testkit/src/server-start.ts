@@ -19,12 +19,17 @@ import { createLog } from "../../server/src/platform/log.ts";
 import { hashToken, newId, newToken } from "../../server/src/platform/random.ts";
 import type { RunningServer } from "../../server/src/start.ts";
 import { FakeClock } from "./clock.ts";
+import { DatabaseProxy } from "./database-proxy.ts";
 import { TestClient } from "./server-client.ts";
 
 export interface TestServerOptions {
   clock?: FakeClock;
   /** PostgreSQL needs the vitest project `stores`. */
   engine?: Engine;
+  /** Another server on PostgreSQL: this one is its replica, on the same database and with the same key file. */
+  beside?: TestServer;
+  /** Its way to PostgreSQL leads through `proxy`, where a test can cut it. */
+  proxied?: boolean;
   /** Default true. */
   downloads?: boolean;
   /** RM_BASE_URL; unset by default. */
@@ -50,16 +55,25 @@ export class TestServer {
   readonly dataDir: string;
   /** Everything that the server logged, over all its restarts. */
   readonly log: LogEntry[] = [];
-  private readonly schema = `s${randomBytes(8).toString("hex")}`;
+  private readonly schema: string;
+  private way: DatabaseProxy | null = null;
   private running: RunningServer | null = null;
   private database: Db | null = null;
   private signedIn: TestClient | null = null;
 
   constructor(options: TestServerOptions) {
-    this.clock = options.clock ?? new FakeClock();
-    this.engine = options.engine ?? "sqlite";
+    const { beside } = options;
+    this.clock = options.clock ?? beside?.clock ?? new FakeClock();
+    this.engine = options.engine ?? beside?.engine ?? "sqlite";
+    this.schema = beside?.schema ?? `s${randomBytes(8).toString("hex")}`;
     this.options = options;
     this.dataDir = mkdtempSync(join(tmpdir(), "rm-server-"));
+  }
+
+  /** Between the server and PostgreSQL, of one that is `proxied`. */
+  get proxy(): DatabaseProxy {
+    if (!this.way) throw new Error("the test server was not started with a proxy");
+    return this.way;
   }
 
   /** The server as it runs now. */
@@ -104,6 +118,10 @@ export class TestServer {
 
   async start(): Promise<void> {
     if (this.engine === "postgres" && !this.database) await this.createSchema();
+    if (this.options.proxied && !this.way) {
+      this.way = new DatabaseProxy(this.databaseUrl());
+      await this.way.start();
+    }
     const log = createLog("info", { write: (line) => this.log.push(JSON.parse(line) as LogEntry) });
     const assetsDir = join(this.dataDir, "assets");
     await mkdir(assetsDir, { recursive: true });
@@ -135,8 +153,11 @@ export class TestServer {
 
   /** Stops the server and removes its data. */
   async stop(): Promise<void> {
+    this.way?.thaw();
     await this.halt();
-    if (this.engine === "postgres") await sql`DROP SCHEMA ${sql.id(this.schema)} CASCADE`.execute(this.db);
+    await this.way?.stop();
+    if (this.engine === "postgres" && !this.options.beside)
+      await sql`DROP SCHEMA ${sql.id(this.schema)} CASCADE`.execute(this.db);
     await this.database?.destroy();
     rmSync(this.dataDir, { recursive: true, force: true });
   }
@@ -155,32 +176,41 @@ export class TestServer {
   }
 
   private config(): Config {
-    const search = `options=${encodeURIComponent(`-c search_path=${this.schema}`)}`;
     return {
       listenHost: "127.0.0.1",
       listenPort: 0,
       dataDir: this.dataDir,
-      databaseUrl: this.engine === "postgres" ? `${postgresUrl()}&${search}` : undefined,
+      databaseUrl: this.engine === "postgres" ? (this.way?.url ?? this.databaseUrl()) : undefined,
       databasePool: 10,
       replicaUrl: undefined,
       baseUrl: this.options.baseUrl,
       trustedProxies: this.options.trustedProxies ?? [],
       cookieSecure: false,
-      secretKeyFile: join(this.dataDir, "secret.key"),
+      secretKeyFile: join(this.options.beside?.dataDir ?? this.dataDir, "secret.key"),
       jobLogDays: 0,
       downloads: this.options.downloads ?? true,
       logLevel: "info",
     };
   }
 
+  private databaseUrl(): string {
+    return `${postgresUrl()}&options=${encodeURIComponent(`-c search_path=${this.schema}`)}`;
+  }
+
   private async createSchema(): Promise<void> {
     this.database = openPostgres(postgresUrl(), { schema: this.schema });
+    if (this.options.beside) return;
     await sql`CREATE SCHEMA ${sql.id(this.schema)}`.execute(this.database);
   }
 
   private async bootstrap(): Promise<TestClient> {
-    const token = new URL(this.server.setupUrl ?? "").searchParams.get("setup");
     const client = this.anonymous();
+    const { beside } = this.options;
+    if (beside) {
+      client.cookie = beside.admin.cookie;
+      return client;
+    }
+    const token = new URL(this.server.setupUrl ?? "").searchParams.get("setup");
     const body = { token, username: "admin", password: "correct horse battery" };
     const answer = await client.post("/api/bootstrap", body);
     if (answer.status !== 200) throw new Error(`no admin: ${answer.text}`);

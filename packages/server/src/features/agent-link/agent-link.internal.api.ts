@@ -51,7 +51,10 @@ export function registerInternalRoutes(app: App, deps: InternalDeps): void {
   }));
   route(internalPaths.dump, async (body, reply) => {
     const { host_id, question } = askedDump.parse(body);
-    return { bytes: await deps.hub.openDump(host_id, question, abortWhenGone(reply)) };
+    const bytes = await deps.hub.openDump(host_id, question, abortWhenGone(reply));
+    // It may have broken with its first bytes: that is said in words while it still can be.
+    if (bytes.errored) throw bytes.errored;
+    return { bytes };
   });
 }
 

@@ -20,6 +20,9 @@ import {
   restoreLink,
 } from "./agent-link.store.ts";
 
+/** A database that does not answer must not keep the server from stopping. */
+const stopWithinMs = 1000;
+
 /** The sessions of this server. */
 export interface SessionsHere {
   /** Hosts that have one. */
@@ -103,10 +106,8 @@ export class SharedLinks implements Links {
       bus.on(agentDisconnected, (link, origin) => {
         if (origin === "replica") this.apply({ ...link, connected: false });
       }),
-      bus.on(replicaLost, ({ replicaId }) => {
-        this.picture.delete(replicaId);
-        this.supervise(releaseLinksOf(this.deps.db, replicaId));
-      }),
+      // Its rows stay: should it only have been slow, they are read again once it is back.
+      bus.on(replicaLost, ({ replicaId }) => void this.picture.delete(replicaId)),
       bus.on(eventsMissed, () => this.ask()),
       bus.on(healthChanged, ({ healthy }) => {
         if (healthy) this.ask();
@@ -118,8 +119,11 @@ export class SharedLinks implements Links {
   async stop(): Promise<void> {
     this.stopping = true;
     for (const off of this.unsubscribe.splice(0)) off();
-    await this.round;
-    await this.supervise(releaseLinksOf(this.deps.db, this.replicaId));
+    // Rows that stay are those of a replica that is not alive.
+    const left = new AbortController();
+    const leave = this.round.then(() => this.supervise(releaseLinksOf(this.deps.db, this.replicaId)));
+    await Promise.race([leave, this.deps.clock.sleep(stopWithinMs, left.signal)]);
+    left.abort();
   }
 
   async claim(tx: Db, hostId: string): Promise<void> {
@@ -204,7 +208,7 @@ export class SharedLinks implements Links {
       if (holder === replicaId && !here.has(hostId)) this.release(hostId);
   }
 
-  /** Others took us for lost. */
+  /** Nobody else has it, by the rows: they may be those of a backup, or of a standby that was a moment behind. */
   private async putBack(hostId: string): Promise<void> {
     const { db, clock, bus } = this.deps;
     const link = { hostId, replicaId: this.replicaId };

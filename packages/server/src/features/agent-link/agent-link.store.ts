@@ -74,7 +74,7 @@ export async function claimLink(tx: Db, { hostId, replicaId }: AgentLink, at: nu
     .execute();
 }
 
-/** Puts a row back that others took for one of a lost replica. @returns false when there is one, or no such host */
+/** For a session whose row is gone. @returns false when there is one, or no such host */
 export async function restoreLink(db: Db, { hostId, replicaId }: AgentLink, at: number): Promise<boolean> {
   const made = await db
     .withTables<LinkTables & { hosts: { id: string } }>()
@@ -101,7 +101,7 @@ export async function releaseLink(tx: Db, { hostId, replicaId }: AgentLink): Pro
     .execute();
 }
 
-/** Of a replica that stops, or is lost. */
+/** Of a replica that stops. */
 export async function releaseLinksOf(db: Db, replicaId: string): Promise<void> {
   await db.withTables<LinkTables>().deleteFrom("agent_links").where("replica_id", "=", replicaId).execute();
 }

@@ -103,6 +103,8 @@ export interface JobsDeps {
   bus: EventBus;
 }
 
+/** What goes between replicas has to fit into 7,500 bytes; names of files that are longer stay here. */
+const maxSharedFilesBytes = 6_000;
 const jobOfHost = z.object({ jobId: z.string(), hostId: z.string() });
 /** A job's row changed. */
 export const jobChanged = sharedTopic("jobs.changed", {
@@ -116,6 +118,10 @@ export const jobLogGrew = sharedTopic<{ jobId: string; lines: LogLine[] | null }
 /** A running job told how far it is. */
 export const jobProgressed = sharedTopic("jobs.progressed", {
   payload: jobOfHost.extend({ attempt: z.number().int(), progress }),
+  toWire: ({ progress: all, ...job }) => {
+    const fits = Buffer.byteLength(JSON.stringify(all.current_files)) <= maxSharedFilesBytes;
+    return { ...job, progress: fits ? all : { ...all, current_files: [] } };
+  },
 });
 /** A job shall be stopped on its host. */
 export const jobCancelRequested = sharedTopic("jobs.cancel_requested", { payload: jobOfHost });
