@@ -93,6 +93,8 @@ export class AgentHub {
   private readonly alive = new Map<string, number>();
   /** The last greeting of each host while it goes on: of two connections that race, one is greeted after the other. */
   private readonly greetings = new Map<string, Promise<void>>();
+  /** The newest configuration of each host that is read and sent now. */
+  private readonly pushes = new Map<string, Promise<unknown>>();
   private readonly links: Links;
   private readonly requests: AgentRequests;
   private readonly dumps: AgentDumps;
@@ -172,8 +174,20 @@ export class AgentHub {
    */
   async pushConfiguration(hostId: string): Promise<void> {
     const session = this.sessions.get(hostId);
-    const host = session && (await findHost(this.deps.db, hostId));
-    if (host) await this.configure(session, host);
+    if (!session) return;
+    const pushed = findHost(this.deps.db, hostId).then((host) => host && this.configure(session, host));
+    this.pushes.set(hostId, pushed);
+    try {
+      await pushed;
+    } finally {
+      if (this.pushes.get(hostId) === pushed) this.pushes.delete(hostId);
+    }
+  }
+
+  /** Resolves when the configuration that is on its way to the host's agent is sent: a command may need it. */
+  async configured(hostId: string): Promise<void> {
+    // Why it could not be sent is told to whoever wished it.
+    await this.pushes.get(hostId)?.catch(() => undefined);
   }
 
   /** The host was removed: its agent shall not dial again. */

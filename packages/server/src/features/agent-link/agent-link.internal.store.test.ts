@@ -13,10 +13,11 @@ import {
 } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { createSecretBox, type SecretBox } from "../../platform/secrets.ts";
 import { openAnswer, sealAnswer, sealRequest } from "./agent-link.envelope.ts";
-import { internalPaths } from "./agent-link.neighbours.ts";
+import { internalPaths, Neighbours } from "./agent-link.neighbours.ts";
 
 let server: TestServer;
 let agent: TestAgent;
@@ -105,6 +106,16 @@ describe("a replica", () => {
     expect(await asked()).toBe(0);
   });
 
+  it("has the configuration delivered that is stored now, to an agent that is here and to nobody else", async () => {
+    const links = { findUrl: async () => ({ replicaId, url: server.url }) };
+    const neighbours = new Neighbours({ box, clock: server.clock, log: createLog("silent"), links });
+    const before = agent.all("config.update").length;
+    await neighbours.deliver(agent.hostId);
+    await server.until("it is there", () => agent.all("config.update").length === before + 1);
+    await agent.drop();
+    await neighbours.deliver(agent.hostId);
+  });
+
   it("that asks about an agent which another one has is not sent on: it is told that the host is not here", async () => {
     const other = await listen((_request, response) => response.end("{}"));
     const host = await lendTo(other.url);
@@ -141,6 +152,22 @@ describe("a replica that was asked and", () => {
     expect(answer).toMatchObject({ status: 503, body: { code: "hosts.elsewhere" } });
     expect(answer.text).toContain("RM_REPLICA_URL");
     expect(other.requests).toBe(1);
+    other.server.closeAllConnections();
+    other.server.close();
+  });
+
+  it("gives bytes without the key is not believed", async () => {
+    const other = await listen((_request, response) =>
+      response
+        .setHeader("x-sealed", "v1.AAAA.AAAA")
+        .setHeader("content-type", "application/octet-stream")
+        .end("forged"),
+    );
+    const links = { findUrl: async () => ({ replicaId: "other", url: other.url }) };
+    const neighbours = new Neighbours({ box, clock: server.clock, log: createLog("silent"), links });
+    const question = { snapshot_id: "ab".repeat(32), paths: ["/etc/hosts"], format: "raw" as const };
+    const opened = neighbours.openDump(agent.hostId, question, new AbortController().signal);
+    await expect(opened).rejects.toMatchObject({ code: "hosts.elsewhere" });
     other.server.closeAllConnections();
     other.server.close();
   });

@@ -147,6 +147,17 @@ describe("a person at the other replica", () => {
     await agent.nextMessage("config.update");
   });
 
+  it("edits the credentials and starts a job right after it, which comes after the edit", async () => {
+    await endFirstJob();
+    const path = `/api/hosts/${agent.hostId}/repo-credentials`;
+    expect((await b.admin.put(path, { repo_password: "another" })).status).toBe(200);
+    await b.admin.post(`/api/hosts/${agent.hostId}/jobs`, { kind: "init" });
+    const command = await agent.nextMessage("command.run");
+    const edited = agent.all("config.update").find(({ repository }) => repository?.password === "another");
+    if (!edited) throw new Error("the edit did not come");
+    expect(agent.received.indexOf(edited)).toBeLessThan(agent.received.indexOf(command));
+  });
+
   it("deletes the host, and its agent is sent away for good", async () => {
     const deleted = await b.admin.delete(`/api/hosts/${agent.hostId}`, { confirm_name: agent.name });
     expect(deleted.status).toBe(204);

@@ -9,6 +9,7 @@ import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
+import { eventsMissed } from "../../platform/replicas/replicas.ts";
 import { agentGreeted } from "../agent-link/agent-link.ts";
 import { createHost, recordHello } from "../hosts/hosts.ts";
 import { createJobs, getJob, type Job, jobChanged, moveJob } from "./job.ts";
@@ -26,6 +27,13 @@ let onRun: (jobId: string) => void;
 let completeOrder: (job: Job) => Promise<JobOrder>;
 /** Runs whenever the dispatcher asks whether the host is here. */
 let onAsked: () => void;
+/** Where the host's agent is: at this server, at another replica, or nowhere. */
+let at: "here" | "elsewhere" | "nowhere";
+/** Whether no other replica has greeted the agent since. */
+let held: boolean;
+/** Settles when its configuration is sent. */
+let configured: Promise<void>;
+let leads: boolean;
 
 beforeEach(async () => {
   database = await openTestDatabase("sqlite");
@@ -35,13 +43,16 @@ beforeEach(async () => {
   sent = [];
   onRun = () => undefined;
   onAsked = () => undefined;
+  [at, held, leads] = ["here", true, true];
+  configured = Promise.resolve();
   const hub = {
-    isConnected: () => true,
+    isConnected: () => at !== "nowhere",
     isHere: () => {
       onAsked();
-      return true;
+      return at === "here";
     },
-    holds: async () => true,
+    holds: async () => held,
+    configured: () => configured,
     send: (_hostId: string, message: ServerMessage) => {
       sent.push(message);
       if (message.type === "command.run") onRun(message.job_id);
@@ -57,7 +68,7 @@ beforeEach(async () => {
     log,
     hub,
     completeOrder: complete,
-    isLeader: () => true,
+    isLeader: () => leads,
   });
   dispatcher.start();
   const host = { id: newId(clock.now()), name: "h", os: "linux", arch: "x64", tags: [], repositoryId: null };
@@ -124,6 +135,63 @@ it("does not send a job again that has ended while the tick worked through its l
   await ended;
   await dispatcher.settled();
   expect(sent).toHaveLength(1);
+});
+
+it("sends no job before the configuration that is on its way", async () => {
+  const job = await addJob();
+  const sentFirst = Promise.withResolvers<void>();
+  configured = sentFirst.promise;
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await vi.waitUntil(async () => (await getJob(database.db, job.id)).status === "dispatched");
+  expect(sent).toEqual([]);
+  sentFirst.resolve();
+  await dispatcher.settled();
+  expect(sent.map(({ type }) => type)).toEqual(["command.run"]);
+});
+
+it("takes no job for lost by the word of an agent that another replica has greeted since", async () => {
+  const job = await addJob();
+  await moveJob(database.db, job, "dispatched", { attempt: 1, dispatchedAt: clock.now() });
+  await start(job.id);
+  held = false;
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  expect((await getJob(database.db, job.id)).status).toBe("running");
+  held = true;
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  expect((await getJob(database.db, job.id)).status).toBe("lost");
+});
+
+it("takes back what nobody acknowledged as the leader alone, and not from another replica", async () => {
+  const job = await addJob();
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  const after = async () => {
+    const [sentBefore, asked] = [sent.length, Promise.withResolvers<void>()];
+    onAsked = asked.resolve;
+    await clock.advance(70_000);
+    await asked.promise;
+    await dispatcher.settled();
+    return { sent: sent.length - sentBefore, status: (await getJob(database.db, job.id)).status };
+  };
+  [at, leads] = ["nowhere", false];
+  expect(await after()).toEqual({ sent: 0, status: "dispatched" });
+  [at, leads] = ["elsewhere", true];
+  expect(await after()).toEqual({ sent: 0, status: "dispatched" });
+  at = "nowhere";
+  await after();
+  await vi.waitUntil(async () => (await getJob(database.db, job.id)).status === "queued");
+});
+
+it("stops what somebody wished to cancel at another replica whose word was lost", async () => {
+  const job = await addJob();
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  await sql`UPDATE jobs SET cancel_requested_at = 1 WHERE id = ${job.id}`.execute(database.db);
+  bus.emit(eventsMissed, {});
+  await vi.waitUntil(() => sent.length === 2);
+  expect(sent.at(-1)).toEqual({ type: "command.cancel", job_id: job.id });
 });
 
 it("ends a job whose secrets can't be opened, says why, and goes on with the next", async () => {

@@ -38,7 +38,7 @@ const tickMs = 5000;
 
 export interface DispatchDeps extends JobsDeps {
   log: Logger;
-  hub: Pick<AgentHub, "isHere" | "isConnected" | "holds" | "send">;
+  hub: Pick<AgentHub, "isHere" | "isConnected" | "holds" | "configured" | "send">;
   /** Whether this server does what only one of all replicas shall do. */
   isLeader(): boolean;
   /**
@@ -319,6 +319,8 @@ export class JobDispatcher {
   private async sendRun(job: Job): Promise<boolean> {
     const order = await this.completeOrEnd(job);
     if (!order) return false;
+    // An edit and a job right after it come in one moment from another replica.
+    await this.deps.hub.configured(job.hostId);
     if (this.unreconciled.has(job.hostId)) return true;
     this.deps.hub.send(job.hostId, {
       type: "command.run",
