@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
+import { Looks } from "../../platform/looks.ts";
 import { eventsMissed, healthChanged, type Replicas, replicaLost } from "../../platform/replicas/replicas.ts";
 import { agentConnected, agentDisconnected } from "./agent-link.contract.ts";
 import {
@@ -87,14 +88,12 @@ export class SharedLinks implements Links {
   /** What events said while the rows were read: they may be newer. */
   private late: (AgentLink & { connected: boolean })[] | null = null;
   private readonly unsubscribe: (() => void)[] = [];
-  /** The looks that were asked for, one after the other. */
-  private round: Promise<void> = Promise.resolve();
-  private isAsked = false;
-  private stopping = false;
+  private readonly looks: Looks;
 
   constructor(deps: LinksDeps) {
     this.deps = deps;
     this.replicaId = deps.replicas.id;
+    this.looks = new Looks({ clock: deps.clock, look: () => this.look(), failed: this.failed });
   }
 
   start(here: SessionsHere): void {
@@ -111,20 +110,20 @@ export class SharedLinks implements Links {
       }),
       // Its rows stay: should it only have been slow, they are read again once it is back.
       bus.on(replicaLost, ({ replicaId }) => void this.picture.delete(replicaId)),
-      bus.on(eventsMissed, () => this.ask()),
+      bus.on(eventsMissed, this.looks.ask),
       bus.on(healthChanged, ({ healthy }) => {
-        if (healthy) this.ask();
+        if (healthy) this.looks.ask();
       }),
     );
-    this.ask();
+    this.looks.start();
   }
 
   async stop(): Promise<void> {
-    this.stopping = true;
+    const looked = this.looks.stop();
     for (const off of this.unsubscribe.splice(0)) off();
     // Rows that stay are those of a replica that is not alive.
     const left = new AbortController();
-    const leave = this.round.then(() => this.supervise(releaseLinksOf(this.deps.db, this.replicaId)));
+    const leave = looked.then(() => this.supervise(releaseLinksOf(this.deps.db, this.replicaId)));
     await Promise.race([leave, this.deps.clock.sleep(stopWithinMs, left.signal)]);
     left.abort();
   }
@@ -135,7 +134,7 @@ export class SharedLinks implements Links {
 
   release(hostId: string): void {
     const { here, replicaId } = this;
-    if (this.stopping || !here || !this.deps.replicas.isHealthy()) return;
+    if (this.looks.isStopping || !here || !this.deps.replicas.isHealthy()) return;
     const work = async (tx: Db) => {
       // It may be back by now.
       if (!here.has(hostId)) await releaseLink(tx, { hostId, replicaId });
@@ -165,11 +164,8 @@ export class SharedLinks implements Links {
   }
 
   /** Resolves when every look that was asked for until now is made. */
-  async idle(): Promise<void> {
-    for (let seen: Promise<void> | null = null; seen !== this.round; ) {
-      seen = this.round;
-      await seen;
-    }
+  idle(): Promise<void> {
+    return this.looks.idle();
   }
 
   private apply(said: AgentLink & { connected: boolean }): void {
@@ -177,16 +173,6 @@ export class SharedLinks implements Links {
     const hosts = this.picture.get(said.replicaId) ?? new Set();
     if (said.connected) this.picture.set(said.replicaId, hosts.add(said.hostId));
     else hosts.delete(said.hostId);
-  }
-
-  /** One more look, soon; many wishes in one moment are one look. */
-  private ask(): void {
-    if (this.isAsked || this.stopping) return;
-    this.isAsked = true;
-    this.round = this.round.then(() => {
-      this.isAsked = false;
-      return this.supervise(this.look());
-    });
   }
 
   /** Puts the picture right by the rows, and the rows by our sessions. */
@@ -199,7 +185,7 @@ export class SharedLinks implements Links {
     for (const row of rows) if (row.replicaId !== this.replicaId) this.apply({ ...row, connected: true });
     for (const said of late) this.apply(said);
     await this.compare(new Map(rows.map(({ hostId, replicaId }) => [hostId, replicaId])));
-    if (!this.stopping) await this.here?.catchUp();
+    if (!this.looks.isStopping) await this.here?.catchUp();
   }
 
   private async compare(holders: ReadonlyMap<string, string>): Promise<void> {
@@ -207,7 +193,7 @@ export class SharedLinks implements Links {
     if (!here) return;
     for (const hostId of here.hostIds()) {
       const holder = holders.get(hostId);
-      if (this.stopping) return;
+      if (this.looks.isStopping) return;
       if (holder === undefined) await this.putBack(hostId);
       else if (holder !== replicaId) await here.leaveIfMoved(hostId);
     }
@@ -225,8 +211,10 @@ export class SharedLinks implements Links {
 
   /** Never rejects: what fails now is put right by the next look. */
   private supervise(work: Promise<void>): Promise<void> {
-    return work.catch((error: unknown) => {
-      this.deps.log.warn({ err: error }, "where agents are connected could not be read or written");
-    });
+    return work.catch(this.failed);
   }
+
+  private readonly failed = (error: unknown): void => {
+    this.deps.log.warn({ err: error }, "where agents are connected could not be read or written");
+  };
 }

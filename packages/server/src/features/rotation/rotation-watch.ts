@@ -8,6 +8,7 @@ import { z } from "zod";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { type EventBus, sharedTopic } from "../../platform/events.ts";
+import { Looks } from "../../platform/looks.ts";
 import { eventsMissed, replicaLost } from "../../platform/replicas/replicas.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import { agentConnected } from "../agent-link/agent-link.ts";
@@ -41,20 +42,20 @@ export interface RotationWatchDeps {
 
 export class RotationWatch {
   private readonly deps: RotationWatchDeps;
-  private readonly stopping = new AbortController();
   private readonly unsubscribe: (() => void)[] = [];
-  private ticking: Promise<void> | null = null;
-  /** The looks that were asked for, one after the other. */
-  private round: Promise<void> = Promise.resolve();
-  private isAsked = false;
+  private readonly looks: Looks;
 
   constructor(deps: RotationWatchDeps) {
     this.deps = deps;
+    this.looks = new Looks({
+      ...{ clock: deps.clock, everyMs: tickMs, failed: this.failed },
+      look: () => this.look(),
+    });
   }
 
   start(): void {
     const { bus } = this.deps;
-    const ask = () => this.ask();
+    const { ask } = this.looks;
     this.unsubscribe.push(
       bus.on(rotationChanged, ask),
       bus.on(agentConnected, ask),
@@ -66,49 +67,35 @@ export class RotationWatch {
         if (isFinal(status)) ask();
       }),
     );
-    this.ticking = this.keepTicking();
+    this.looks.start();
   }
 
   async stop(): Promise<void> {
-    this.stopping.abort();
     for (const off of this.unsubscribe.splice(0)) off();
-    await this.ticking;
-    await this.round;
+    await this.looks.stop();
   }
 
   /** Resolves when every look that was asked for until now is made. */
-  async idle(): Promise<void> {
-    for (let seen: Promise<void> | null = null; seen !== this.round; ) {
-      seen = this.round;
-      await seen;
-    }
-  }
-
-  /** One more look, soon; a thousand wishes in one moment are one look. */
-  private ask(): void {
-    if (this.isAsked || this.stopping.signal.aborted || !this.deps.isLeader()) return;
-    this.isAsked = true;
-    this.round = this.round.then(async () => {
-      this.isAsked = false;
-      await this.look();
-    });
+  idle(): Promise<void> {
+    return this.looks.idle();
   }
 
   private async look(): Promise<void> {
-    const failed = (error: unknown) => this.deps.log.error({ err: error }, "a rotation could not go on");
-    const active = await store.listActive(this.deps.db).catch((error: unknown) => {
-      failed(error);
-      return [];
-    });
-    for (const repositoryId of active) {
-      if (this.stopping.signal.aborted) return;
-      await this.lookAt(repositoryId).catch(failed);
+    if (!this.deps.isLeader()) return;
+    for (const repositoryId of await store.listActive(this.deps.db)) {
+      if (this.looks.isStopping) return;
+      // One that can't go on keeps no other from it.
+      await this.lookAt(repositoryId).catch(this.failed);
     }
   }
 
+  private readonly failed = (error: unknown): void => {
+    this.deps.log.error({ err: error }, "a rotation could not go on");
+  };
+
   private async lookAt(repositoryId: string): Promise<void> {
     const { db, box, clock, bus, isConnected, deliver } = this.deps;
-    for (let looks = 0; looks < maxLooks && !this.stopping.signal.aborted; looks++) {
+    for (let looks = 0; looks < maxLooks && !this.looks.isStopping; looks++) {
       const { jobs, switched, changed } = await inTransaction(db, (tx) =>
         advance(tx, { box, now: clock.now(), isConnected }, repositoryId),
       );
@@ -118,13 +105,6 @@ export class RotationWatch {
       }
       for (const job of jobs) announce(bus, job);
       if (!changed) return;
-    }
-  }
-
-  private async keepTicking(): Promise<void> {
-    while (!this.stopping.signal.aborted) {
-      this.ask();
-      await this.deps.clock.sleep(tickMs, this.stopping.signal);
     }
   }
 }

@@ -8,6 +8,7 @@ import { z } from "zod";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { type EventBus, sharedTopic } from "../../platform/events.ts";
+import { Looks } from "../../platform/looks.ts";
 import { eventsMissed, replicaLost } from "../../platform/replicas/replicas.ts";
 import { agentConnected, agentDisconnected } from "../agent-link/agent-link.ts";
 import type { ReleaseShelf } from "../artefacts/artefacts.ts";
@@ -38,23 +39,21 @@ export interface UpdateWatchDeps {
 
 export class UpdateWatch {
   private readonly deps: UpdateWatchDeps;
-  private readonly stopping = new AbortController();
   private readonly unsubscribe: (() => void)[] = [];
-  private ticking: Promise<void> | null = null;
-  /** The looks that were asked for, one after the other. */
-  private round: Promise<void> = Promise.resolve();
-  private isAsked = false;
+  private readonly looks: Looks;
   /** While nobody listened no host could say a word. */
   private readonly listensSince: number;
 
   constructor(deps: UpdateWatchDeps) {
     this.deps = deps;
+    const failed = (error: unknown) => deps.log.error({ err: error }, "an update run could not go on");
+    this.looks = new Looks({ clock: deps.clock, everyMs: tickMs, look: () => this.look(), failed });
     this.listensSince = deps.clock.now();
   }
 
   start(): void {
     const { bus } = this.deps;
-    const ask = () => this.ask();
+    const { ask } = this.looks;
     this.unsubscribe.push(
       bus.on(updatesChanged, ask),
       bus.on(agentConnected, ask),
@@ -66,54 +65,30 @@ export class UpdateWatch {
         if (isFinal(status)) ask();
       }),
     );
-    this.ticking = this.keepTicking();
+    this.looks.start();
   }
 
   async stop(): Promise<void> {
-    this.stopping.abort();
     for (const off of this.unsubscribe.splice(0)) off();
-    await this.ticking;
-    await this.round;
+    await this.looks.stop();
   }
 
   /** Resolves when every look that was asked for until now is made. */
-  async idle(): Promise<void> {
-    for (let seen: Promise<void> | null = null; seen !== this.round; ) {
-      seen = this.round;
-      await seen;
-    }
-  }
-
-  /** One more look, soon; a thousand wishes in one moment are one look. */
-  private ask(): void {
-    if (this.isAsked || this.stopping.signal.aborted || !this.deps.isLeader()) return;
-    this.isAsked = true;
-    this.round = this.round.then(async () => {
-      this.isAsked = false;
-      await this.look().catch((error: unknown) => {
-        this.deps.log.error({ err: error }, "an update run could not go on");
-      });
-    });
+  idle(): Promise<void> {
+    return this.looks.idle();
   }
 
   private async look(): Promise<void> {
     const { db, clock, bus, shelf, isConnected } = this.deps;
     // Most looks find none, and cost one query.
-    if (!(await store.findActive(db))) return;
+    if (!this.deps.isLeader() || !(await store.findActive(db))) return;
     const release = await shelf.current();
-    for (let looks = 0; looks < maxLooks && !this.stopping.signal.aborted; looks++) {
+    for (let looks = 0; looks < maxLooks && !this.looks.isStopping; looks++) {
       const { jobs, changed } = await inTransaction(db, (tx) =>
         advance(tx, { now: clock.now(), listensSince: this.listensSince, release, isConnected }),
       );
       for (const job of jobs) announce(bus, job);
       if (!changed) return;
-    }
-  }
-
-  private async keepTicking(): Promise<void> {
-    while (!this.stopping.signal.aborted) {
-      this.ask();
-      await this.deps.clock.sleep(tickMs, this.stopping.signal);
     }
   }
 }

@@ -1,0 +1,71 @@
+/**
+ * Looks at rows, wished for by many events: one after the other, and a thousand wishes in one moment are one look. A look
+ * begins after the wish, so it sees the row that the wish was about.
+ */
+import type { Clock } from "./clock.ts";
+
+export interface LooksDeps {
+  clock: Clock;
+  look(): Promise<void>;
+  /** A look that failed; the next one goes on. */
+  failed(error: unknown): void;
+  /** Beside the wishes; never when absent. */
+  everyMs?: number;
+}
+
+export class Looks {
+  private readonly deps: LooksDeps;
+  private readonly ending = new AbortController();
+  private ticking: Promise<void> | null = null;
+  private round: Promise<void> = Promise.resolve();
+  private isAsked = false;
+
+  constructor(deps: LooksDeps) {
+    this.deps = deps;
+  }
+
+  /** Begins with a look. */
+  start(): void {
+    this.ask();
+    this.ticking = this.keepTicking();
+  }
+
+  /** No look begins any more. Resolves when the last one is done. */
+  async stop(): Promise<void> {
+    this.ending.abort();
+    await this.ticking;
+    await this.round;
+  }
+
+  get isStopping(): boolean {
+    return this.ending.signal.aborted;
+  }
+
+  /** One more look, soon. */
+  ask = (): void => {
+    if (this.isAsked || this.isStopping) return;
+    this.isAsked = true;
+    this.round = this.round.then(async () => {
+      this.isAsked = false;
+      await this.deps.look().catch(this.deps.failed);
+    });
+  };
+
+  /** Resolves when every look that was asked for until now is made. */
+  async idle(): Promise<void> {
+    for (let seen: Promise<void> | null = null; seen !== this.round; ) {
+      seen = this.round;
+      await seen;
+    }
+  }
+
+  private async keepTicking(): Promise<void> {
+    const { clock, everyMs } = this.deps;
+    if (everyMs === undefined) return;
+    for (;;) {
+      await clock.sleep(everyMs, this.ending.signal);
+      if (this.isStopping) return;
+      this.ask();
+    }
+  }
+}
