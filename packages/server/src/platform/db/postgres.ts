@@ -19,5 +19,7 @@ export function openPostgres(url: string, schema?: string): Db {
   });
   // Without a listener a lost idle connection would end the program; the pool replaces it by itself.
   pool.on("error", () => undefined);
+  // The same for a connection in use: its query fails by itself, or the next one of its transaction.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   return new Kysely({ dialect: new PostgresDialect({ pool }) });
 }
