@@ -4,9 +4,9 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { expect } from "vitest";
 import { until } from "../../tools/demo/children.ts";
+import { type LabDatabase, openDatabase } from "../lab/database.ts";
 import type { Lab } from "../lab/lab.ts";
 import { listProgramsOf } from "../lab/leftovers.ts";
 import type { ChaosHost, LedgerEntry } from "./host.ts";
@@ -35,10 +35,7 @@ export interface TruthOptions {
 
 /** Waits until nothing is on its way any more, then checks every job of every host. @returns how many jobs there are */
 export async function expectTruth(lab: Lab, hosts: ChaosHost[], options: TruthOptions = {}): Promise<number> {
-  const database = new DatabaseSync(join(lab.dataFolder, "restic-manager.db"), {
-    readOnly: true,
-    timeout: 20_000,
-  });
+  const database = openDatabase(lab);
   try {
     let jobs = 0;
     for (const host of hosts) jobs += await expectTruthOf(host, database, options);
@@ -48,16 +45,12 @@ export async function expectTruth(lab: Lab, hosts: ChaosHost[], options: TruthOp
   }
 }
 
-async function expectTruthOf(
-  host: ChaosHost,
-  database: DatabaseSync,
-  options: TruthOptions,
-): Promise<number> {
+async function expectTruthOf(host: ChaosHost, database: LabDatabase, options: TruthOptions): Promise<number> {
   const jobs = await settledJobs(host, database, options.limitMs ?? 60_000);
   const ledger = await host.readLedger();
   for (const job of jobs) {
     await expectWholeLog(host, job, database);
-    expect(countEnds(database, job.id), `job ${job.id} ended this often`).toBe(1);
+    expect(await countEnds(database, job.id), `job ${job.id} ended this often`).toBe(1);
     if (job.kind === "backup") {
       expectWhatResticDid(job, ledger);
       if (job.exit_code !== null && options.wordsLost !== true) await expectEveryWord(host, job);
@@ -69,15 +62,14 @@ async function expectTruthOf(
 }
 
 /** All jobs are final, and the agent has nothing more to tell and nothing more to remember. */
-async function settledJobs(host: ChaosHost, database: DatabaseSync, limitMs: number): Promise<JobRow[]> {
-  const select = database.prepare("select * from jobs where host_id = ? order by id");
-  const rows = (): JobRow[] => select.all(host.id) as unknown as JobRow[];
+async function settledJobs(host: ChaosHost, database: LabDatabase, limitMs: number): Promise<JobRow[]> {
   const deadline = Date.now() + limitMs;
   for (;;) {
-    const open = rows().filter(({ status }) => live.has(status));
+    const jobs = await database.rows<JobRow>("select * from jobs where host_id = ? order by id", host.id);
+    const open = jobs.filter(({ status }) => live.has(status));
     const forgotten = await host.remembersNothing();
-    const [acked, told] = [readAcked(database, host), await readLastSeq(host)];
-    if (open.length === 0 && forgotten && acked === told) return rows();
+    const [acked, told] = [await readAcked(database, host), await readLastSeq(host)];
+    if (open.length === 0 && forgotten && acked === told) return jobs;
     if (Date.now() > deadline) {
       const state = open.map(({ id, status }) => `${id} ${status}`).join(", ");
       throw new Error(
@@ -88,8 +80,10 @@ async function settledJobs(host: ChaosHost, database: DatabaseSync, limitMs: num
   }
 }
 
-const readAcked = (database: DatabaseSync, host: ChaosHost): unknown =>
-  database.prepare("select acked_seq from agent_streams where host_id = ?").get(host.id)?.acked_seq;
+async function readAcked(database: LabDatabase, host: ChaosHost): Promise<unknown> {
+  const query = "select acked_seq from agent_streams where host_id = ?";
+  return (await database.rows<{ acked_seq: number }>(query, host.id))[0]?.acked_seq;
+}
 
 /** The highest number that the agent ever gave to an event of its stream. */
 async function readLastSeq(host: ChaosHost): Promise<number> {
@@ -104,23 +98,24 @@ async function readLastSeq(host: ChaosHost): Promise<number> {
 }
 
 /** No gap and no double, in the lines and in the chunks they are stored in, and as many as the agent has told. */
-async function expectWholeLog(host: ChaosHost, job: JobRow, database: DatabaseSync): Promise<void> {
+async function expectWholeLog(host: ChaosHost, job: JobRow, database: LabDatabase): Promise<void> {
   const lines = await host.log(job.id);
   const what = `log of ${job.kind} ${job.id}`;
   expect(
     lines.map(({ n }) => n),
     what,
   ).toEqual(counting(job.log_lines ?? -1));
-  const chunks = database
-    .prepare("select first_line, last_line from job_log_chunks where job_id = ? order by first_line")
-    .all(job.id) as { first_line: number; last_line: number }[];
+  const chunks = await database.rows<{ first_line: number; last_line: number }>(
+    "select first_line, last_line from job_log_chunks where job_id = ? order by first_line",
+    job.id,
+  );
   for (const [index, { first_line }] of chunks.entries())
     expect(first_line, `chunk of the ${what}`).toBe((chunks[index - 1]?.last_line ?? 0) + 1);
 }
 
-function countEnds(database: DatabaseSync, jobId: string): unknown {
+async function countEnds(database: LabDatabase, jobId: string): Promise<unknown> {
   const query = "select count(*) as ends from audit_entries where action = 'job.finish' and target_id = ?";
-  return database.prepare(query).get(jobId)?.ends;
+  return (await database.rows<{ ends: number }>(query, jobId))[0]?.ends;
 }
 
 /** restic ran at most once for the job, and how it ended is how the job ended. */

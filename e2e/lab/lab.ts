@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-
+import type { PostgresCluster } from "../../packages/testkit/src/postgres-cluster.ts";
 import { type Child, findLogged, startChild, until } from "../../tools/demo/children.ts";
 import { getTool, toolCacheFolder } from "../../tools/get-restic/get-tool.ts";
 import { type ToolName, tools } from "../../tools/get-restic/tools.ts";
@@ -58,6 +58,8 @@ export class Lab {
   serverExecutable: string | undefined;
   /** Settings of the server beside those that a laboratory needs; set before it starts. */
   settings: Record<string, string> = {};
+  /** In place of the SQLite file. */
+  postgres: PostgresCluster | null = null;
   /** Run after all programs have ended and before the folder goes. */
   readonly cleanups: (() => Promise<unknown>)[] = [];
   private readonly children: Child[] = [];
@@ -114,13 +116,13 @@ export class Lab {
   }
 
   /** The first-run link, as an operator finds it in the log. */
-  async setupUrl(): Promise<string> {
-    return until("the first-run link", 10_000, () => findLogged(this.serverLog, 0, "setupUrl"));
+  async setupUrl(logFile = this.serverLog): Promise<string> {
+    return until("the first-run link", 10_000, () => findLogged(logFile, 0, "setupUrl"));
   }
 
   /** Makes the admin through the API and signs the API client in. */
-  async signUp(): Promise<void> {
-    const token = new URL(await this.setupUrl()).searchParams.get("setup");
+  async signUp(logFile = this.serverLog): Promise<void> {
+    const token = new URL(await this.setupUrl(logFile)).searchParams.get("setup");
     await this.api.post("/api/bootstrap", { token, ...admin });
     await this.signIn();
   }

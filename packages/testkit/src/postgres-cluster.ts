@@ -1,17 +1,39 @@
 /**
  * A throw-away PostgreSQL of the system's own binaries for one test run: a Unix socket in a temporary folder,
- * no TCP port, no durability. PostgreSQL refuses to run as root, so root becomes the user `postgres` for it.
+ * no durability, and TCP only where it is wished for. PostgreSQL refuses to run as root, so root becomes the user
+ * `postgres` for it. Without durability it still keeps every commit when it is shut down at once: only a machine that
+ * loses its power would not.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { appendFileSync, chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 
+export interface PostgresWishes {
+  /** Addresses of this machine to listen on as well; whoever is at them or beside them (/30) is let in unasked. */
+  tcp?: { port: number; addresses: readonly string[] };
+}
+
+/** `fast` ends the sessions and then itself; `immediate` is as good as a crash, and the next start recovers. */
+export type ShutDown = "fast" | "immediate";
+
 export interface PostgresCluster {
+  /** By the socket. */
   url: string;
+  /** Asks it, by a connection of its own. Numbers arrive as numbers. */
+  query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** Ends it; its data stay. */
+  shutDown(how: ShutDown): Promise<void>;
+  /** Starts it again on the same data and addresses, and waits until it answers. */
+  startAgain(): Promise<void>;
+  /** Ends it for good: its data go. */
   stop(): Promise<void>;
 }
+
+const int8Oid = 20;
+/** PostgreSQL's own meaning of the signals. */
+const signals = { fast: "SIGINT", immediate: "SIGQUIT" } as const;
 
 function findBinaries(): string {
   const debian = "/usr/lib/postgresql";
@@ -25,33 +47,84 @@ function findBinaries(): string {
   return found;
 }
 
+/** A command line as the user that PostgreSQL accepts. */
+function asPostgres(command: string, args: string[]): [string, string[]] {
+  return process.getuid?.() === 0
+    ? ["setpriv", ["--reuid=postgres", "--regid=postgres", "--clear-groups", command, ...args]]
+    : [command, args];
+}
+
 /** Starts a cluster and waits until it answers. */
-export async function startPostgres(): Promise<PostgresCluster> {
-  const bin = findBinaries();
-  const folder = mkdtempSync(join(tmpdir(), "rm-pg-"));
-  const asRoot = process.getuid?.() === 0;
-  if (asRoot) {
-    chmodSync(folder, 0o755);
-    execFileSync("chown", ["postgres", folder]);
+export async function startPostgres(wishes: PostgresWishes = {}): Promise<PostgresCluster> {
+  const cluster = new Cluster(wishes);
+  await cluster.startAgain();
+  return cluster;
+}
+
+class Cluster implements PostgresCluster {
+  readonly url: string;
+  private readonly bin = findBinaries();
+  private readonly folder = mkdtempSync(join(tmpdir(), "rm-pg-"));
+  private readonly options: string[];
+  private server: ChildProcess | null = null;
+
+  constructor({ tcp }: PostgresWishes) {
+    const port = tcp?.port ?? 5432;
+    const addresses = tcp?.addresses ?? [];
+    this.url = `postgres://postgres@localhost:${port}/postgres?host=${encodeURIComponent(this.folder)}`;
+    const settings = [`listen_addresses=${addresses.join(",")}`, "fsync=off", "max_connections=200"];
+    this.options = ["-k", this.folder, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])];
+    if (process.getuid?.() === 0) {
+      chmodSync(this.folder, 0o755);
+      execFileSync("chown", ["postgres", this.folder]);
+    }
+    const create = ["-D", this.data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8"];
+    execFileSync(...asPostgres(join(this.bin, "initdb"), create), { stdio: "ignore" });
+    for (const address of addresses)
+      appendFileSync(join(this.data, "pg_hba.conf"), `host all all ${address}/30 trust\n`);
   }
-  const wrap = (command: string, args: string[]): [string, string[]] =>
-    asRoot
-      ? ["setpriv", ["--reuid=postgres", "--regid=postgres", "--clear-groups", command, ...args]]
-      : [command, args];
-  const data = join(folder, "data");
-  execFileSync(
-    ...wrap(join(bin, "initdb"), ["-D", data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8"]),
-    {
-      stdio: "ignore",
-    },
-  );
-  const options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"];
-  const server = spawn(...wrap(join(bin, "postgres"), ["-D", data, "-k", folder, ...options]), {
-    stdio: "ignore",
-  });
-  const url = `postgres://postgres@localhost/postgres?host=${encodeURIComponent(folder)}`;
-  await waitUntilReady(url, server);
-  return { url, stop: () => stop(server, folder) };
+
+  private get data(): string {
+    return join(this.folder, "data");
+  }
+
+  async startAgain(): Promise<void> {
+    const command = asPostgres(join(this.bin, "postgres"), ["-D", this.data, ...this.options]);
+    this.server = spawn(...command, { stdio: "ignore" });
+    await waitUntilReady(this.url, this.server);
+  }
+
+  async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    const client = new pg.Client({
+      connectionString: this.url,
+      types: {
+        getTypeParser: (oid: number, format?: "text" | "binary") =>
+          oid === int8Oid ? Number : pg.types.getTypeParser(oid, format as "text"),
+      },
+    });
+    // Told by the query as well; without a listener it would end the test's program.
+    client.on("error", () => undefined);
+    await client.connect();
+    try {
+      return (await client.query(text, [...values])).rows as Row[];
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  async shutDown(how: ShutDown): Promise<void> {
+    const { server } = this;
+    this.server = null;
+    if (server === null || server.exitCode !== null || server.signalCode !== null) return;
+    const gone = new Promise((resolve) => server.once("exit", resolve));
+    server.kill(signals[how]);
+    await gone;
+  }
+
+  async stop(): Promise<void> {
+    await this.shutDown("fast");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
 }
 
 async function waitUntilReady(url: string, server: ChildProcess): Promise<void> {
@@ -67,12 +140,4 @@ async function waitUntilReady(url: string, server: ChildProcess): Promise<void> 
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error("PostgreSQL did not answer within 10 s");
-}
-
-async function stop(server: ChildProcess, folder: string): Promise<void> {
-  const gone = new Promise((resolve) => server.once("exit", resolve));
-  // SIGINT is PostgreSQL's fast shutdown: it ends the sessions instead of waiting for them.
-  server.kill("SIGINT");
-  await gone;
-  rmSync(folder, { recursive: true, force: true });
 }
