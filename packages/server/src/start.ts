@@ -122,6 +122,7 @@ import { addThemeRoute, createPageContext, type PageOf } from "./platform/http/p
 import type { App } from "./platform/http/route.ts";
 import { openSecretBox } from "./platform/key-check.ts";
 import { newId } from "./platform/random.ts";
+import { AloneReplica, type Replicas } from "./platform/replicas/replicas.ts";
 import type { SecretBox } from "./platform/secrets.ts";
 
 /** How long in-flight requests may take to end once the server stops. */
@@ -160,6 +161,7 @@ interface Ground {
   bus: EventBus;
   page: PageOf;
   shelf: ReleaseShelf;
+  replicas: Replicas;
 }
 
 /** @throws AppError with a sentence for the operator when the server must not start */
@@ -170,6 +172,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   const { db, engine } = database;
   const box = await openSecretBox(db, config.secretKeyFile);
   const bus = new EventBus(log);
+  const replicas = new AloneReplica(newId(clock.now()));
   const page = createPageContext({
     assets: assets.manifest,
     clock,
@@ -184,20 +187,25 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     newRequestId: () => newId(clock.now()),
   });
   const stopping = new AbortController();
-  addHealthRoutes(built.app, { db, stopping: () => stopping.signal.aborted });
+  addHealthRoutes(built.app, {
+    db,
+    stopping: () => stopping.signal.aborted,
+    isHealthy: () => replicas.isHealthy(),
+  });
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
   addAssetRoutes(built.app, assets);
   const folders = { dataFolder: join(config.dataDir, "release"), builtInFolder: parts.releaseDir };
   const shelf = new ReleaseShelf({ clock, log, ...folders });
-  const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf }, built);
+  const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf, replicas }, built);
   await listen(built.app, config, clock);
+  await replicas.start();
   for (const life of lives) life.start();
   const url = addressOf(built.app, config.listenHost);
   const setupToken = await ensureSetupToken({ db, clock });
   let stopped: Promise<void> | null = null;
   const stopOnce = async () => {
     stopping.abort();
-    await stopWithin(clock, built, lives.toReversed());
+    await stopWithin(clock, built, [...lives.toReversed(), replicas]);
     await db.destroy();
   };
   const stop = () => {
@@ -439,7 +447,7 @@ async function lossesOf(
 }
 
 /** The agents are told first; then requests may end, and whoever is still there after the deadline is cut. */
-async function stopWithin(clock: Clock, { app }: BuiltApp, lives: Life[]): Promise<void> {
+async function stopWithin(clock: Clock, { app }: BuiltApp, lives: Pick<Life, "stop">[]): Promise<void> {
   const ended = new AbortController();
   const cutting = cutLate(clock, app, ended.signal);
   for (const life of lives) await life.stop();

@@ -161,6 +161,8 @@ export class TestServer {
       listenPort: 0,
       dataDir: this.dataDir,
       databaseUrl: this.engine === "postgres" ? `${postgresUrl()}&${search}` : undefined,
+      databasePool: 10,
+      replicaUrl: undefined,
       baseUrl: this.options.baseUrl,
       trustedProxies: this.options.trustedProxies ?? [],
       cookieSecure: false,
