@@ -25,22 +25,26 @@ beforeAll(async () => {
 }, testTimeout);
 afterAll(() => replicas?.close());
 
-test.each(["fast", "immediate"] as const)("PostgreSQL is restarted under load (%s)", {
-  timeout: testTimeout,
-}, async (how) => {
-  const load = new Load(replicas, hosts);
-  await pause(2_000);
-  await replicas.postgres.shutDown(how);
-  await pause(awayMs / 2);
-  for (const { api } of replicas.replicas) {
-    const refusal = await api.get("/api/hosts").catch((error: unknown) => error);
-    expect(refusal).toBeInstanceOf(Refused);
-    expect(refusal).toMatchObject({ status: 503, code: "database.away" });
-  }
-  await pause(awayMs / 2);
-  await replicas.postgres.startAgain();
-  for (const replica of replicas.replicas)
-    await until(`replica ${replica.name} is ready again`, readyWithinMs, () => replica.isReady());
-  await pause(2_000);
-  await load.expectNothingLost(`PostgreSQL restarted (${how})`);
-});
+test.each(["fast", "immediate"] as const)(
+  "PostgreSQL is restarted under load (%s)",
+  {
+    timeout: testTimeout,
+  },
+  async (how) => {
+    const load = new Load(replicas, hosts);
+    await pause(2_000);
+    await replicas.postgres.shutDown(how);
+    await pause(awayMs / 2);
+    for (const { api } of replicas.replicas) {
+      const refusal = await api.get("/api/hosts").catch((error: unknown) => error);
+      expect(refusal).toBeInstanceOf(Refused);
+      expect(refusal).toMatchObject({ status: 503, code: "database.away" });
+    }
+    await pause(awayMs / 2);
+    await replicas.postgres.startAgain();
+    for (const replica of replicas.replicas)
+      await until(`replica ${replica.name} is ready again`, readyWithinMs, () => replica.isReady());
+    await pause(2_000);
+    await load.expectNothingLost(`PostgreSQL restarted (${how})`);
+  },
+);

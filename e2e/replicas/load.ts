@@ -59,7 +59,8 @@ export class Load {
   private async drive(host: ChaosHost): Promise<void> {
     while (!this.stopping) {
       // A job whose answer got lost may be there or not; only what was promised is counted on.
-      if ((await patiently(() => host.openJobs())) < 2) this.asked.push(await patiently(() => host.startBackup()));
+      if ((await patiently(() => host.openJobs())) < 2)
+        this.asked.push(await patiently(() => host.startBackup()));
       await pause(lookEveryMs);
     }
   }
