@@ -106,7 +106,7 @@ async function moveIntoPostgres(config: Config, to: string | undefined): Promise
       import("./platform/db/postgres.ts"),
     ]);
   const file = sqliteFile(config.dataDir);
-  const target = openPostgres(chooseTarget(to, config.databaseUrl));
+  const target = openPostgres(chooseTarget(to, config.databaseUrl), { limits: migrationLimits });
   try {
     const tables = await moveDatabase({ file, target, migrations, say });
     const rows = tables.reduce((sum, table) => sum + table.rows, 0);

@@ -2,8 +2,8 @@
  * The composition root: builds, wires and stops everything. The only file that sees all slices; wires that would
  * point upward between ranks are functions handed over here.
  */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { productVersion } from "@restic-manager/protocol/version";
 import type { Logger } from "pino";
 import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
@@ -110,8 +110,8 @@ import { registerUserPages } from "./features/users/users.pages.tsx";
 import { createPasswordHasher } from "./features/users/users.passwords.ts";
 import { ensureSetupToken, identify, setupPath } from "./features/users/users.ts";
 import { type Clock, systemClock } from "./platform/clock.ts";
-import { migrate } from "./platform/db/migrate.ts";
-import { type OpenDatabase, openDatabase } from "./platform/db/open.ts";
+import type { OpenDatabase } from "./platform/db/open.ts";
+import { prepareDatabase } from "./platform/db/prepare.ts";
 import { EventBus } from "./platform/events.ts";
 import { renderErrorPage } from "./platform/html/error-pages.tsx";
 import { type BuiltApp, buildApp } from "./platform/http/app.ts";
@@ -122,6 +122,8 @@ import { addThemeRoute, createPageContext, type PageOf } from "./platform/http/p
 import type { App } from "./platform/http/route.ts";
 import { openSecretBox } from "./platform/key-check.ts";
 import { newId } from "./platform/random.ts";
+import { replicaUrlOf } from "./platform/replicas/address.ts";
+import { PostgresReplica } from "./platform/replicas/postgres-replica.ts";
 import { AloneReplica, type Replicas } from "./platform/replicas/replicas.ts";
 import type { SecretBox } from "./platform/secrets.ts";
 
@@ -168,11 +170,11 @@ interface Ground {
 export async function startServer(config: Config, parts: ServerParts): Promise<RunningServer> {
   const { log, clock = systemClock } = parts;
   const assets = await readAssets(parts.assetsDir);
-  const database = await prepareDatabase(config, log);
+  const database = await prepareDatabase({ ...config, migrations, log, clock });
   const { db, engine } = database;
   const box = await openSecretBox(db, config.secretKeyFile);
   const bus = new EventBus(log);
-  const replicas = new AloneReplica(newId(clock.now()));
+  const replicas = createReplicas(config, { log, clock, bus, database, url: () => url });
   const page = createPageContext({
     assets: assets.manifest,
     clock,
@@ -198,9 +200,9 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   const shelf = new ReleaseShelf({ clock, log, ...folders });
   const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf, replicas }, built);
   await listen(built.app, config, clock);
+  const url = addressOf(built.app, config.listenHost);
   await replicas.start();
   for (const life of lives) life.start();
-  const url = addressOf(built.app, config.listenHost);
   const setupToken = await ensureSetupToken({ db, clock });
   let stopped: Promise<void> | null = null;
   const stopOnce = async () => {
@@ -215,18 +217,21 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   return { ...built, url, setupUrl: setupToken && `${config.baseUrl ?? url}${setupPath(setupToken)}`, stop };
 }
 
-async function prepareDatabase(config: Config, log: Logger): Promise<OpenDatabase> {
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const database = openDatabase(config.dataDir, config.databaseUrl);
-  const { db, engine, file } = database;
-  const { applied, backup } = await migrate({
-    db,
-    engine,
-    migrations: migrations(engine),
-    ...(file ? { file } : {}),
+/** SQLite's file has one server. */
+function createReplicas(
+  { databaseUrl, replicaUrl }: Config,
+  { url, ...ground }: Pick<Ground, "log" | "clock" | "bus" | "database"> & { url(): string },
+): Replicas {
+  const id = newId(ground.clock.now());
+  if (!databaseUrl) return new AloneReplica(id);
+  return new PostgresReplica({
+    ...ground,
+    id,
+    databaseUrl,
+    version: productVersion,
+    url: () => replicaUrl ?? replicaUrlOf(url()),
+    cutConnections: () => ground.database.cutConnections?.(),
   });
-  if (applied.length > 0) log.info({ applied, backup }, "database brought to this version's schema");
-  return database;
 }
 
 /** Something that runs beside the requests. */

@@ -46,7 +46,7 @@ export async function openEmptyDatabase(engine: Engine): Promise<TestDatabase> {
   const own = await ownUrl;
   const admin = openPostgres(own);
   await sql`CREATE SCHEMA ${sql.id(schema)}`.execute(admin);
-  const db = openPostgres(own, schema);
+  const db = openPostgres(own, { schema });
   const close = async () => {
     await db.destroy();
     await sql`DROP SCHEMA ${sql.id(schema)} CASCADE`.execute(admin);

@@ -174,7 +174,7 @@ export class TestServer {
   }
 
   private async createSchema(): Promise<void> {
-    this.database = openPostgres(postgresUrl(), this.schema);
+    this.database = openPostgres(postgresUrl(), { schema: this.schema });
     await sql`CREATE SCHEMA ${sql.id(this.schema)}`.execute(this.database);
   }
 

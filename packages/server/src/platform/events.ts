@@ -17,7 +17,10 @@ export interface Topic<T> {
 export interface SharedTopic<T> extends Topic<T> {
   /** What another replica, maybe of another version, sent → the payload. */
   readonly schema: z.ZodType<T>;
-  /** The payload as JSON goes between replicas; undefined when this one stays here. */
+  /**
+   * The payload as JSON goes between replicas; undefined when this one stays here. It has about 7,000 bytes: one that is
+   * larger makes the others read the rows instead.
+   */
   toWire(payload: T): unknown;
 }
 
@@ -55,8 +58,12 @@ export class EventBus {
   emit<T>(on: Topic<T>, payload: T): void {
     this.wake(on.name, payload, "here");
     if (!this.bridge || !isShared(on)) return;
-    const wire = on.toWire(payload);
-    if (wire !== undefined) this.bridge(on.name, wire);
+    try {
+      const wire = on.toWire(payload);
+      if (wire !== undefined) this.bridge(on.name, wire);
+    } catch (error) {
+      this.log.error({ err: error, topic: on.name }, "an event could not be put into its form for the wire");
+    }
   }
 
   /** @returns the function that ends the subscription */
@@ -78,9 +85,16 @@ export class EventBus {
 
   /** Wakes listeners here with what another replica sent. Nothing happens for what this version does not understand. */
   deliver(name: string, wire: unknown): void {
-    const parsed = this.shared.get(name)?.schema.safeParse(wire);
-    if (parsed?.success) this.wake(name, parsed.data, "replica");
-    else this.log.debug({ topic: name }, "an event of another replica was not understood");
+    let payload: unknown;
+    try {
+      const topic = this.shared.get(name);
+      if (!topic) return;
+      payload = topic.schema.parse(wire);
+    } catch {
+      this.log.debug({ topic: name }, "an event of another replica was not understood");
+      return;
+    }
+    this.wake(name, payload, "replica");
   }
 
   private wake(name: string, payload: unknown, origin: Origin): void {
