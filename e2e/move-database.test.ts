@@ -88,6 +88,11 @@ describe("move-database", () => {
     });
   });
 
+  it("says that nobody answers there", async () => {
+    const ended = await move(`postgres://rm@localhost:${await freePort()}/rm`, {});
+    expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining("ECONNREFUSED") });
+  });
+
   it("copies everything, compares it and says what is to be done", async () => {
     const ended = await move(target, { PGPASSWORD: password });
     expect(ended).toMatchObject({ code: 0, stderr: "" });

@@ -97,14 +97,19 @@ async function backUpDatabase(config: Config, target: string): Promise<number> {
 }
 
 async function moveIntoPostgres(config: Config, to: string | undefined): Promise<number> {
-  const [{ moveDatabase }, { chooseTarget }, { migrations }, { sqliteFile }, { openPostgres }] =
-    await Promise.all([
-      import("./platform/db/move/move.ts"),
-      import("./platform/db/move/target-url.ts"),
-      import("../migrations/index.ts"),
-      import("./platform/db/open.ts"),
-      import("./platform/db/postgres.ts"),
-    ]);
+  const [
+    { moveDatabase },
+    { chooseTarget },
+    { migrations },
+    { sqliteFile },
+    { openPostgres, migrationLimits },
+  ] = await Promise.all([
+    import("./platform/db/move/move.ts"),
+    import("./platform/db/move/target-url.ts"),
+    import("../migrations/index.ts"),
+    import("./platform/db/open.ts"),
+    import("./platform/db/postgres.ts"),
+  ]);
   const file = sqliteFile(config.dataDir);
   const target = openPostgres(chooseTarget(to, config.databaseUrl), { limits: migrationLimits });
   try {

@@ -6,6 +6,7 @@
 import { type Migration, sql } from "kysely";
 import { AppError } from "../../errors.ts";
 import { type Db, type Engine, inTransaction } from "../db.ts";
+import { DatabaseAway } from "../failures.ts";
 import { migrate } from "../migrate.ts";
 import {
   insertRows,
@@ -157,9 +158,13 @@ function toRow({ columns }: TargetTable, values: readonly unknown[]): Cell[] {
 /** An AppError as it is; of anything else, what PostgreSQL said. */
 function explained(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  const { message, code } = error as { message?: string; code?: string };
-  // Where a name has several addresses, Node's error has no message of its own.
-  const said = message || code || String(error);
-  const text = `The database could not be moved: ${said}. PostgreSQL has no rows of it, and the SQLite file is as it was.`;
+  const text = `The database could not be moved: ${wordsOf(error)}. PostgreSQL has no rows of it, and the SQLite file is as it was.`;
   return new AppError("internal", "database.move_failed", text, { cause: error });
+}
+
+function wordsOf(error: unknown): string {
+  if (error instanceof DatabaseAway) return wordsOf(error.cause);
+  // A name may have several addresses, each with a failure of its own.
+  if (error instanceof AggregateError) return wordsOf(error.errors[0]);
+  return error instanceof Error ? error.message : String(error);
 }
