@@ -32,7 +32,7 @@ const check = z.strictObject({
   retries: z.number(),
 });
 /** What we use of https://github.com/compose-spec/compose-spec; any other word is a mistake. */
-const service = z.strictObject({
+const container = z.strictObject({
   image: z.string(),
   build: z.strictObject({ context: z.string(), dockerfile: z.string() }).optional(),
   restart: z.literal("unless-stopped"),
@@ -54,7 +54,7 @@ const service = z.strictObject({
 const composeFile = z
   .looseObject({
     name: z.string(),
-    services: z.record(z.string(), service),
+    services: z.record(z.string(), container),
     networks: z.record(
       z.string(),
       z.strictObject({
