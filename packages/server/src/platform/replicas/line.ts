@@ -6,14 +6,20 @@ import type pg from "pg";
 import { connectClient } from "../db/postgres.ts";
 import { findChannel, type Query } from "./replicas.store.ts";
 
-/** For connecting and for each statement: short, so that a database that is away is noticed in time. */
-const limitMs = 4_000;
-
 export interface LineEvents {
   /** Something arrived on the channel. */
   heard(text: string): void;
   /** The connection is gone; said once. */
   ended(line: Line): void;
+}
+
+export interface LineInput {
+  /** Of the database. */
+  url: string;
+  /** What the database calls this session in `pg_stat_activity`. */
+  name: string;
+  /** For connecting, and for each statement. */
+  limitMs: number;
 }
 
 export class Line {
@@ -32,8 +38,9 @@ export class Line {
   }
 
   /** Connects and listens. @throws DatabaseAway, or what the database said */
-  static async open(url: string, events: LineEvents): Promise<Line> {
+  static async open({ url, name, limitMs }: LineInput, events: LineEvents): Promise<Line> {
     const line = new Line(await connectClient(url, limitMs), events);
+    await line.query("SELECT set_config('application_name', $1, false)", [name]);
     // What is written here is said again 5 s later: it need not be on the disk before it is answered.
     await line.query("SET synchronous_commit = off");
     line.channel = await findChannel(line.query);

@@ -20,6 +20,8 @@ import {
 } from "./replicas.ts";
 
 const retryMs = 1_000;
+/** For connecting and for each statement: short, so that a database that is away is noticed in time. */
+const answerWithinMs = 4_000;
 const stopWithinMs = 1_000;
 
 export interface PostgresReplicaDeps {
@@ -33,6 +35,8 @@ export interface PostgresReplicaDeps {
   log: Logger;
   /** Ends the pool's connections, which may hang. */
   cutConnections(): void;
+  /** How long the database may take to answer; 4 s unless a test has less time. */
+  limitMs?: number;
 }
 
 export class PostgresReplica implements Replicas {
@@ -48,6 +52,8 @@ export class PostgresReplica implements Replicas {
   private started = false;
   /** Since when the database does not answer: when the first beat began that failed. */
   private failingSince: number | null = null;
+  /** Beats in a row that failed. */
+  private failures = 0;
   private wake = new AbortController();
   private beating: Promise<void> = Promise.resolve();
   private url = "";
@@ -102,14 +108,19 @@ export class PostgresReplica implements Replicas {
     const { signal } = this.stopping;
     while (!signal.aborted) {
       this.wake = new AbortController();
-      // A line that was lost without a beat is replaced at once; a database that fails is given a second.
-      const lostMs = this.line === null ? 0 : heartbeatMs;
-      await this.deps.clock.sleep(this.failingSince === null ? lostMs : retryMs, this.wake.signal);
+      const pauseMs = this.pauseMs();
+      if (pauseMs > 0) await this.deps.clock.sleep(pauseMs, this.wake.signal);
       if (signal.aborted) return;
       // A beat may take as long as its statements may: whether it is too late is asked before it, too.
       this.judge();
       await this.tryBeat();
     }
+  }
+
+  /** A connection that was lost is replaced at once; a database that fails again is given a second. */
+  private pauseMs(): number {
+    if (this.failures > 1) return retryMs;
+    return this.line === null ? 0 : heartbeatMs;
   }
 
   /** Never rejects. */
@@ -118,7 +129,9 @@ export class PostgresReplica implements Replicas {
     try {
       await this.beat();
       this.failingSince = null;
+      this.failures = 0;
     } catch (error) {
+      this.failures++;
       if (this.failingSince === null) this.deps.log.warn({ err: error }, "the database does not answer");
       this.failingSince ??= startedAt;
       if (this.line) this.drop(this.line);
@@ -138,10 +151,11 @@ export class PostgresReplica implements Replicas {
   }
 
   private async connect(): Promise<Line> {
-    const line = await Line.open(this.deps.databaseUrl, {
-      heard: (text) => this.bridge.receive(text),
-      ended: (ended) => this.drop(ended),
-    });
+    const { databaseUrl: url, limitMs = answerWithinMs } = this.deps;
+    const line = await Line.open(
+      { url, name: `restic-manager replica ${this.id}`, limitMs },
+      { heard: (text) => this.bridge.receive(text), ended: (ended) => this.drop(ended) },
+    );
     this.line = line;
     this.bridge.open(line.notify);
     // What was told while nobody listened here is lost.
