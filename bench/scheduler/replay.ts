@@ -153,7 +153,7 @@ export class Replay {
       this.clock.nowMs = life.from;
       const log = createLog("error");
       const bus = new EventBus(log);
-      const watch = new ScheduleWatch({ db: this.db, clock: this.clock, bus, log });
+      const watch = new ScheduleWatch({ db: this.db, clock: this.clock, bus, log, isLeader: () => true });
       watch.start();
       this.clock.nowMs = Math.max(now, life.from);
       this.servers.set(life.replica, { watch, bus });
@@ -179,11 +179,11 @@ export class Replay {
     if (told.kind === "connect") {
       await recordHello(this.db, hostId, hello(at));
       this.links.set(hostId, at);
-      server.bus.emit(agentConnected, { hostId, jobs: [] });
+      server.bus.emit(agentConnected, { hostId, replicaId: String(told.replica) });
     } else if (told.kind === "disconnect") {
       await this.beat(hostId);
       this.links.delete(hostId);
-      server.bus.emit(agentDisconnected, { hostId });
+      server.bus.emit(agentDisconnected, { hostId, replicaId: String(told.replica) });
     } else if (told.kind === "fire") await this.fire(told, server.watch);
     else if (told.kind === "ran") await this.ran(told, server.bus);
     else await this.end(told.jobId, told.status, server.bus);

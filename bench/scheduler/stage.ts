@@ -66,7 +66,7 @@ export async function openStage(hosts: number, crons: readonly string[], atMs: n
   clock.set(atMs);
   const log = createLog("error");
   const bus = new EventBus(log);
-  const watch = new ScheduleWatch({ db, clock, bus, log });
+  const watch = new ScheduleWatch({ db, clock, bus, log, isLeader: () => true });
   watch.start();
   const close = async () => {
     await watch.stop();

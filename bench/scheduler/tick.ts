@@ -116,7 +116,7 @@ async function comeBackAll(stage: Stage): Promise<{ back: Crowd; caughtUp: Crowd
   await allSeen(stage);
   const back = await measureCrowd(async () => {
     for (const [i, hostId] of stage.hostIds.entries()) {
-      stage.bus.emit(agentConnected, { hostId, jobs: [] });
+      stage.bus.emit(agentConnected, { hostId, replicaId: "alone" });
       if (i % 16 === 0) await othersRun();
     }
     await stage.watch.idle();

@@ -8,7 +8,15 @@ import type { Logger } from "pino";
 import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
 import { registerAgentLink } from "./features/agent-link/agent-link.api.ts";
-import { AgentHub, type LinkHandlers } from "./features/agent-link/agent-link.ts";
+import { registerInternalRoutes } from "./features/agent-link/agent-link.internal.api.ts";
+import {
+  AgentHub,
+  AgentQuestions,
+  type LinkHandlers,
+  Neighbours,
+  OwnLinks,
+  SharedLinks,
+} from "./features/agent-link/agent-link.ts";
 import { registerArtefactRoutes } from "./features/artefacts/artefacts.api.ts";
 import { ReleaseShelf, readText } from "./features/artefacts/artefacts.ts";
 import { registerAuditRoutes } from "./features/audit/audit.api.ts";
@@ -18,7 +26,6 @@ import { registerEnrolmentPages } from "./features/enrolment/enrolment.pages.tsx
 import { registerHostRoutes } from "./features/hosts/hosts.api.ts";
 import {
   type DeleteHostDeps,
-  findHost,
   getHost,
   type Host,
   hostChanged,
@@ -120,17 +127,13 @@ import { addHealthRoutes } from "./platform/http/health.ts";
 import { addressOf, listen } from "./platform/http/listen.ts";
 import { addThemeRoute, createPageContext, type PageOf } from "./platform/http/page-context.ts";
 import type { App } from "./platform/http/route.ts";
+import { stopWithin } from "./platform/http/stop.ts";
 import { openSecretBox } from "./platform/key-check.ts";
 import { newId } from "./platform/random.ts";
 import { replicaUrlOf } from "./platform/replicas/address.ts";
 import { PostgresReplica } from "./platform/replicas/postgres-replica.ts";
 import { AloneReplica, type Replicas } from "./platform/replicas/replicas.ts";
 import type { SecretBox } from "./platform/secrets.ts";
-
-/** How long in-flight requests may take to end once the server stops. */
-const stopWithinMs = 4000;
-/** How often it is looked whether they have. */
-const stopLookMs = 100;
 
 /** What main.ts hands over, and what a test may replace. */
 export interface ServerParts {
@@ -207,7 +210,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   let stopped: Promise<void> | null = null;
   const stopOnce = async () => {
     stopping.abort();
-    await stopWithin(clock, built, [...lives.toReversed(), replicas]);
+    await stopWithin(clock, built.app, [...lives.toReversed(), replicas]);
     await db.destroy();
   };
   const stop = () => {
@@ -242,15 +245,15 @@ interface Life {
 
 /** @returns what is to be started, in this order, and stopped in the reverse */
 function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
-  const { config, log, clock, box, bus, page, shelf } = ground;
+  const { config, log, clock, box, bus, page, shelf, replicas } = ground;
   const { db } = ground.database;
-  const shared = { db, clock, bus, log };
+  const isLeader = () => replicas.isLeader();
+  const shared = { db, clock, bus, log, isLeader };
   const progress = new LiveProgress({ db, bus });
   const watch = new ScheduleWatch(shared);
-  const hub = createHub(ground, { progress, watch, dispatcher: () => dispatcher });
+  const { hub, questions } = createLink(ground, app, { progress, watch, dispatcher: () => dispatcher });
   const orderOf = (job: Job) => orderOfKind({ db, box, shelf }, job);
   const dispatcher: JobDispatcher = new JobDispatcher({ ...shared, hub, completeOrder: orderOf });
-  registerAgentLink(app, { db, hub });
   registerArtefactRoutes(app, { shelf });
 
   const users = { db, clock, passwords: createPasswordHasher(), attempts: createAttemptLimit(), page };
@@ -262,7 +265,7 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const deletion: DeleteHostDeps = { db, clock, events: bus, losses: lossesOf };
   const repositories: TestDeps = {
     ...{ db, box, clock, events: bus, hosts: hostLink, refuseEdit: refuseRotationEdit },
-    testRepository: async (hostId, access) => hub.testRepository(await getHost(db, hostId), access),
+    testRepository: async (hostId, access) => questions.testRepository(await getHost(db, hostId), access),
   };
   registerHostRoutes(app, deletion);
   registerRepositoryRoutes(app, repositories);
@@ -287,9 +290,10 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerSnapshotRoutes(app, { db });
   registerDiffRoutes(app, jobs);
   registerDiffPages(app, jobs);
-  registerRestores(ground, app, hub, jobs);
+  registerRestores(ground, app, questions, jobs);
   const sources: SourcesDeps = { db, box, clock, events: bus, schedulesUsing: listSchedulesUsing };
-  const listFolder: AgentHub["listFolder"] = (hostId, question) => hub.listFolder(hostId, question);
+  const listFolder: AgentQuestions["listFolder"] = (hostId, question) =>
+    questions.listFolder(hostId, question);
   registerSourceRoutes(app, { ...jobs, ...sources, listFolder });
   registerSourcePages(app, { ...sources, page, conflictsOf: conflictsAt(clock) });
   registerScheduleRoutes(app, { ...jobs, events: bus });
@@ -302,10 +306,11 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
   registerOverviewRoutes(app, jobs);
-  const isWaiting = (pendingId: string) => room.isWaiting(pendingId);
+  const isWaiting: WaitingRoom["isWaiting"] = (pending) => room.isWaiting(pending);
   registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources, isWaiting });
-  const deliver = connectEvents(ground, hub, log);
+  connectEvents(ground, hub, log);
   const { isConnected } = jobs;
+  const deliver: AgentQuestions["deliver"] = (hostId) => questions.deliver(hostId);
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });
   const retention = new LogRetention({ ...shared, keepDays: config.jobLogDays });
   const updates = registerUpdates(ground, app, isConnected);
@@ -313,15 +318,21 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
 }
 
 /** Looking into snapshots, and getting out of them what is in them. */
-function registerRestores(ground: Ground, app: App, hub: AgentHub, jobs: RunDeps & { page: PageOf }): void {
+function registerRestores(
+  ground: Ground,
+  app: App,
+  questions: AgentQuestions,
+  jobs: RunDeps & { page: PageOf },
+): void {
   const { box, clock } = ground;
   const { db } = ground.database;
   const { downloads } = ground.config;
-  const readTree: AgentHub["readTree"] = (hostId, question, gone) => hub.readTree(hostId, question, gone);
+  const readTree: AgentQuestions["readTree"] = (hostId, question, gone) =>
+    questions.readTree(hostId, question, gone);
   registerTreeRoutes(app, { db, box, clock, readTree });
   registerDownloadRoutes(app, {
     ...{ db, clock, downloads },
-    openDump: (hostId, question, gone) => hub.openDump(hostId, question, gone),
+    openDump: (hostId, question, gone) => questions.openDump(hostId, question, gone),
   });
   registerRestoreRoutes(app, jobs);
   registerWizardPages(app, { ...jobs, downloads });
@@ -329,11 +340,11 @@ function registerRestores(ground: Ground, app: App, hub: AgentHub, jobs: RunDeps
 
 /** @returns what drives the update runs */
 function registerUpdates(ground: Ground, app: App, isConnected: (hostId: string) => boolean): UpdateWatch {
-  const { config, clock, bus, log, shelf, page } = ground;
+  const { config, clock, bus, log, shelf, page, replicas } = ground;
   const deps = { db: ground.database.db, clock, bus, shelf };
   registerUpdateRoutes(app, deps);
   registerUpdatePages(app, { ...deps, page, baseUrl: config.baseUrl });
-  return new UpdateWatch({ ...deps, log, isConnected });
+  return new UpdateWatch({ ...deps, log, isConnected, isLeader: () => replicas.isLeader() });
 }
 
 /** The two ways to become a host: by a token, and by being accepted. @returns where those wait who announced themselves */
@@ -343,7 +354,7 @@ function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
   const enrolment = { ...shared, certPin: null, baseUrl: config.baseUrl, page };
   registerEnrolmentRoutes(app, enrolment);
   registerEnrolmentPages(app, { ...enrolment, readInstaller: (kind) => readText(shelf, `install.${kind}`) });
-  const room = new WaitingRoom({ ...enrolment, log });
+  const room = new WaitingRoom({ ...enrolment, log, alone: database.engine === "sqlite" });
   registerPendingHostRoutes(app, { ...enrolment, room });
   registerPendingHostPages(app, { ...enrolment, room });
   return room;
@@ -373,14 +384,38 @@ interface LinkParts {
   dispatcher(): JobDispatcher;
 }
 
-function createHub(ground: Ground, { progress, watch, dispatcher }: LinkParts): AgentHub {
+/** The agents of this server, and the ways to those of other replicas. */
+function createLink(
+  ground: Ground,
+  app: App,
+  parts: LinkParts,
+): { hub: AgentHub; questions: AgentQuestions } {
+  const { log, clock, box, bus, replicas } = ground;
+  const { db, engine } = ground.database;
+  const deps = { db, clock, bus, log };
+  const links = engine === "sqlite" ? new OwnLinks() : new SharedLinks({ ...deps, replicas });
+  const neighbours = engine === "sqlite" ? null : new Neighbours({ box, clock, log, links });
+  const isHealthy = () => replicas.isHealthy();
+  const hub = new AgentHub({
+    ...deps,
+    handlers: createHandlers(ground, parts),
+    links,
+    neighbours,
+    isHealthy,
+  });
+  registerAgentLink(app, { db, hub });
+  if (neighbours) registerInternalRoutes(app, { box, clock, hub, replicaId: replicas.id });
+  return { hub, questions: new AgentQuestions({ clock, hub, neighbours }) };
+}
+
+function createHandlers(ground: Ground, { progress, watch, dispatcher }: LinkParts): LinkHandlers {
   const { log, clock, box, bus } = ground;
   const { db } = ground.database;
   const deps = { db, clock, bus };
   const completeGroup: Parameters<typeof scheduleSetOf>[0]["completeSpec"] = (host, spec, groupId) =>
     completeBackupSpec(db, box, host, spec, groupId);
   const jobEvents = createJobEventHandlers({ ...deps, progress });
-  const handlers: LinkHandlers = {
+  return {
     events: {
       ...jobEvents,
       "job.finished": async (tx, host, event) => {
@@ -414,28 +449,21 @@ function createHub(ground: Ground, { progress, watch, dispatcher }: LinkParts): 
     },
     onFirstConnect: (host) => queueFirstInit(deps, host),
   };
-  return new AgentHub({ ...deps, log, handlers });
 }
 
-/** Edits and removals reach a connected agent at once. @returns what brings a host's configuration to its agent */
-function connectEvents(ground: Ground, hub: AgentHub, log: Logger): (hostId: string) => Promise<void> {
+/** Edits and removals, at whichever replica, reach an agent that is connected here at once. */
+function connectEvents(ground: Ground, hub: AgentHub, log: Logger): void {
   const { bus } = ground;
-  const { db } = ground.database;
   const failed = (what: string) => (error: unknown) => log.error({ err: error }, what);
   // A host that is away gets its configuration when it connects.
-  const deliver = async (hostId: string) => {
-    const host = await findHost(db, hostId);
-    if (host) await hub.pushConfiguration(host);
-  };
   const push = ({ hostId }: { hostId: string }) => {
-    void deliver(hostId).catch(failed("a configuration could not be pushed"));
+    void hub.pushConfiguration(hostId).catch(failed("a configuration could not be pushed"));
   };
   bus.on(credentialsChanged, push);
   bus.on(scheduleSetChanged, push);
   bus.on(hostRemoved, ({ hostId }) => {
     void hub.removeHost(hostId).catch(failed("a removed host could not be told"));
   });
-  return deliver;
 }
 
 const hostLink: RepositoriesDeps["hosts"] = {
@@ -449,27 +477,4 @@ async function lossesOf(
 ): Promise<Record<string, number>> {
   const { jobCount, snapshotCount, sourceGroupCount } = await countLosses({ db: tx }, hostId);
   return { jobs: jobCount, snapshots: snapshotCount, source_groups: sourceGroupCount };
-}
-
-/** The agents are told first; then requests may end, and whoever is still there after the deadline is cut. */
-async function stopWithin(clock: Clock, { app }: BuiltApp, lives: Pick<Life, "stop">[]): Promise<void> {
-  const ended = new AbortController();
-  const cutting = cutLate(clock, app, ended.signal);
-  for (const life of lives) await life.stop();
-  await app.close();
-  ended.abort();
-  await cutting;
-}
-
-async function cutLate(clock: Clock, app: BuiltApp["app"], ended: AbortSignal): Promise<void> {
-  const deadline = clock.now() + stopWithinMs;
-  while (clock.now() < deadline) {
-    await clock.sleep(stopLookMs, ended);
-    if (ended.aborted) return;
-    // A browser keeps its connection after the last answer; nothing more is to come over it.
-    app.server.closeIdleConnections();
-  }
-  app.server.closeAllConnections();
-  // Upgraded sockets are not among those; one whose peer never answers the close would hold us for 30 s.
-  for (const socket of app.websocketServer.clients) socket.terminate();
 }

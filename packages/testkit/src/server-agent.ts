@@ -30,7 +30,8 @@ const waitMs = 10_000;
 let count = 0;
 
 export class TestAgent {
-  readonly server: TestServer;
+  /** Where it dials; replicas of one server can be exchanged. */
+  server: TestServer;
   readonly name: string;
   readonly hostId: string;
   readonly bearer: string;

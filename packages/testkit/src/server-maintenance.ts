@@ -85,7 +85,7 @@ export class MaintenanceLab {
 
   /** Another server over the same database. */
   startWatch(): MaintenanceWatch {
-    const watch = new MaintenanceWatch(this.deps);
+    const watch = new MaintenanceWatch({ ...this.deps, isLeader: () => true });
     watch.start();
     this.watches.push(watch);
     return watch;

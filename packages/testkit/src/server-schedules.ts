@@ -78,7 +78,13 @@ export class ScheduleLab {
   /** Another server over the same database. */
   startWatch(): ScheduleWatch {
     const log = createLog("silent");
-    const watch = new ScheduleWatch({ db: this.db, clock: this.clock, bus: this.bus, log });
+    const watch = new ScheduleWatch({
+      db: this.db,
+      clock: this.clock,
+      bus: this.bus,
+      log,
+      isLeader: () => true,
+    });
     watch.start();
     this.watches.push(watch);
     return watch;
@@ -110,7 +116,7 @@ export class ScheduleLab {
     const set = { appliedScheduleVersion: 0, hooksAllowed: true, backendKinds: null, jobKinds: null };
     await recordHello(this.db, hostId, { ...facts, ...machine, ...set, at: this.clock.now() });
     this.alive.add(hostId);
-    this.bus.emit(agentConnected, { hostId, jobs: [] });
+    this.bus.emit(agentConnected, { hostId, replicaId: "alone" });
   }
 
   /** No heartbeat comes any more. */

@@ -25,6 +25,8 @@ export interface TestServerOptions {
   clock?: FakeClock;
   /** PostgreSQL needs the vitest project `stores`. */
   engine?: Engine;
+  /** Another server on PostgreSQL: this one is its replica, on the same database and with the same key file. */
+  beside?: TestServer;
   /** Default true. */
   downloads?: boolean;
   /** RM_BASE_URL; unset by default. */
@@ -50,14 +52,16 @@ export class TestServer {
   readonly dataDir: string;
   /** Everything that the server logged, over all its restarts. */
   readonly log: LogEntry[] = [];
-  private readonly schema = `s${randomBytes(8).toString("hex")}`;
+  private readonly schema: string;
   private running: RunningServer | null = null;
   private database: Db | null = null;
   private signedIn: TestClient | null = null;
 
   constructor(options: TestServerOptions) {
-    this.clock = options.clock ?? new FakeClock();
-    this.engine = options.engine ?? "sqlite";
+    const { beside } = options;
+    this.clock = options.clock ?? beside?.clock ?? new FakeClock();
+    this.engine = options.engine ?? beside?.engine ?? "sqlite";
+    this.schema = beside?.schema ?? `s${randomBytes(8).toString("hex")}`;
     this.options = options;
     this.dataDir = mkdtempSync(join(tmpdir(), "rm-server-"));
   }
@@ -136,7 +140,8 @@ export class TestServer {
   /** Stops the server and removes its data. */
   async stop(): Promise<void> {
     await this.halt();
-    if (this.engine === "postgres") await sql`DROP SCHEMA ${sql.id(this.schema)} CASCADE`.execute(this.db);
+    if (this.engine === "postgres" && !this.options.beside)
+      await sql`DROP SCHEMA ${sql.id(this.schema)} CASCADE`.execute(this.db);
     await this.database?.destroy();
     rmSync(this.dataDir, { recursive: true, force: true });
   }
@@ -166,7 +171,7 @@ export class TestServer {
       baseUrl: this.options.baseUrl,
       trustedProxies: this.options.trustedProxies ?? [],
       cookieSecure: false,
-      secretKeyFile: join(this.dataDir, "secret.key"),
+      secretKeyFile: join(this.options.beside?.dataDir ?? this.dataDir, "secret.key"),
       jobLogDays: 0,
       downloads: this.options.downloads ?? true,
       logLevel: "info",
@@ -175,12 +180,18 @@ export class TestServer {
 
   private async createSchema(): Promise<void> {
     this.database = openPostgres(postgresUrl(), { schema: this.schema });
+    if (this.options.beside) return;
     await sql`CREATE SCHEMA ${sql.id(this.schema)}`.execute(this.database);
   }
 
   private async bootstrap(): Promise<TestClient> {
-    const token = new URL(this.server.setupUrl ?? "").searchParams.get("setup");
     const client = this.anonymous();
+    const { beside } = this.options;
+    if (beside) {
+      client.cookie = beside.admin.cookie;
+      return client;
+    }
+    const token = new URL(this.server.setupUrl ?? "").searchParams.get("setup");
     const body = { token, username: "admin", password: "correct horse battery" };
     const answer = await client.post("/api/bootstrap", body);
     if (answer.status !== 200) throw new Error(`no admin: ${answer.text}`);

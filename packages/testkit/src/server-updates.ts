@@ -92,6 +92,7 @@ export class UpdatesLab {
   /** Another server over the same database. */
   startWatch(): UpdateWatch {
     const watch = new UpdateWatch({
+      isLeader: () => true,
       ...this.deps,
       log: createLog("silent"),
       isConnected: (id) => this.connected.has(id),
@@ -109,7 +110,7 @@ export class UpdatesLab {
     this.watch = this.startWatch();
     await this.watch.idle();
     for (const hostId of back) this.connected.add(hostId);
-    for (const hostId of back) this.bus.emit(agentConnected, { hostId, jobs: [] });
+    for (const hostId of back) this.bus.emit(agentConnected, { hostId, replicaId: "alone" });
     await this.watch.idle();
   }
 
@@ -127,7 +128,7 @@ export class UpdatesLab {
       ...{ jobKinds: kinds, at: this.clock.now() },
     });
     this.connected.add(hostId);
-    this.bus.emit(agentConnected, { hostId, jobs: [] });
+    this.bus.emit(agentConnected, { hostId, replicaId: "alone" });
     await this.watch.idle();
   }
 
@@ -150,7 +151,7 @@ export class UpdatesLab {
 
   async leave(hostId: string): Promise<void> {
     this.connected.delete(hostId);
-    this.bus.emit(agentDisconnected, { hostId });
+    this.bus.emit(agentDisconnected, { hostId, replicaId: "alone" });
     await this.watch.idle();
   }
 

@@ -13,6 +13,13 @@ const refused = (): AppError =>
     "This server does not know the agent's bearer. Enrol the host again.",
   );
 
+const notNow = (): AppError =>
+  new AppError(
+    "unavailable",
+    "link.not_served",
+    "This server stops, or its database does not answer. Dial again: another one may serve the agent.",
+  );
+
 const askForUpgrade = (reply: FastifyReply): FastifyReply =>
   reply.code(426).send({
     code: "link.upgrade_required",
@@ -51,6 +58,8 @@ export function registerAgentLink(app: App, deps: { db: Db; hub: AgentHub }): vo
       const bearer = /^Bearer ([\w.~+/-]{1,256})$/.exec(request.headers.authorization ?? "")?.[1];
       // A machine that is not enrolled yet sees by this whether its upgrade arrives here.
       if (bearer === undefined && !request.ws) return askForUpgrade(reply);
+      // Before the bearer, which only the database knows.
+      if (!deps.hub.isOpen) throw notNow();
       const host = bearer === undefined ? null : await findHostByBearer(deps.db, bearer);
       if (!host) throw refused();
       if ((open.get(host.id) ?? 0) >= maxConnectionsOfHost) throw tooMany();

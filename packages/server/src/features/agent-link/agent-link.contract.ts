@@ -10,13 +10,18 @@ import type {
   ScheduleFire,
   ServerMessage,
 } from "@restic-manager/protocol";
+import { z } from "zod";
 import type { Db } from "../../platform/db/db.ts";
-import { topic } from "../../platform/events.ts";
+import { sharedTopic, topic } from "../../platform/events.ts";
 import type { Host } from "../hosts/hosts.ts";
 
-/** An agent is welcomed, has its configuration and is ready for commands. */
-export const agentConnected = topic<{ hostId: string; jobs: KnownJob[] }>("agent-link.connected");
-export const agentDisconnected = topic<{ hostId: string }>("agent-link.disconnected");
+const link = z.object({ hostId: z.string(), replicaId: z.string() });
+/** An agent is welcomed, has its configuration and is ready for commands, at that replica. */
+export const agentConnected = sharedTopic("agent-link.connected", { payload: link });
+/** That replica has the agent no more; another one may have it already. */
+export const agentDisconnected = sharedTopic("agent-link.disconnected", { payload: link });
+/** Local, right before `agentConnected`: the jobs that the agent says it holds. */
+export const agentGreeted = topic<{ hostId: string; jobs: KnownJob[] }>("agent-link.greeted");
 
 /** What to do once the transaction that stored an event is committed. */
 export type AfterCommit = () => void;

@@ -22,8 +22,9 @@ import type { Db } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
+import { healthChanged } from "../../platform/replicas/replicas.ts";
 import { createHost, getHost, type Host } from "../hosts/hosts.ts";
-import { AgentHub, agentDisconnected, type LinkHandlers } from "./agent-link.ts";
+import { AgentHub, agentDisconnected, type LinkHandlers, OwnLinks } from "./agent-link.ts";
 
 const config: ServerMessage = { type: "config.update", version: 1, repository: null };
 const ping: ServerMessage = { type: "command.cancel", job_id: "01KAQ2XK3M5N7P9Q1R3S5T7V9W" };
@@ -39,6 +40,8 @@ let configurationOf: LinkHandlers["configurationOf"];
 /** What storing a piece of log does; replaced by tests that hold it back. */
 let storeLog: LinkHandlers["events"]["log.stream"];
 let clients: WebSocket[];
+/** Whether the database answers. */
+let healthy: boolean;
 
 beforeEach(async () => {
   database = await openTestDatabase("sqlite");
@@ -48,6 +51,7 @@ beforeEach(async () => {
   configurationOf = async () => [config];
   storeLog = async () => undefined;
   clients = [];
+  healthy = true;
   const counted = countQueries(database.db);
   queries = counted.kinds;
   const refuse = () => Promise.reject(new Error("no event was expected"));
@@ -69,7 +73,8 @@ beforeEach(async () => {
     configurationOf: (host) => configurationOf(host),
     onFirstConnect: async () => undefined,
   };
-  hub = new AgentHub({ db: counted.db, clock, bus, log, handlers });
+  const alone = { links: new OwnLinks(), neighbours: null, isHealthy: () => healthy };
+  hub = new AgentHub({ db: counted.db, clock, bus, log, handlers, ...alone });
   hub.start();
   sockets = new WebSocketServer({ port: 0, host: "127.0.0.1", maxPayload: maxFrameBytes });
   await once(sockets, "listening");
@@ -177,7 +182,7 @@ describe("a greeting that takes its time", () => {
     const { client, types } = await dial(host);
     client.send(encodeMessage(hello()));
     await until("the welcome", () => types.length > 0);
-    const pushed = hub.pushConfiguration(host);
+    const pushed = hub.pushConfiguration(host.id);
     open();
     await pushed;
     await until("both configurations", () => types.length === 3);
@@ -279,6 +284,29 @@ describe("presence", () => {
       hosts.map(async (host) => (await getHost(database.db, host.id)).lastSeenAt),
     );
     expect(new Set(seen)).toEqual(new Set([clock.now() - 15_000]));
+  });
+});
+
+describe("a hub whose database is away", () => {
+  it("sends its agents to another replica, and serves again once it is back", async () => {
+    const host = await addHost("moved");
+    const first = await dial(host);
+    first.client.send(encodeMessage(hello()));
+    await until("the agent is ready", () => hub.isHere(host.id));
+    healthy = false;
+    bus.emit(healthChanged, { healthy });
+    expect(hub.isHere(host.id)).toBe(false);
+    expect(await first.closed).toBe(1013);
+    expect(first.types.at(-1)).toBe("goodbye");
+    expect(hub.isOpen).toBe(false);
+    const late = await dial(host);
+    expect(await late.closed).toBe(1001);
+    expect(late.types).toEqual(["goodbye"]);
+    healthy = true;
+    bus.emit(healthChanged, { healthy });
+    const back = await dial(host);
+    back.client.send(encodeMessage(hello()));
+    await until("the agent is back", () => hub.isHere(host.id));
   });
 });
 

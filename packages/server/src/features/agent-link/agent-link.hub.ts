@@ -1,20 +1,15 @@
 /**
- * All connected agents of this server: at most one session for each host, and who was alive when.
+ * All agents that are connected to this server: at most one session for each host, and who was alive when.
  * Presence is written for the whole fleet at once, every few seconds.
  */
 
 import type { Readable } from "node:stream";
 import type { WebSocket } from "@fastify/websocket";
 import {
-  backendKindOf,
   chooseVersion,
-  type FsEntries,
-  type FsList,
   type Hello,
   parseAgentFrame,
   protocolRange,
-  type RepositoryAccess,
-  type RepositoryTested,
   type ServerMessage,
 } from "@restic-manager/protocol";
 import { productVersion } from "@restic-manager/protocol/version";
@@ -25,7 +20,10 @@ import type { Db } from "../../platform/db/db.ts";
 import { GroupCommit } from "../../platform/db/group-commit.ts";
 import type { EventBus } from "../../platform/events.ts";
 import { newId } from "../../platform/random.ts";
+import { healthChanged } from "../../platform/replicas/replicas.ts";
 import {
+  findHost,
+  findMachine,
   type Host,
   hostChanged,
   offlineAfterMs,
@@ -33,8 +31,10 @@ import {
   recordTwin,
   touchHosts,
 } from "../hosts/hosts.ts";
-import { agentConnected, agentDisconnected, type LinkHandlers } from "./agent-link.contract.ts";
+import { agentConnected, agentDisconnected, agentGreeted, type LinkHandlers } from "./agent-link.contract.ts";
 import { AgentDumps, type DumpQuestion } from "./agent-link.dumps.ts";
+import type { Links, SessionsHere } from "./agent-link.links.ts";
+import type { Neighbours } from "./agent-link.neighbours.ts";
 import {
   differ,
   explainTwin,
@@ -43,12 +43,13 @@ import {
   goAway,
   machineOf,
   refuse,
+  replacedGoodbye,
   stoppingGoodbye,
-  tooOldToTest,
+  unhealthyGoodbye,
 } from "./agent-link.refusals.ts";
-import { AgentRequests, type AnswerTo, type Question, testSeconds } from "./agent-link.requests.ts";
-import { AgentSession } from "./agent-link.session.ts";
-import { findAckedSeq } from "./agent-link.store.ts";
+import { AgentRequests, type AnswerTo, type Question } from "./agent-link.requests.ts";
+import { AgentSession, type Machine } from "./agent-link.session.ts";
+import { findPosition } from "./agent-link.store.ts";
 
 /** Three fit into the 90 s after which a host counts as offline: one may be lost without a false alarm. */
 export const heartbeatIntervalMs = 25_000;
@@ -61,21 +62,18 @@ const twinPingMs = 5000;
 /** How often the times of the last heartbeats are written; little beside the 90 s after which a host is offline. */
 const presenceIntervalMs = 5000;
 
-function knowsKind({ backendKinds }: Host, { location }: RepositoryAccess): boolean {
-  const kind = backendKindOf(location);
-  return backendKinds !== null && kind !== undefined && backendKinds.includes(kind);
-}
-
 export interface AgentHubDeps {
   db: Db;
   clock: Clock;
   bus: EventBus;
   log: Logger;
   handlers: LinkHandlers;
+  links: Links;
+  /** Null when this server is alone. */
+  neighbours: Pick<Neighbours, "hasOtherMachine"> | null;
+  /** False while the database does not answer: agents are better off with another replica. */
+  isHealthy(): boolean;
 }
-
-/** What can be asked about a snapshot. */
-type TreeQuestion = Exclude<Question, FsList>;
 
 /** One dialled socket, from the upgrade to its end. */
 interface Connection {
@@ -95,13 +93,16 @@ export class AgentHub {
   private readonly alive = new Map<string, number>();
   /** The last greeting of each host while it goes on: of two connections that race, one is greeted after the other. */
   private readonly greetings = new Map<string, Promise<void>>();
+  private readonly links: Links;
   private readonly requests: AgentRequests;
   private readonly dumps: AgentDumps;
   private readonly stopping = new AbortController();
   private presence: Promise<void> | null = null;
+  private stopListening: () => void = () => undefined;
 
   constructor(deps: AgentHubDeps) {
     this.deps = deps;
+    this.links = deps.links;
     this.commits = new GroupCommit(deps.db, deps.clock);
     this.requests = new AgentRequests(deps.clock);
     this.dumps = new AgentDumps(deps.clock);
@@ -109,20 +110,42 @@ export class AgentHub {
 
   start(): void {
     this.presence = this.keepPresence();
+    this.links.start(this.here());
+    this.stopListening = this.deps.bus.on(healthChanged, ({ healthy }) => {
+      if (!healthy) this.sendAllAway();
+    });
   }
 
   /** Tells every agent that the server goes away, so that they dial again soon, and writes the last heartbeats. */
   async stop(): Promise<void> {
     this.stopping.abort();
+    this.stopListening();
     await this.presence;
     const sessions = [...this.sessions.values()];
     for (const session of sessions) session.send(stoppingGoodbye);
     await Promise.all(sessions.map((session) => session.close(1001, "server stops")));
+    await this.links.stop();
     await this.writePresence();
   }
 
-  isConnected(hostId: string): boolean {
+  /** Whether an agent that dials now would be served. */
+  get isOpen(): boolean {
+    return !this.stopping.signal.aborted && this.deps.isHealthy();
+  }
+
+  /** Whether the host's agent is connected to this server. */
+  isHere(hostId: string): boolean {
     return this.sessions.get(hostId)?.ready ?? false;
+  }
+
+  /** Whether the host's agent is connected to this server or to another live replica. */
+  isConnected(hostId: string): boolean {
+    return this.isHere(hostId) || this.links.isElsewhere(hostId);
+  }
+
+  /** Whether what this server knows of the host's agent is still so: no other replica has greeted it since. */
+  async holds(hostId: string): Promise<boolean> {
+    return this.isHere(hostId) && this.links.holds(hostId);
   }
 
   /** @returns whether the message went out; false when the host is not connected here */
@@ -131,61 +154,26 @@ export class AgentHub {
     return session?.ready ? session.send(message) : false;
   }
 
-  /**
-   * Looks into a folder of the host. An error of the host's own, such as a folder that is not there, is in the answer.
-   * @throws AppError `hosts.offline`, `agent.no_answer` or `agent.too_many_requests`
-   */
-  listFolder(hostId: string, question: Pick<FsList, "path" | "after" | "limit">): Promise<FsEntries> {
-    const request_id = newId(this.deps.clock.now());
-    return this.ask(hostId, { type: "fs.list", request_id, ...question });
-  }
-
-  /**
-   * Looks into a snapshot through the host's agent. What is wrong with the question is in the answer.
-   * @param gone aborts when nobody waits for the answer any more: the agent is told
-   * @throws AppError as listFolder, `agent.too_old` or `agent.left`
-   */
-  readTree<Q extends TreeQuestion>(
-    hostId: string,
-    question: Omit<Q, "request_id">,
-    gone?: AbortSignal,
-  ): Promise<AnswerTo<Q>> {
-    const asked = { ...question, request_id: newId(this.deps.clock.now()) } as Q;
-    return this.ask(hostId, asked, gone);
-  }
-
-  private ask<Q extends Question>(hostId: string, question: Q, gone?: AbortSignal): Promise<AnswerTo<Q>> {
+  /** Asks an agent that is connected here. @throws AppError `hosts.offline`, or what became of the question */
+  ask<Q extends Question>(hostId: string, question: Q, gone?: AbortSignal): Promise<AnswerTo<Q>> {
     const send = (message: ServerMessage) => this.send(hostId, message);
     return this.requests.ask({ hostId, question, send, gone });
   }
 
-  /**
-   * Bytes of a snapshot, read by the host's agent as fast as they are taken. Resolves with the first of them; the stream
-   * breaks with an error when they are not the whole. `gone` aborts when nobody wants them any more.
-   * @throws AppError `hosts.offline`, `agent.no_answer`, `downloads.too_many`, `downloads.too_long`, or what the agent says
-   */
+  /** Bytes of a snapshot from an agent that is connected here. @throws AppError as ask */
   openDump(hostId: string, question: DumpQuestion, gone: AbortSignal): Promise<Readable> {
     const id = newId(this.deps.clock.now());
     return this.dumps.open({ hostId, id, question, gone, send: (message) => this.send(hostId, message) });
   }
 
   /**
-   * Lets the host open a repository once, with an access that may not be stored yet. What restic said is in the answer.
-   * @throws AppError `agent.too_old`, `hosts.offline`, `agent.no_answer` or `agent.too_many_requests`
-   */
-  async testRepository(host: Host, access: RepositoryAccess): Promise<RepositoryTested> {
-    if (this.isConnected(host.id) && !knowsKind(host, access)) throw tooOldToTest();
-    const request_id = newId(this.deps.clock.now());
-    return this.ask(host.id, { type: "repository.test", request_id, access, timeout_seconds: testSeconds });
-  }
-
-  /**
    * Sends the host's configuration as it is now, also to an agent whose greeting has just read an older one: its
    * version tells them apart. A host that is away gets it when it connects.
    */
-  async pushConfiguration(host: Host): Promise<void> {
-    const session = this.sessions.get(host.id);
-    if (!session) return;
+  async pushConfiguration(hostId: string): Promise<void> {
+    const session = this.sessions.get(hostId);
+    const host = session && (await findHost(this.deps.db, hostId));
+    if (!host) return;
     for (const message of await this.deps.handlers.configurationOf(host)) session.send(message);
   }
 
@@ -195,6 +183,43 @@ export class AgentHub {
     const message = "This host was removed from restic-manager.";
     session?.send({ type: "goodbye", code: "link.host_removed", message, retry: false });
     await session?.close(1000, "host removed");
+  }
+
+  /** What the links must know of the sessions, and may do with them. */
+  private here(): SessionsHere {
+    return {
+      hostIds: () => [...this.sessions.keys()],
+      has: (hostId) => this.sessions.has(hostId) || this.greetings.has(hostId),
+      leaveIfMoved: async (hostId) => {
+        const session = this.sessions.get(hostId);
+        if (!session || (await this.links.holds(hostId)) || this.sessions.get(hostId) !== session) return;
+        session.send(replacedGoodbye);
+        this.forget(session);
+        await session.close(4409, "replaced");
+      },
+      catchUp: () => this.catchUp(),
+      commit: (work) => this.commits.run(work),
+    };
+  }
+
+  /** One agent after the other: nobody waits for it, and the database has other work. */
+  private async catchUp(): Promise<void> {
+    for (const hostId of [...this.sessions.keys()]) {
+      if (!this.isOpen) return;
+      if (await findHost(this.deps.db, hostId)) await this.pushConfiguration(hostId);
+      else await this.removeHost(hostId);
+    }
+  }
+
+  /** Another replica may still reach the database. What is not stored here the agents send there. */
+  private sendAllAway(): void {
+    const sessions = [...this.sessions.values()];
+    this.deps.log.warn({ agents: sessions.length }, "the database does not answer; agents are sent away");
+    for (const session of sessions) {
+      session.send(unhealthyGoodbye);
+      this.forget(session);
+      void session.close(1013, "database away");
+    }
   }
 
   /**
@@ -221,7 +246,7 @@ export class AgentHub {
       } else if (socket.isPaused) connection.early.push(frame);
       // Nobody waits for what still comes after a refusal or the end, however long the other side goes on.
     });
-    if (this.stopping.signal.aborted) goAway(socket);
+    if (!this.isOpen) goAway(socket, this.stopping.signal.aborted ? stoppingGoodbye : unhealthyGoodbye);
     else void this.awaitHello(socket, greeted.signal);
   }
 
@@ -243,6 +268,8 @@ export class AgentHub {
       .then(() => {
         socket.resume();
         if (this.greetings.get(host.id) === greeting) this.greetings.delete(host.id);
+        // It may have said hello and gone: the row must not say that it is here.
+        if (!connection.session) this.links.release(host.id);
       });
     this.greetings.set(host.id, greeting);
   }
@@ -276,13 +303,9 @@ export class AgentHub {
     if (this.sessions.get(host.id) === session) this.enter(connection, session, hello);
   }
 
-  /**
-   * Whether another machine with this host's bearer is connected and alive: a clone. Of a machine that only
-   * started again, the old connection answers no ping any more.
-   */
-  private async isTwin(host: Host, hello: Hello): Promise<boolean> {
-    const before = this.sessions.get(host.id);
-    const machine = machineOf(hello);
+  /** Whether an agent of this host on another machine is connected here and alive. Of one that started again the old connection answers no ping. */
+  async hasOtherMachine(hostId: string, machine: Machine): Promise<boolean> {
+    const before = this.sessions.get(hostId);
     if (!before || !differ(before.machine, machine)) return false;
     const answered = new AbortController();
     const late = AbortSignal.any([answered.signal, this.stopping.signal]);
@@ -290,6 +313,23 @@ export class AgentHub {
     void this.deps.clock.sleep(twinPingMs, late).then(() => deadline.abort());
     const alive = await before.answersPing(deadline.signal);
     answered.abort();
+    return alive;
+  }
+
+  /** The same at another replica; it is asked only when the machine is not the one that connected last. */
+  private async isOtherMachineElsewhere(hostId: string, machine: Machine): Promise<boolean> {
+    if (!this.links.isElsewhere(hostId)) return false;
+    const last = await findMachine(this.deps.db, hostId);
+    if (!last || !differ(last, machine)) return false;
+    return (await this.deps.neighbours?.hasOtherMachine(hostId, machine)) ?? false;
+  }
+
+  /** Whether another machine with this host's bearer is connected and alive: a clone. */
+  private async isTwin(host: Host, hello: Hello): Promise<boolean> {
+    const machine = machineOf(hello);
+    const alive =
+      (await this.hasOtherMachine(host.id, machine)) ||
+      (await this.isOtherMachineElsewhere(host.id, machine));
     if (!alive) return false;
     await recordTwin(this.deps.db, host, {
       hostname: hello.hostname,
@@ -309,7 +349,8 @@ export class AgentHub {
     const hostId = session.host.id;
     session.ready = true;
     this.deps.log.info({ hostId, agentVersion: hello.agent_version }, "agent connected");
-    this.deps.bus.emit(agentConnected, { hostId, jobs: hello.jobs });
+    this.deps.bus.emit(agentGreeted, { hostId, jobs: hello.jobs });
+    this.deps.bus.emit(agentConnected, { hostId, replicaId: this.links.replicaId });
     this.deps.bus.emit(hostChanged, { hostId });
     for (const frame of connection.early.splice(0)) session.receive(frame);
   }
@@ -317,20 +358,21 @@ export class AgentHub {
   private async makeSession(socket: WebSocket, host: Host, hello: Hello): Promise<AgentSession> {
     const { db, clock, log, handlers } = this.deps;
     const machine = machineOf(hello);
-    const { firstConnect } = await this.commits.run((tx) =>
-      recordHello(tx, host.id, factsOf(hello, clock.now())),
-    );
+    const { firstConnect } = await this.commits.run(async (tx) => {
+      const recorded = await recordHello(tx, host.id, factsOf(hello, clock.now()));
+      await this.links.claim(tx, host.id);
+      return recorded;
+    });
     if (firstConnect) await handlers.onFirstConnect(host);
     const before = this.sessions.get(host.id);
     if (before) {
-      const message = "Another connection with this host's credentials took over.";
-      before.send({ type: "goodbye", code: "link.replaced", message, retry: true });
+      before.send(replacedGoodbye);
       await before.close(4409, "replaced");
     }
     // Only now: the session that was replaced may have committed more while it closed.
-    const ackedSeq = await findAckedSeq(db, host.id, hello.stream_id);
+    const position = await findPosition(db, host.id);
     const onAlive = (hostId: string, at: number) => this.alive.set(hostId, at);
-    const peer = { host, machine, streamId: hello.stream_id, ackedSeq };
+    const peer = { host, machine, streamId: hello.stream_id, position };
     const { commits, requests, dumps } = this;
     return new AgentSession({ commits, clock, log, handlers, requests, dumps, onAlive }, socket, peer);
   }
@@ -341,8 +383,10 @@ export class AgentHub {
     this.sessions.delete(hostId);
     this.requests.abandon(hostId);
     this.dumps.abandon(hostId);
+    // All rows of a server that stops go at once.
+    if (!this.stopping.signal.aborted) this.links.release(hostId);
     this.deps.log.info({ hostId }, "agent disconnected");
-    this.deps.bus.emit(agentDisconnected, { hostId });
+    this.deps.bus.emit(agentDisconnected, { hostId, replicaId: this.links.replicaId });
   }
 
   private async keepPresence(): Promise<void> {

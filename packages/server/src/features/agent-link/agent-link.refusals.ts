@@ -17,10 +17,24 @@ export const stoppingGoodbye = {
   retry: true,
 } as const;
 
-/** For an agent that dials while the server stops. */
-export function goAway(socket: WebSocket): void {
-  socket.send(encodeMessage(stoppingGoodbye));
-  socket.close(1001, "server stops");
+export const unhealthyGoodbye = {
+  type: "goodbye",
+  code: "link.database_away",
+  message: "The server's database does not answer. Another server may reach it: dial again.",
+  retry: true,
+} as const;
+
+export const replacedGoodbye = {
+  type: "goodbye",
+  code: "link.replaced",
+  message: "Another connection with this host's credentials took over.",
+  retry: true,
+} as const;
+
+/** For an agent that dials while it can't be served. */
+export function goAway(socket: WebSocket, why: typeof stoppingGoodbye | typeof unhealthyGoodbye): void {
+  socket.send(encodeMessage(why));
+  socket.close(1001, "not served now");
 }
 
 export const machineOf = (hello: Hello): Machine => ({

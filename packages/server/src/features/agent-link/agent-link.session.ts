@@ -23,7 +23,7 @@ import type { Host } from "../hosts/hosts.ts";
 import type { AfterCommit, EventHandler, LinkHandlers } from "./agent-link.contract.ts";
 import type { AgentDumps } from "./agent-link.dumps.ts";
 import type { AgentRequests } from "./agent-link.requests.ts";
-import { saveAckedSeq } from "./agent-link.store.ts";
+import { claimPosition, type StreamPosition } from "./agent-link.store.ts";
 
 /** Beyond this much waiting the socket is paused. A frame is at most 1 MiB. */
 const maxWaitingBytes = 4 * maxFrameBytes;
@@ -67,7 +67,6 @@ export interface SessionDeps {
 
 export class AgentSession {
   readonly host: Host;
-  readonly streamId: string;
   readonly machine: Machine;
   /** The last event that is committed. */
   ackedSeq: number;
@@ -77,6 +76,9 @@ export class AgentSession {
   lastFrameAt: number;
   private readonly socket: WebSocket;
   private readonly deps: SessionDeps;
+  private readonly streamId: string;
+  /** As the row is, unless another session of this agent has moved it on. */
+  private position: StreamPosition | null;
   private readonly waiting: Waiting[] = [];
   private waitingBytes = 0;
   /** The highest number of an event that came, committed or not. */
@@ -89,15 +91,17 @@ export class AgentSession {
   constructor(
     deps: SessionDeps,
     socket: WebSocket,
-    peer: { host: Host; machine: Machine; streamId: string; ackedSeq: number },
+    peer: { host: Host; machine: Machine; streamId: string; position: StreamPosition | null },
   ) {
     this.deps = deps;
     this.socket = socket;
     this.host = peer.host;
     this.machine = peer.machine;
     this.streamId = peer.streamId;
-    this.ackedSeq = peer.ackedSeq;
-    this.arrivedSeq = peer.ackedSeq;
+    this.position = peer.position;
+    // Another disk has other events: they begin at 1.
+    this.ackedSeq = peer.position?.streamId === peer.streamId ? peer.position.seq : 0;
+    this.arrivedSeq = this.ackedSeq;
     this.lastFrameAt = deps.clock.now();
   }
 
@@ -266,15 +270,21 @@ export class AgentSession {
     const fresh = this.dropDoubles(events);
     const last = fresh.at(-1);
     if (last) {
-      const { refused, todo } = await this.deps.commits.run((tx) => this.storeAll(tx, fresh, last.seq));
+      const next = { streamId: this.streamId, seq: last.seq };
+      const stored = await this.deps.commits.run((tx) => this.storeAll(tx, fresh, next));
+      if (!stored) return this.yieldStream();
+      this.position = next;
       this.ackedSeq = last.seq;
-      for (const { event, error } of refused) this.refuse(event, error);
-      for (const done of todo) done();
+      for (const { event, error } of stored.refused) this.refuse(event, error);
+      for (const done of stored.todo) done();
     }
     this.send({ type: "event.ack", seq: this.ackedSeq });
   }
 
-  private async storeAll(tx: Db, events: DurableEvent[], lastSeq: number): Promise<Stored> {
+  /** @returns null, and nothing is written, when another session has stored events of this agent meanwhile */
+  private async storeAll(tx: Db, events: DurableEvent[], next: StreamPosition): Promise<Stored | null> {
+    // First: nothing has to be rolled back then, of others in this transaction neither.
+    if (!(await claimPosition(tx, this.host.id, this.position, next))) return null;
     const stored: Stored = { refused: [], todo: [] };
     for (const event of events) {
       const done = await this.storeOne(tx, event).catch((error: unknown) => {
@@ -284,8 +294,13 @@ export class AgentSession {
       });
       if (done) stored.todo.push(done);
     }
-    await saveAckedSeq(tx, this.host.id, this.streamId, lastSeq);
     return stored;
+  }
+
+  /** The agent's next hello tells it from where on its events are wanted. */
+  private yieldStream(): void {
+    this.deps.log.warn({ hostId: this.host.id }, "another session took in this agent's events meanwhile");
+    this.end(4411, "events were stored by another session");
   }
 
   private dropDoubles(events: DurableEvent[]): DurableEvent[] {

@@ -99,6 +99,16 @@ export async function findHostByBearer(db: Db, bearer: string): Promise<Host | n
   return row ? toHost(row) : null;
 }
 
+/** Which machine, and which boot of it, the host's last hello came from. */
+export async function findMachine(
+  db: Db,
+  hostId: string,
+): Promise<{ machineId: string | null; bootId: string | null } | null> {
+  const query = hosts(db).selectFrom("hosts").select(["machine_id", "boot_id"]).where("id", "=", hostId);
+  const row = await query.executeTakeFirst();
+  return row ? { machineId: row.machine_id, bootId: row.boot_id } : null;
+}
+
 /** Hosts that said they run on one of these machines. */
 export async function listHostsOnMachines(
   db: Db,

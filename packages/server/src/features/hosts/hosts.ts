@@ -4,10 +4,11 @@
  * Repositories are plain ids here; what they are is another slice's business.
  */
 import { jobKindsBefore } from "@restic-manager/protocol";
+import { z } from "zod";
 import { type Clock, toInstant } from "../../platform/clock.ts";
 import { type Db, inTransaction, isUniqueViolation } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
-import { type EventBus, topic } from "../../platform/events.ts";
+import { type EventBus, sharedTopic, topic } from "../../platform/events.ts";
 import type { Actor } from "../../platform/http/identity.ts";
 import { hashToken } from "../../platform/random.ts";
 import { recordAudit } from "../audit/audit.ts";
@@ -26,6 +27,7 @@ import {
 export {
   bumpScheduleVersion,
   findHostByBearer,
+  findMachine,
   listHosts,
   listHostsNamed,
   listHostsOnMachines,
@@ -86,12 +88,13 @@ export interface Twin {
   seenAt: number;
 }
 
+const someHost = z.object({ hostId: z.string() });
 /** Something about a host changed: its row, its tags, its connection. */
 export const hostChanged = topic<{ hostId: string }>("host.changed");
 /** What a host's agent must know of its schedules changed; emitted after the commit that bumped the version. */
-export const scheduleSetChanged = topic<{ hostId: string }>("host.schedule_set_changed");
+export const scheduleSetChanged = sharedTopic("host.schedule_set_changed", { payload: someHost });
 /** A host and everything that hung on it is gone. */
-export const hostRemoved = topic<{ hostId: string }>("host.removed");
+export const hostRemoved = sharedTopic("host.removed", { payload: someHost });
 
 /** Three heartbeats of 30 s may get lost before we say that a host is offline. */
 export const offlineAfterMs = 90_000;

@@ -2,18 +2,20 @@
  * Jobs: one run of one restic operation on one host. The row is the truth: it is written before anything is
  * sent, and its status changes only along `transitions`, by compare-and-set on (status, attempt).
  */
-import type {
-  BackupSummary,
-  JobError,
-  JobResult,
-  JobSpec,
-  LogLine,
-  Progress,
+import {
+  type BackupSummary,
+  type JobError,
+  type JobResult,
+  type JobSpec,
+  type LogLine,
+  type Progress,
+  progress,
 } from "@restic-manager/protocol";
+import { z } from "zod";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
-import { type EventBus, topic } from "../../platform/events.ts";
+import { type EventBus, sharedTopic } from "../../platform/events.ts";
 import { type Actor, systemActor } from "../../platform/http/identity.ts";
 import { newId } from "../../platform/random.ts";
 import { recordAudit } from "../audit/audit.ts";
@@ -101,14 +103,28 @@ export interface JobsDeps {
   bus: EventBus;
 }
 
+/** What goes between replicas has to fit into 7,500 bytes; names of files that are longer stay here. */
+const maxSharedFilesBytes = 6_000;
+const jobOfHost = z.object({ jobId: z.string(), hostId: z.string() });
 /** A job's row changed. */
-export const jobChanged = topic<{ jobId: string; hostId: string; status: JobStatus }>("jobs.changed");
-/** These lines, perhaps none, were added to a job's log. */
-export const jobLogGrew = topic<{ jobId: string; lines: LogLine[] }>("jobs.log_grew");
+export const jobChanged = sharedTopic("jobs.changed", {
+  payload: jobOfHost.extend({ status: z.enum(jobStatuses) }),
+});
+/** These lines, perhaps none, were added to a job's log. Other replicas read them from the rows: null. */
+export const jobLogGrew = sharedTopic<{ jobId: string; lines: LogLine[] | null }>("jobs.log_grew", {
+  payload: z.object({ jobId: z.string() }).transform(({ jobId }) => ({ jobId, lines: null })),
+  toWire: ({ jobId }) => ({ jobId }),
+});
 /** A running job told how far it is. */
-export const jobProgressed = topic<{ jobId: string; progress: Progress }>("jobs.progressed");
+export const jobProgressed = sharedTopic("jobs.progressed", {
+  payload: jobOfHost.extend({ attempt: z.number().int(), progress }),
+  toWire: ({ progress: all, ...job }) => {
+    const fits = Buffer.byteLength(JSON.stringify(all.current_files)) <= maxSharedFilesBytes;
+    return { ...job, progress: fits ? all : { ...all, current_files: [] } };
+  },
+});
 /** A job shall be stopped on its host. */
-export const jobCancelRequested = topic<{ jobId: string; hostId: string }>("jobs.cancel_requested");
+export const jobCancelRequested = sharedTopic("jobs.cancel_requested", { payload: jobOfHost });
 
 /** @throws AppError `jobs.not_found` */
 export async function getJob(db: Db, jobId: string): Promise<Job> {

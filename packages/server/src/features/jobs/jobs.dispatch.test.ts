@@ -9,7 +9,7 @@ import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
-import { agentConnected } from "../agent-link/agent-link.ts";
+import { agentGreeted } from "../agent-link/agent-link.ts";
 import { createHost, recordHello } from "../hosts/hosts.ts";
 import { createJobs, getJob, type Job, jobChanged, moveJob } from "./job.ts";
 import { JobDispatcher, type JobOrder } from "./jobs.dispatch.ts";
@@ -36,10 +36,12 @@ beforeEach(async () => {
   onRun = () => undefined;
   onAsked = () => undefined;
   const hub = {
-    isConnected: () => {
+    isConnected: () => true,
+    isHere: () => {
       onAsked();
       return true;
     },
+    holds: async () => true,
     send: (_hostId: string, message: ServerMessage) => {
       sent.push(message);
       if (message.type === "command.run") onRun(message.job_id);
@@ -48,7 +50,15 @@ beforeEach(async () => {
   };
   completeOrder = async ({ spec }) => ({ spec });
   const complete = (job: Job) => completeOrder(job);
-  dispatcher = new JobDispatcher({ db: database.db, clock, bus, log, hub, completeOrder: complete });
+  dispatcher = new JobDispatcher({
+    db: database.db,
+    clock,
+    bus,
+    log,
+    hub,
+    completeOrder: complete,
+    isLeader: () => true,
+  });
   dispatcher.start();
   const host = { id: newId(clock.now()), name: "h", os: "linux", arch: "x64", tags: [], repositoryId: null };
   const versions = { agentVersion: null, resticVersion: null };
@@ -80,7 +90,7 @@ it("does not take a job for lost that was sent and began right after the hello t
   };
   // Asked for on the old connection, done on the new one.
   bus.emit(jobChanged, { jobId: job.id, hostId, status: "queued" });
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   await started;
   await dispatcher.settled();
@@ -89,11 +99,10 @@ it("does not take a job for lost that was sent and began right after the hello t
 });
 
 it("adopts a job that the agent took up and told of in a new hello before the old one's dispatch was done", async () => {
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   const job = await addJob();
-  onRun = () =>
-    bus.emit(agentConnected, { hostId, jobs: [{ job_id: job.id, attempt: 1, state: "running" }] });
+  onRun = () => bus.emit(agentGreeted, { hostId, jobs: [{ job_id: job.id, attempt: 1, state: "running" }] });
   bus.emit(jobChanged, { jobId: job.id, hostId, status: "queued" });
   await dispatcher.settled();
   expect((await getJob(database.db, job.id)).acknowledgedAt).not.toBeNull();
@@ -102,7 +111,7 @@ it("adopts a job that the agent took up and told of in a new hello before the ol
 
 it("does not send a job again that has ended while the tick worked through its list", async () => {
   const job = await addJob();
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   expect(sent).toHaveLength(1);
   // The tick has read its list of jobs that nobody acknowledged; right then this one ends.
@@ -129,7 +138,7 @@ it("ends a job whose secrets can't be opened, says why, and goes on with the nex
   bus.on(jobChanged, ({ jobId, status }) => {
     if (jobId === broken.id) told.push(status);
   });
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   const ended = await getJob(database.db, broken.id);
   expect(ended).toMatchObject({ status: "failed", error: { code: "secrets.unreadable" } });
@@ -145,7 +154,7 @@ it("tries a job again whose spec could not be read because the database was away
     if (away) throw new Error("the database is away");
     return { spec };
   };
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   expect((await getJob(database.db, job.id)).status).toBe("dispatched");
   away = false;
@@ -164,7 +173,7 @@ it("ends a job of a kind that the agent does not know at once, and says what to 
     });
   await say(["backup"]);
   const unknown = await addJob();
-  bus.emit(agentConnected, { hostId, jobs: [] });
+  bus.emit(agentGreeted, { hostId, jobs: [] });
   await dispatcher.settled();
   const ended = await getJob(database.db, unknown.id);
   expect(ended).toMatchObject({ status: "failed", error: { code: "agent.too_old" } });

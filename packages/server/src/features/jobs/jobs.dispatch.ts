@@ -1,13 +1,15 @@
 /**
  * Sends jobs to their hosts: one at a time for each host, redelivered until acknowledged, and reconciled with
- * what the agent says it holds whenever it connects. A dropped connection never fails or cancels a job.
+ * what the agent says it holds whenever it connects. A dropped connection never fails or cancels a job. Of several
+ * replicas the one that has the agent does all this for its host; what no agent has a part in, the leader does.
  */
 import type { CommandAck, JobError, JobSpec, KnownJob, RepositoryAccess } from "@restic-manager/protocol";
 import type { Logger } from "pino";
 import { inTransaction } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import { type Actor, systemActor } from "../../platform/http/identity.ts";
-import { type AgentHub, agentConnected } from "../agent-link/agent-link.ts";
+import { eventsMissed, replicaLost } from "../../platform/replicas/replicas.ts";
+import { type AgentHub, agentGreeted } from "../agent-link/agent-link.ts";
 import { findHost, type Host, knowsJobKind } from "../hosts/hosts.ts";
 import {
   announce,
@@ -36,7 +38,9 @@ const tickMs = 5000;
 
 export interface DispatchDeps extends JobsDeps {
   log: Logger;
-  hub: Pick<AgentHub, "isConnected" | "send">;
+  hub: Pick<AgentHub, "isHere" | "isConnected" | "holds" | "send">;
+  /** Whether this server does what only one of all replicas shall do. */
+  isLeader(): boolean;
   /**
    * The job as the agent needs it: with hooks, the host's caps and what may delete, which are not stored with a job.
    * An AppError ends the job as failed with its code; after any other error it is tried again.
@@ -65,6 +69,7 @@ export class JobDispatcher {
   private readonly unreconciled = new Map<string, KnownJob[]>();
   private readonly unsubscribe: (() => void)[] = [];
   private ticking: Promise<void> | null = null;
+  private looking: Promise<void> = Promise.resolve();
 
   constructor(deps: DispatchDeps) {
     this.deps = deps;
@@ -73,7 +78,7 @@ export class JobDispatcher {
   start(): void {
     const { bus } = this.deps;
     this.unsubscribe.push(
-      bus.on(agentConnected, ({ hostId, jobs }) => {
+      bus.on(agentGreeted, ({ hostId, jobs }) => {
         this.unreconciled.set(hostId, jobs);
         this.enqueue(hostId, () => this.dispatchNext(hostId));
       }),
@@ -82,11 +87,10 @@ export class JobDispatcher {
         else if (isFinal(status)) this.enqueue(hostId, () => this.dispatchAfter(hostId, jobId));
       }),
       bus.on(jobCancelRequested, ({ jobId, hostId }) => {
-        // In turn: a cancel that overtakes its command would be a wish about a job that the agent does not know.
-        this.enqueue(hostId, async () => {
-          this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
-        });
+        this.cancelInTurn(hostId, jobId);
       }),
+      bus.on(eventsMissed, () => this.lookAgain()),
+      bus.on(replicaLost, () => this.lookAgain()),
     );
     this.ticking = this.keepTicking();
   }
@@ -95,6 +99,7 @@ export class JobDispatcher {
     this.stopping.abort();
     for (const off of this.unsubscribe.splice(0)) off();
     await this.ticking;
+    await this.looking;
     await this.settled();
   }
 
@@ -142,6 +147,25 @@ export class JobDispatcher {
     if (moved) announce(bus, moved);
   }
 
+  /** A cancel that overtakes its command would be a wish about a job that the agent does not know. */
+  private cancelInTurn(hostId: string, jobId: string): void {
+    if (!this.deps.hub.isHere(hostId)) return;
+    this.enqueue(hostId, async () => {
+      this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
+    });
+  }
+
+  /** What another replica told may not have come: jobs that were queued there, and wishes to cancel. */
+  private lookAgain(): void {
+    this.looking = this.looking
+      .then(async () => {
+        if (this.stopping.signal.aborted) return;
+        for (const job of await store.listCancelWished(this.deps.db)) this.cancelInTurn(job.hostId, job.id);
+        await this.tick();
+      })
+      .catch((error: unknown) => this.deps.log.error({ err: error }, "looking for missed events failed"));
+  }
+
   private enqueue(hostId: string, work: () => Promise<void>): void {
     if (this.stopping.signal.aborted) return;
     const chained = (this.chains.get(hostId) ?? Promise.resolve()).then(work).catch((error: unknown) => {
@@ -165,11 +189,14 @@ export class JobDispatcher {
   private async tick(): Promise<void> {
     const { db, clock, hub } = this.deps;
     const now = clock.now();
+    const leads = this.deps.isLeader();
     for (const job of await store.listUnacknowledged(db, now - acknowledgeWithinMs)) {
-      if (hub.isConnected(job.hostId)) this.enqueue(job.hostId, () => this.redeliver(job.id));
-      else if (now - (job.dispatchedAt ?? 0) > leaseMs) await this.moveAndTell(job, "queued");
+      if (hub.isHere(job.hostId)) this.enqueue(job.hostId, () => this.redeliver(job.id));
+      else if (leads && !hub.isConnected(job.hostId) && now - (job.dispatchedAt ?? 0) > leaseMs)
+        await this.moveAndTell(job, "queued");
     }
-    for (const job of await store.listOverdue(db, now - expireQueuedMs)) await this.expire(job, now);
+    if (leads)
+      for (const job of await store.listOverdue(db, now - expireQueuedMs)) await this.expire(job, now);
     for (const hostId of new Set([...(await store.listHostsWithQueued(db)), ...this.unreconciled.keys()])) {
       this.enqueue(hostId, () => this.dispatchNext(hostId));
     }
@@ -214,14 +241,17 @@ export class JobDispatcher {
       if (byId.get(job.id)?.attempt === job.attempt) await this.moveAndTell(job, "dispatched");
     }
     const unknown: Job[] = [];
+    const lost: Job[] = [];
     for (const job of await store.listLiveJobs(this.deps.db, hostId)) {
       if (byId.get(job.id)?.attempt === job.attempt) await this.adopt(job);
-      else if (job.status === "dispatched") unknown.push(job);
-      else await this.lose(job);
+      else (job.status === "dispatched" ? unknown : lost).push(job);
     }
     const unwanted = await this.listUnwanted(hostId, known);
+    // Another replica has greeted the agent meanwhile, and may have given it jobs since.
+    if (lost.length > 0 && !(await this.deps.hub.holds(hostId))) return;
     // The agent has connected again meanwhile; what it said then is compared next.
     if (this.unreconciled.get(hostId) !== known) return;
+    for (const job of lost) await this.lose(job);
     this.unreconciled.delete(hostId);
     for (const jobId of unwanted) this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
     for (const job of unknown) await this.sendRun(job);
@@ -265,8 +295,9 @@ export class JobDispatcher {
 
   /** Sends the next queued job when the host is here and does nothing else. */
   private async dispatchNext(hostId: string): Promise<void> {
-    if (!this.deps.hub.isConnected(hostId)) return;
+    if (!this.deps.hub.isHere(hostId)) return;
     await this.reconcile(hostId);
+    if (this.unreconciled.has(hostId)) return;
     // Most hosts that connect have nothing waiting: no transaction for them.
     if (!(await store.findNextQueued(this.deps.db, hostId))) return;
     const job = await inTransaction(this.deps.db, async (tx) => {

@@ -5,6 +5,7 @@
 import type { JobProgress, Progress } from "@restic-manager/protocol";
 import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
+import { eventsMissed } from "../../platform/replicas/replicas.ts";
 import type { Host } from "../hosts/hosts.ts";
 import { isFinal, jobChanged, jobProgressed } from "./job.ts";
 import { findJob } from "./jobs.store.ts";
@@ -27,6 +28,11 @@ export class LiveProgress {
     deps.bus.on(jobChanged, ({ jobId, status }) => {
       if (isFinal(status)) this.byJob.delete(jobId);
     });
+    deps.bus.on(jobProgressed, ({ jobId, ...known }, origin) => {
+      if (origin === "replica" && this.hasRoom(jobId)) this.byJob.set(jobId, known);
+    });
+    // An end may be among what was missed; whoever goes on says so within a second.
+    deps.bus.on(eventsMissed, () => this.byJob.clear());
   }
 
   /** What is not of a job that this host runs is dropped: progress is volatile, nobody waits for an answer. */
@@ -34,14 +40,19 @@ export class LiveProgress {
     const known = this.byJob.get(jobId);
     const own = known
       ? known.hostId === host.id && known.attempt === attempt
-      : this.byJob.size < maxJobs && (await this.runsOn(host, jobId, attempt));
+      : this.hasRoom(jobId) && (await this.runsOn(host, jobId, attempt));
     if (!own) return;
-    this.byJob.set(jobId, { hostId: host.id, attempt, progress });
-    this.deps.bus.emit(jobProgressed, { jobId, progress });
+    const now = { hostId: host.id, attempt, progress };
+    this.byJob.set(jobId, now);
+    this.deps.bus.emit(jobProgressed, { jobId, ...now });
   }
 
   find(jobId: string): Progress | null {
     return this.byJob.get(jobId)?.progress ?? null;
+  }
+
+  private hasRoom(jobId: string): boolean {
+    return this.byJob.size < maxJobs || this.byJob.has(jobId);
   }
 
   private async runsOn(host: Host, jobId: string, attempt: number): Promise<boolean> {

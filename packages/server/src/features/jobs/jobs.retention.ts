@@ -23,6 +23,8 @@ export interface RetentionDeps {
   log: Logger;
   /** Logs of jobs that ended longer ago are removed; 0 keeps them for ever. */
   keepDays: number;
+  /** Whether this server does what only one of all replicas shall do. */
+  isLeader(): boolean;
 }
 
 export class LogRetention {
@@ -47,9 +49,10 @@ export class LogRetention {
     const { clock, log } = this.deps;
     while (!this.stopping.signal.aborted) {
       // What could not be removed now is found again by the next round.
-      await this.prune().catch((error: unknown) =>
-        log.error({ err: error }, "old logs could not be removed"),
-      );
+      if (this.deps.isLeader())
+        await this.prune().catch((error: unknown) =>
+          log.error({ err: error }, "old logs could not be removed"),
+        );
       await clock.sleep(everyMs, this.stopping.signal);
     }
   }

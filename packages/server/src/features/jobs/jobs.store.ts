@@ -181,6 +181,19 @@ export async function listUnfinished(db: Db, repositoryId: string): Promise<Job[
   return rows.map(toJob);
 }
 
+/** Live jobs that somebody wished to cancel. */
+export async function listCancelWished(db: Db): Promise<Pick<Job, "id" | "hostId">[]> {
+  const rows = await db
+    .withTables<Tables>()
+    .selectFrom("jobs")
+    .select(["id", "host_id"])
+    .where("status", "in", live)
+    .where("cancel_requested_at", "is not", null)
+    .orderBy("id")
+    .execute();
+  return rows.map(({ id, host_id }) => ({ id, hostId: host_id }));
+}
+
 /** Dispatched and not acknowledged for longer than since `before`. */
 export async function listUnacknowledged(db: Db, before: number): Promise<Job[]> {
   const query = db.withTables<Tables>().selectFrom("jobs").selectAll();

@@ -11,6 +11,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
 import type { App } from "../../platform/http/route.ts";
+import { eventsMissed, replicaLost } from "../../platform/replicas/replicas.ts";
 import { getJob, isFinal, type Job, jobChanged, jobLogGrew, jobProgressed } from "./job.ts";
 import { countLogLines, readLog } from "./jobs.log.ts";
 import type { LiveProgress } from "./jobs.progress.ts";
@@ -114,19 +115,23 @@ class JobReader {
       mark();
       this.wake();
     };
-    const pass = (event: { jobId: string; lines: LogLine[] }) => {
-      if (event.jobId !== this.jobId || this.passOn(event.lines)) return;
+    const pass = (event: { jobId: string; lines: LogLine[] | null }) => {
+      if (event.jobId !== this.jobId || (event.lines && this.passOn(event.lines))) return;
       this.logDirty = true;
       this.wake();
     };
+    const lookAgain = () => {
+      this.jobDirty = true;
+      this.logDirty = true;
+    };
+    const missed = () => {
+      lookAgain();
+      this.wake();
+    };
     return [
-      bus.on(
-        jobChanged,
-        mine(() => {
-          this.jobDirty = true;
-          this.logDirty = true;
-        }),
-      ),
+      bus.on(jobChanged, mine(lookAgain)),
+      bus.on(eventsMissed, missed),
+      bus.on(replicaLost, missed),
       bus.on(
         jobProgressed,
         mine(() => {

@@ -36,6 +36,8 @@ export interface MaintenanceWatchDeps {
   clock: Clock;
   bus: EventBus;
   log: Logger;
+  /** Whether this server does what only one of all replicas shall do. */
+  isLeader(): boolean;
 }
 
 /** A repository as the tick sees it. */
@@ -133,6 +135,7 @@ export class MaintenanceWatch {
   }
 
   private async tick(tick: number): Promise<void> {
+    if (!this.deps.isLeader()) return;
     await this.look();
     const { db, clock } = this.deps;
     if (tick % purgeEvery === 0) await store.purgeFires(db, clock.now() - keepFiresMs);

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { livePageRoutes } from "../../platform/http/page-context.ts";
 import type { App } from "../../platform/http/route.ts";
-import { listPendingHosts, toPendingRow } from "../pending-hosts/pending-hosts.ts";
+import { listPendingHosts, type PendingHost, toPendingRow } from "../pending-hosts/pending-hosts.ts";
 import { type HostPageProps, renderHostFragment, renderHostPage } from "./host.views.tsx";
 import { type HostAccessDeps, registerHostAccess } from "./host-access.pages.tsx";
 import { getHostPage, hostTabs } from "./host-page.ts";
@@ -26,7 +26,7 @@ export type OverviewPageDeps = HostRunDeps & HostAccessDeps & PendingDeps;
 
 interface PendingDeps {
   /** Whether a machine that announced itself is connected now. */
-  isWaiting(pendingId: string): boolean;
+  isWaiting(pending: PendingHost): boolean;
 }
 
 /** Filters come from the URL and never fail: what makes no sense is left out. */
@@ -59,7 +59,7 @@ async function dashboardProps(
   const filter = Object.fromEntries(Object.entries(query).filter(([, value]) => value)) as HostFilter;
   const all = await listOverview(deps);
   const waiting = await listPendingHosts(deps);
-  const pending = waiting.map((one) => toPendingRow(one, deps.isWaiting(one.id)));
+  const pending = waiting.map((one) => toPendingRow(one, deps.isWaiting(one)));
   return {
     pending,
     figures: sumFleet(all),

@@ -118,7 +118,7 @@ export function registerPendingHostRoutes(app: App, deps: PendingHostRouteDeps):
     schema: { response: { 200: z.object({ pending_hosts: z.array(pendingHost) }) } },
     async answer() {
       const waiting = await listPendingHosts(deps);
-      return { pending_hosts: waiting.map((one) => toWire(one, deps.room.isWaiting(one.id))) };
+      return { pending_hosts: waiting.map((one) => toWire(one, deps.room.isWaiting(one))) };
     },
   });
   registerDecisionRoutes(app, deps);

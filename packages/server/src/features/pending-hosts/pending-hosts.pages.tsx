@@ -130,7 +130,7 @@ async function propsOf(
   const pending = await getPendingHost(deps, id);
   const { agentVersion, resticVersion, serverName } = pending;
   return {
-    ...toPendingRow(pending, deps.room.isWaiting(id)),
+    ...toPendingRow(pending, deps.room.isWaiting(pending)),
     ...{ agentVersion, resticVersion, serverName },
     ownName: ownNameOf(request, deps.baseUrl),
     state: await stateOf(deps, pending),

@@ -3,10 +3,11 @@
  * A machine is its key: whoever proves it gets what was decided about it, and nobody else does. The list is bounded,
  * a machine leaves it by a decision or after an hour, and nothing ever pushes one out.
  */
+import { z } from "zod";
 import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
-import { type EventBus, topic } from "../../platform/events.ts";
+import { type EventBus, sharedTopic } from "../../platform/events.ts";
 import { listHostsNamed, listHostsOnMachines } from "../hosts/hosts.ts";
 import { type PendingHost, selectPendingHost, selectWaiting } from "./pending-hosts.store.ts";
 import type { PendingRow } from "./pending-panel.views.tsx";
@@ -26,7 +27,9 @@ export interface PendingHostsDeps {
 }
 
 /** A machine announced itself, proved its key, or was decided about; emitted after the commit. */
-export const pendingHostChanged = topic<{ pendingId: string }>("pending-hosts.changed");
+export const pendingHostChanged = sharedTopic("pending-hosts.changed", {
+  payload: z.object({ pendingId: z.string() }),
+});
 
 /** Why a machine may not be the one that it looks like. */
 export type Duplicate =

@@ -1,11 +1,17 @@
 /**
- * The sockets of all machines that wait: at most one for each announcement, told when something is decided. Rows are
+ * The sockets of all machines that wait here: at most one for each announcement, told when something is decided. Rows are
  * the truth: a machine whose socket is gone, or that waited while the server was away, learns it when it comes back.
  */
 import type { WebSocket } from "@fastify/websocket";
 import type { Logger } from "pino";
+import { eventsMissed, replicaLost } from "../../platform/replicas/replicas.ts";
 import { replaced } from "./announce.ts";
-import { maxPendingHosts, type PendingHostsDeps, pendingHostChanged } from "./pending-hosts.ts";
+import {
+  maxPendingHosts,
+  type PendingHost,
+  type PendingHostsDeps,
+  pendingHostChanged,
+} from "./pending-hosts.ts";
 import { type Peer, WaitingSocket } from "./waiting-socket.ts";
 
 /** Every pending host, those that collect their bearer, and strangers within their ten seconds. */
@@ -15,13 +21,15 @@ export interface WaitingRoomDeps extends PendingHostsDeps {
   log: Logger;
   /** As in the answer to an enrolment. */
   certPin: string | null;
+  /** Whether every machine that waits is connected to this server. */
+  alone: boolean;
 }
 
 export class WaitingRoom {
   private readonly deps: WaitingRoomDeps;
   private readonly open = new Set<WaitingSocket>();
   private readonly waiting = new Map<string, WaitingSocket>();
-  private stopListening: () => void = () => undefined;
+  private readonly unsubscribe: (() => void)[] = [];
   private stopping = false;
 
   constructor(deps: WaitingRoomDeps) {
@@ -29,23 +37,26 @@ export class WaitingRoom {
   }
 
   start(): void {
-    this.stopListening = this.deps.events.on(pendingHostChanged, ({ pendingId }) => {
-      this.waiting
-        .get(pendingId)
-        ?.look()
-        .catch((error: unknown) => this.deps.log.error({ err: error, pendingId }, "a machine was not told"));
-    });
+    const { events } = this.deps;
+    const lookAtAll = () => {
+      for (const pendingId of this.waiting.keys()) this.lookAt(pendingId);
+    };
+    this.unsubscribe.push(
+      events.on(pendingHostChanged, ({ pendingId }) => this.lookAt(pendingId)),
+      events.on(eventsMissed, lookAtAll),
+      events.on(replicaLost, lookAtAll),
+    );
   }
 
   async stop(): Promise<void> {
     this.stopping = true;
-    this.stopListening();
+    for (const off of this.unsubscribe.splice(0)) off();
     for (const socket of this.open) socket.close(1001, "server stops");
   }
 
-  /** Whether the machine is connected now and has proved its key. */
-  isWaiting(pendingId: string): boolean {
-    return this.waiting.has(pendingId);
+  /** Whether the machine has proved its key and is connected now; of another replica's it is known only that it was. */
+  isWaiting({ id, provedNonce }: Pick<PendingHost, "id" | "provedNonce">): boolean {
+    return this.deps.alone ? this.waiting.has(id) : provedNonce !== null;
   }
 
   get isFull(): boolean {
@@ -64,6 +75,13 @@ export class WaitingRoom {
     });
     waiting.open();
     if (this.stopping) waiting.close(1001, "server stops");
+  }
+
+  private lookAt(pendingId: string): void {
+    this.waiting
+      .get(pendingId)
+      ?.look()
+      .catch((error: unknown) => this.deps.log.error({ err: error, pendingId }, "a machine was not told"));
   }
 
   /** Of two that prove one key, the newer one waits: the older is a connection that broke, or a copy of the machine. */

@@ -2,10 +2,11 @@
  * Editing a host's credentials, everyday and admin. What is not given is kept; the audit trail names fields only.
  * Hosts are plain ids here; what must be known of them is handed in.
  */
+import { z } from "zod";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
-import { type EventBus, topic } from "../../platform/events.ts";
+import { type EventBus, sharedTopic } from "../../platform/events.ts";
 import type { Actor } from "../../platform/http/identity.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import { recordAudit } from "../audit/audit.ts";
@@ -22,7 +23,9 @@ import { type AccessEdit, applyEdit, differingFields, inheritedByAdmin } from ".
 import { deleteCredentials, ensureRepository } from "./repositories.store.ts";
 
 /** A host's credentials were edited; its agent should get them at once. */
-export const credentialsChanged = topic<{ hostId: string }>("repositories.credentials_changed");
+export const credentialsChanged = sharedTopic("repositories.credentials_changed", {
+  payload: z.object({ hostId: z.string() }),
+});
 
 /** What this slice needs of hosts, handed in by the composition root: both slices have one rank. */
 export interface HostLink {

@@ -24,7 +24,7 @@ import type { Db } from "../../platform/db/db.ts";
 import { AppError, type ErrorKind } from "../../platform/errors.ts";
 import type { Actor } from "../../platform/http/identity.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
-import type { AgentHub } from "../agent-link/agent-link.ts";
+import type { AgentQuestions } from "../agent-link/agent-link.ts";
 import { getHost } from "../hosts/hosts.ts";
 import { findEverydayAccess, noCredentials } from "../repositories/repositories.ts";
 import { getSnapshot, listSnapshots, type Snapshot } from "../snapshots/snapshots.ts";
@@ -40,7 +40,7 @@ export interface TreeDeps {
    * Asks a host's agent.
    * MUST throw AppError `hosts.offline`, `agent.no_answer`, `agent.too_old` or `agent.too_many_requests` when there is no answer.
    */
-  readTree: AgentHub["readTree"];
+  readTree: AgentQuestions["readTree"];
 }
 
 /** Whose agent reads what. */

@@ -2,10 +2,13 @@
  * What drives rotations beside the requests: at every end of a job, at every agent that connects, and on a tick. Rows are
  * the truth, so a restart or a second server changes nothing.
  */
+
 import type { Logger } from "pino";
+import { z } from "zod";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
-import { type EventBus, topic } from "../../platform/events.ts";
+import { type EventBus, sharedTopic } from "../../platform/events.ts";
+import { eventsMissed, replicaLost } from "../../platform/replicas/replicas.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import { agentConnected } from "../agent-link/agent-link.ts";
 import { hostChanged, hostRemoved } from "../hosts/hosts.ts";
@@ -15,7 +18,9 @@ import { advance } from "./advance.ts";
 import * as store from "./rotation.store.ts";
 
 /** Somebody started a rotation or decided about one. */
-export const rotationChanged = topic<{ repositoryId: string }>("rotation.changed");
+export const rotationChanged = sharedTopic("rotation.changed", {
+  payload: z.object({ repositoryId: z.string() }),
+});
 
 const tickMs = 15_000;
 /** A look that always finds more would be a mistake of ours; the next tick goes on. */
@@ -28,6 +33,8 @@ export interface RotationWatchDeps {
   bus: EventBus;
   log: Logger;
   isConnected(hostId: string): boolean;
+  /** Whether this server does what only one of all replicas shall do. */
+  isLeader(): boolean;
   /** Gives a connected agent what is stored for its host now. Its next command comes after that. */
   deliver(hostId: string): Promise<void>;
 }
@@ -52,6 +59,8 @@ export class RotationWatch {
       bus.on(rotationChanged, ask),
       bus.on(agentConnected, ask),
       bus.on(hostRemoved, ask),
+      bus.on(eventsMissed, ask),
+      bus.on(replicaLost, ask),
       bus.on(credentialsChanged, ask),
       bus.on(jobChanged, ({ status }) => {
         if (isFinal(status)) ask();
@@ -77,7 +86,7 @@ export class RotationWatch {
 
   /** One more look, soon; a thousand wishes in one moment are one look. */
   private ask(): void {
-    if (this.isAsked || this.stopping.signal.aborted) return;
+    if (this.isAsked || this.stopping.signal.aborted || !this.deps.isLeader()) return;
     this.isAsked = true;
     this.round = this.round.then(async () => {
       this.isAsked = false;

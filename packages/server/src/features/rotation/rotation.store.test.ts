@@ -55,6 +55,7 @@ describe.each(engines)("a rotation on %s", (engine) => {
   function startWatch(): RotationWatch {
     const made = new RotationWatch({
       ...deps(),
+      isLeader: () => true,
       deliver: async (hostId) => void delivered.push(hostId),
     });
     made.start();

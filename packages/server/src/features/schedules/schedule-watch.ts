@@ -10,8 +10,8 @@ import { type Clock, fromInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import { GroupCommit } from "../../platform/db/group-commit.ts";
 import type { EventBus } from "../../platform/events.ts";
-import { agentConnected, agentDisconnected } from "../agent-link/agent-link.ts";
-import { findHost, type Host, isOnline } from "../hosts/hosts.ts";
+import { agentConnected } from "../agent-link/agent-link.ts";
+import { findHost, type Host, hostRemoved, isOnline } from "../hosts/hosts.ts";
 import { announce, findJob, isFinal, type Job, jobChanged, listFinalOf } from "../jobs/jobs.ts";
 import { purgeFires } from "./fires.store.ts";
 import { claimFire, refusalOf } from "./fires.ts";
@@ -41,6 +41,8 @@ export interface WatchDeps {
   clock: Clock;
   bus: EventBus;
   log: Logger;
+  /** Whether this server does what only one of all replicas shall do. */
+  isLeader(): boolean;
 }
 
 export class ScheduleWatch {
@@ -48,7 +50,7 @@ export class ScheduleWatch {
   private readonly commits: GroupCommit;
   private readonly stopping = new AbortController();
   private readonly unsubscribe: (() => void)[] = [];
-  /** When each host connected to this server. */
+  /** When each host connected last, to whichever replica. */
   private readonly connectedAt = new Map<string, number>();
   private startedAt = 0;
   private ticking: Promise<void> | null = null;
@@ -65,13 +67,16 @@ export class ScheduleWatch {
     const { bus, clock } = this.deps;
     this.startedAt = clock.now();
     this.unsubscribe.push(
-      bus.on(agentConnected, ({ hostId }) => {
+      bus.on(agentConnected, ({ hostId }, origin) => {
         this.connectedAt.set(hostId, clock.now());
-        this.supervise(store.hastenPending(this.deps.db, hostId, clock.now() + settleMs));
+        if (origin === "here")
+          this.supervise(store.hastenPending(this.deps.db, hostId, clock.now() + settleMs));
       }),
-      bus.on(agentDisconnected, ({ hostId }) => void this.connectedAt.delete(hostId)),
-      bus.on(jobChanged, ({ jobId, status }) => {
-        if (isFinal(status)) this.supervise(this.settle(jobId));
+      // Not when it disconnects: from one replica it may go to another.
+      bus.on(hostRemoved, ({ hostId }) => void this.connectedAt.delete(hostId)),
+      bus.on(jobChanged, ({ jobId, status }, origin) => {
+        // Whoever stored the end settles it. If that server is gone before, the drain finds it.
+        if (isFinal(status) && origin === "here") this.supervise(this.settle(jobId));
       }),
     );
     this.ticking = this.keepTicking();
@@ -227,6 +232,7 @@ export class ScheduleWatch {
   }
 
   private async tick(tick: number): Promise<void> {
+    if (!this.deps.isLeader()) return;
     await this.look();
     if (tick % drainEvery === 0) await this.drain();
     if (tick % purgeEvery === 0) await this.purge();

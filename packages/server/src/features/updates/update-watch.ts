@@ -2,10 +2,13 @@
  * What drives update runs beside the requests: at every end of a job, at every agent that comes or goes, and on a tick.
  * Rows are the truth, so a restart or a second server changes nothing.
  */
+
 import type { Logger } from "pino";
+import { z } from "zod";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
-import { type EventBus, topic } from "../../platform/events.ts";
+import { type EventBus, sharedTopic } from "../../platform/events.ts";
+import { eventsMissed, replicaLost } from "../../platform/replicas/replicas.ts";
 import { agentConnected, agentDisconnected } from "../agent-link/agent-link.ts";
 import type { ReleaseShelf } from "../artefacts/artefacts.ts";
 import { hostRemoved } from "../hosts/hosts.ts";
@@ -14,7 +17,9 @@ import { advance } from "./advance.ts";
 import * as store from "./updates.store.ts";
 
 /** Somebody started a run or decided about one. */
-export const updatesChanged = topic<{ runId: string }>("updates.changed");
+export const updatesChanged = sharedTopic("updates.changed", {
+  payload: z.object({ runId: z.string() }),
+});
 
 const tickMs = 15_000;
 /** A look that always finds more would be a mistake of ours; the next tick goes on. */
@@ -27,6 +32,8 @@ export interface UpdateWatchDeps {
   log: Logger;
   shelf: Pick<ReleaseShelf, "current">;
   isConnected(hostId: string): boolean;
+  /** Whether this server does what only one of all replicas shall do. */
+  isLeader(): boolean;
 }
 
 export class UpdateWatch {
@@ -53,6 +60,8 @@ export class UpdateWatch {
       bus.on(agentConnected, ask),
       bus.on(agentDisconnected, ask),
       bus.on(hostRemoved, ask),
+      bus.on(eventsMissed, ask),
+      bus.on(replicaLost, ask),
       bus.on(jobChanged, ({ status }) => {
         if (isFinal(status)) ask();
       }),
@@ -77,7 +86,7 @@ export class UpdateWatch {
 
   /** One more look, soon; a thousand wishes in one moment are one look. */
   private ask(): void {
-    if (this.isAsked || this.stopping.signal.aborted) return;
+    if (this.isAsked || this.stopping.signal.aborted || !this.deps.isLeader()) return;
     this.isAsked = true;
     this.round = this.round.then(async () => {
       this.isAsked = false;

@@ -5,6 +5,7 @@ import { allows, type Policy, type Role } from "./identity.ts";
 const table: Record<Policy, (Role | null)[]> = {
   anonymous: ["admin", "operator", "viewer", null],
   agent: ["admin", "operator", "viewer", null],
+  replica: ["admin", "operator", "viewer", null],
   viewer: ["admin", "operator", "viewer"],
   operator: ["admin", "operator"],
   admin: ["admin"],

@@ -4,8 +4,11 @@
 export const roles = ["admin", "operator", "viewer"] as const;
 export type Role = (typeof roles)[number];
 
-/** What a route demands. Every route declares one; `agent` routes check a host's bearer themselves. */
-export type Policy = "anonymous" | "viewer" | "operator" | "admin" | "agent";
+/**
+ * What a route demands. Every route declares one; `agent` routes check a host's bearer themselves, `replica` routes that
+ * another server of ours sealed the request.
+ */
+export type Policy = "anonymous" | "viewer" | "operator" | "admin" | "agent" | "replica";
 
 export interface Identity {
   userId: string;
@@ -17,9 +20,9 @@ export interface Identity {
   apiToken?: { name: string };
 }
 
-/** Whether a role may use a route. `anonymous` and `agent` routes need no role. */
+/** Whether a role may use a route. `anonymous`, `agent` and `replica` routes need no role. */
 export function allows(policy: Policy, role: Role | null): boolean {
-  if (policy === "anonymous" || policy === "agent") return true;
+  if (policy === "anonymous" || policy === "agent" || policy === "replica") return true;
   return role !== null && roles.indexOf(role) <= roles.indexOf(policy);
 }
 
