@@ -25,7 +25,8 @@ export class Balancer {
   private readonly ready = new Set<string>();
   private readonly lines = new Set<Duplex>();
   private readonly looking: NodeJS.Timeout;
-  private turn = 0;
+  /** Counted apart, so that agents are spread evenly whatever is asked meanwhile. */
+  private readonly turns = { request: 0, connection: 0 };
 
   private constructor(targets: () => readonly Target[]) {
     this.targets = targets;
@@ -61,10 +62,10 @@ export class Balancer {
   }
 
   /** In which order the replicas are tried: those that are ready in turn, then the others. */
-  private order(): Target[] {
+  private order(kind: "request" | "connection"): Target[] {
     const all = this.targets();
     const ready = all.filter((target) => this.ready.has(nameOf(target)));
-    const first = ready.length === 0 ? 0 : this.turn++ % ready.length;
+    const first = ready.length === 0 ? 0 : this.turns[kind]++ % ready.length;
     const rest = all.filter((target) => !ready.includes(target));
     return [...ready.slice(first), ...ready.slice(0, first), ...rest];
   }
@@ -72,7 +73,7 @@ export class Balancer {
   private async answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const parts: Buffer[] = [];
     for await (const part of incoming) parts.push(part as Buffer);
-    for (const target of this.order())
+    for (const target of this.order("request"))
       if (await pass(target, incoming, Buffer.concat(parts), outgoing)) return;
     outgoing.writeHead(502).end("no replica could be reached");
   }
@@ -81,7 +82,7 @@ export class Balancer {
     const { method, url, rawHeaders } = incoming;
     const headers = rawHeaders.map((text, index) => (index % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join("");
     const opening = Buffer.concat([Buffer.from(`${method} ${url} HTTP/1.1\r\n${headers}\r\n`), head]);
-    this.join(socket, opening, this.order());
+    this.join(socket, opening, this.order("connection"));
   }
 
   private join(socket: Duplex, opening: Buffer, [target, ...others]: Target[]): void {

@@ -10,7 +10,6 @@ import { Refused } from "../lab/api.ts";
 import { ReplicaLab } from "../lab/replicas.ts";
 import { addHosts, Load } from "./load.ts";
 
-const awayMs = 3_000;
 /** From the database's return to servers that are ready. */
 const readyWithinMs = 20_000;
 
@@ -25,26 +24,31 @@ beforeAll(async () => {
 }, testTimeout);
 afterAll(() => replicas?.close());
 
-test.each(["fast", "immediate"] as const)(
-  "PostgreSQL is restarted under load (%s)",
+test.each([
+  ["fast", 3],
+  ["immediate", 3],
+  // Long enough for the replicas to send their agents away, who find nobody better.
+  ["fast", 20],
+] as const)(
+  "PostgreSQL is restarted under load (%s, away for %i s)",
   {
-    timeout: testTimeout,
+    timeout: 2 * testTimeout,
   },
-  async (how) => {
+  async (how, awaySeconds) => {
     const load = new Load(replicas, hosts);
     await pause(2_000);
     await replicas.postgres.shutDown(how);
-    await pause(awayMs / 2);
+    await pause((awaySeconds * 1_000) / 2);
     for (const { api } of replicas.replicas) {
       const refusal = await api.get("/api/hosts").catch((error: unknown) => error);
       expect(refusal).toBeInstanceOf(Refused);
       expect(refusal).toMatchObject({ status: 503, code: "database.away" });
     }
-    await pause(awayMs / 2);
+    await pause((awaySeconds * 1_000) / 2);
     await replicas.postgres.startAgain();
     for (const replica of replicas.replicas)
       await until(`replica ${replica.name} is ready again`, readyWithinMs, () => replica.isReady());
     await pause(2_000);
-    await load.expectNothingLost(`PostgreSQL restarted (${how})`);
+    await load.expectNothingLost(`PostgreSQL restarted (${how}, away for ${awaySeconds} s)`);
   },
 );

@@ -62,6 +62,7 @@ const machinePrograms: Readonly<Record<string, string>> = {
   openssl: "openssl",
   curl: "curl",
   wget: "wget",
+  iproute2: "ip",
 };
 
 /** Looks for every part; what is missing is installed where that is possible. Says what it installs. */
