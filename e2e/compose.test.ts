@@ -178,6 +178,9 @@ describe("two replicas behind the Caddy of deploy/compose", () => {
     return [...last].filter(([, msg]) => msg === "agent connected").map(([hostId]) => hostId);
   }
 
+  const isConnected = async (hostId: string): Promise<boolean> =>
+    [...(await agentsAt(one)), ...(await agentsAt(two))].includes(hostId);
+
   /** The whole stored log of a finished job, as a browser reads it. */
   async function readLog(jobId: string): Promise<{ lines: number; ended: boolean }> {
     const socket = new WebSocket(`${proxy.url.replace("https", "wss")}/api/jobs/${jobId}/stream`, {
@@ -239,13 +242,36 @@ describe("two replicas behind the Caddy of deploy/compose", () => {
     const files = await replicas.lab.makeFolder("files-north");
     const way = { server: proxy.url, caFile: proxy.caFile };
     const host = await LabHost.add(replicas.lab, { name: "north", paths: [files], isQuick: true, way });
-    await until("Caddy's next look", 20_000, async () => {
+    // It may have come before Caddy looked again: then it comes once more.
+    await until("an agent at the replica that was started again", 30_000, async () => {
       if ((await agentsAt(one)).includes(host.id)) return true;
       await host.killAgent();
+      await until("its end", 10_000, async () => !(await isConnected(host.id)));
       await host.startAgent();
+      await until("its connection", 10_000, () => isConnected(host.id));
       return false;
     });
     expect(await agentsAt(two)).toEqual(before);
+  });
+
+  it("it hangs and gets nothing new after seconds, until it goes on", async () => {
+    // What it was asked before Caddy noticed hangs with it, as a browser's request does.
+    const within = (limitMs: number) =>
+      Promise.race([
+        get("/api/hosts").then(({ status }) => status),
+        new Promise<string>((done) => setTimeout(done, limitMs, "no answer")),
+      ]);
+    const answers = () => Promise.all(Array.from({ length: 10 }, () => within(1500)));
+    one.freeze();
+    try {
+      await until("a time without hanging requests", 20_000, async () =>
+        (await answers()).every((answer) => answer === 200),
+      );
+    } finally {
+      one.thaw();
+    }
+    expect(await answers()).toEqual(Array.from({ length: 10 }, () => 200));
+    await until("the end of what hung", 20_000, () => one.isReady());
   });
 
   it("the other is stopped: it says so first, and not one request is lost meanwhile", async () => {
