@@ -206,7 +206,7 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   const url = addressOf(built.app, config.listenHost);
   await replicas.start();
   for (const life of lives) life.start();
-  const setupToken = await ensureSetupToken({ db, clock });
+  const setupToken = await ensureSetupToken({ db, clock }, { hasReplicas: engine === "postgres" });
   let stopped: Promise<void> | null = null;
   const stopOnce = async () => {
     stopping.abort();

@@ -19,6 +19,7 @@ import { createLog } from "../../server/src/platform/log.ts";
 import { hashToken, newId, newToken } from "../../server/src/platform/random.ts";
 import type { RunningServer } from "../../server/src/start.ts";
 import { FakeClock } from "./clock.ts";
+import { DatabaseProxy } from "./database-proxy.ts";
 import { TestClient } from "./server-client.ts";
 
 export interface TestServerOptions {
@@ -27,6 +28,8 @@ export interface TestServerOptions {
   engine?: Engine;
   /** Another server on PostgreSQL: this one is its replica, on the same database and with the same key file. */
   beside?: TestServer;
+  /** Its way to PostgreSQL leads through `proxy`, where a test can cut it. */
+  proxied?: boolean;
   /** Default true. */
   downloads?: boolean;
   /** RM_BASE_URL; unset by default. */
@@ -53,6 +56,7 @@ export class TestServer {
   /** Everything that the server logged, over all its restarts. */
   readonly log: LogEntry[] = [];
   private readonly schema: string;
+  private way: DatabaseProxy | null = null;
   private running: RunningServer | null = null;
   private database: Db | null = null;
   private signedIn: TestClient | null = null;
@@ -64,6 +68,12 @@ export class TestServer {
     this.schema = beside?.schema ?? `s${randomBytes(8).toString("hex")}`;
     this.options = options;
     this.dataDir = mkdtempSync(join(tmpdir(), "rm-server-"));
+  }
+
+  /** Between the server and PostgreSQL, of one that is `proxied`. */
+  get proxy(): DatabaseProxy {
+    if (!this.way) throw new Error("the test server was not started with a proxy");
+    return this.way;
   }
 
   /** The server as it runs now. */
@@ -108,6 +118,10 @@ export class TestServer {
 
   async start(): Promise<void> {
     if (this.engine === "postgres" && !this.database) await this.createSchema();
+    if (this.options.proxied && !this.way) {
+      this.way = new DatabaseProxy(this.databaseUrl());
+      await this.way.start();
+    }
     const log = createLog("info", { write: (line) => this.log.push(JSON.parse(line) as LogEntry) });
     const assetsDir = join(this.dataDir, "assets");
     await mkdir(assetsDir, { recursive: true });
@@ -139,7 +153,9 @@ export class TestServer {
 
   /** Stops the server and removes its data. */
   async stop(): Promise<void> {
+    this.way?.thaw();
     await this.halt();
+    await this.way?.stop();
     if (this.engine === "postgres" && !this.options.beside)
       await sql`DROP SCHEMA ${sql.id(this.schema)} CASCADE`.execute(this.db);
     await this.database?.destroy();
@@ -160,12 +176,11 @@ export class TestServer {
   }
 
   private config(): Config {
-    const search = `options=${encodeURIComponent(`-c search_path=${this.schema}`)}`;
     return {
       listenHost: "127.0.0.1",
       listenPort: 0,
       dataDir: this.dataDir,
-      databaseUrl: this.engine === "postgres" ? `${postgresUrl()}&${search}` : undefined,
+      databaseUrl: this.engine === "postgres" ? (this.way?.url ?? this.databaseUrl()) : undefined,
       databasePool: 10,
       replicaUrl: undefined,
       baseUrl: this.options.baseUrl,
@@ -176,6 +191,10 @@ export class TestServer {
       downloads: this.options.downloads ?? true,
       logLevel: "info",
     };
+  }
+
+  private databaseUrl(): string {
+    return `${postgresUrl()}&options=${encodeURIComponent(`-c search_path=${this.schema}`)}`;
   }
 
   private async createSchema(): Promise<void> {

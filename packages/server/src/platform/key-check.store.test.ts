@@ -1,10 +1,8 @@
 /** A database and its key file belong together, from the first start on and whoever starts first. */
 import { mkdtempSync, rmSync } from "node:fs";
-import { copyFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { engines, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
-import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openSecretBox } from "./key-check.ts";
 
@@ -30,9 +28,6 @@ describe.each(engines)("the key of a database on %s", (engine) => {
   });
 
   it("is one, also when several replicas with the same file start at once on an empty database", async () => {
-    await open("made.key");
-    await sql`DELETE FROM server_facts`.execute(database.db);
-    await copyFile(join(folder, "made.key"), join(folder, "secret.key"));
     const boxes = await Promise.all(Array.from({ length: 8 }, () => open()));
     const sealed = boxes[0]?.seal("a password", place) ?? "";
     for (const box of boxes) expect(box.open(sealed, place)).toBe("a password");

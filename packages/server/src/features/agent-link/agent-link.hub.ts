@@ -173,8 +173,7 @@ export class AgentHub {
   async pushConfiguration(hostId: string): Promise<void> {
     const session = this.sessions.get(hostId);
     const host = session && (await findHost(this.deps.db, hostId));
-    if (!host) return;
-    for (const message of await this.deps.handlers.configurationOf(host)) session.send(message);
+    if (host) await this.configure(session, host);
   }
 
   /** The host was removed: its agent shall not dial again. */
@@ -202,12 +201,22 @@ export class AgentHub {
     };
   }
 
+  private async configure(session: AgentSession, host: Host, { unlessSent = false } = {}): Promise<void> {
+    const messages = await this.deps.handlers.configurationOf(host);
+    const versions = messages.map((message) => ("version" in message ? message.version : "")).join(" ");
+    if (unlessSent && session.configuredAs === versions) return;
+    session.configuredAs = versions;
+    for (const message of messages) session.send(message);
+  }
+
   /** One agent after the other: nobody waits for it, and the database has other work. */
   private async catchUp(): Promise<void> {
     for (const hostId of [...this.sessions.keys()]) {
       if (!this.isOpen) return;
-      if (await findHost(this.deps.db, hostId)) await this.pushConfiguration(hostId);
-      else await this.removeHost(hostId);
+      const host = await findHost(this.deps.db, hostId);
+      const session = this.sessions.get(hostId);
+      if (!host) await this.removeHost(hostId);
+      else if (session) await this.configure(session, host, { unlessSent: true });
     }
   }
 
@@ -299,7 +308,7 @@ export class AgentHub {
       acked_seq: session.ackedSeq,
       sent_at: toInstant(this.deps.clock.now()),
     });
-    for (const message of await this.deps.handlers.configurationOf(host)) session.send(message);
+    await this.configure(session, host);
     if (this.sessions.get(host.id) === session) this.enter(connection, session, hello);
   }
 

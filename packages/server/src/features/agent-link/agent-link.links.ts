@@ -20,6 +20,9 @@ import {
   restoreLink,
 } from "./agent-link.store.ts";
 
+/** A database that does not answer must not keep the server from stopping. */
+const stopWithinMs = 1000;
+
 /** The sessions of this server. */
 export interface SessionsHere {
   /** Hosts that have one. */
@@ -116,8 +119,11 @@ export class SharedLinks implements Links {
   async stop(): Promise<void> {
     this.stopping = true;
     for (const off of this.unsubscribe.splice(0)) off();
-    await this.round;
-    await this.supervise(releaseLinksOf(this.deps.db, this.replicaId));
+    // Rows that stay are those of a replica that is not alive.
+    const left = new AbortController();
+    const leave = this.round.then(() => this.supervise(releaseLinksOf(this.deps.db, this.replicaId)));
+    await Promise.race([leave, this.deps.clock.sleep(stopWithinMs, left.signal)]);
+    left.abort();
   }
 
   async claim(tx: Db, hostId: string): Promise<void> {

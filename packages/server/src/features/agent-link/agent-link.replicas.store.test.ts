@@ -305,12 +305,19 @@ describe("what a replica missed", () => {
   it("it reads from the rows: a wish to cancel, an edit", async () => {
     agent.send(startedOf(run, 1));
     await agent.acknowledged(1);
-    const before = agent.all("config.update").length;
+    const before = agent.all("schedule.set").length;
+    await sql`UPDATE hosts SET schedule_version = schedule_version + 1`.execute(a.db);
     // As if somebody at the other replica had done it, and its events had got lost.
     await sql`UPDATE jobs SET cancel_requested_at = 1 WHERE id = ${run.job_id}`.execute(a.db);
     await loseFrame();
     expect((await agent.nextMessage("command.cancel")).job_id).toBe(run.job_id);
-    await a.until("the configuration comes again", () => agent.all("config.update").length > before);
+    await a.until("the configuration comes", () => agent.all("schedule.set").length === before + 1);
+    // What an agent has it is not sent again.
+    await loseFrame();
+    await sql`UPDATE hosts SET schedule_version = schedule_version + 1`.execute(a.db);
+    await loseFrame();
+    await a.until("the next comes", () => agent.all("schedule.set").length > before + 1);
+    expect(new Set(agent.all("schedule.set").map(({ version }) => version)).size).toBe(before + 2);
   });
 });
 
@@ -374,9 +381,12 @@ async function loseWithoutWord(): Promise<void> {
   expect((await link.execute(a.db)).rows).toHaveLength(1);
 }
 
+let frames = 0;
+
 /** Both replicas learn that a frame of a third did not arrive. */
 async function loseFrame(): Promise<void> {
-  const frame = JSON.stringify({ from: "third", n: 7, events: [] });
+  frames += 2;
+  const frame = JSON.stringify({ from: "third", n: frames, events: [] });
   await sql`SELECT pg_notify('restic_manager_' || current_schema()::regnamespace::oid, ${frame})`.execute(
     a.db,
   );

@@ -70,6 +70,8 @@ export class AgentSession {
   readonly machine: Machine;
   /** The last event that is committed. */
   ackedSeq: number;
+  /** The versions of the configuration that was sent last. */
+  configuredAs = "";
   /** Whether the agent was welcomed and has its configuration, so that commands may follow. */
   ready = false;
   /** When the last usable frame came. */

@@ -73,6 +73,7 @@ export function connectPostgres(url: string, options: PostgresOptions = {}): Pos
     ...(options.schema ? { options: `-c search_path=${options.schema}` } : {}),
     stream: () => remember(sockets, new Socket()),
     // Set once the session is there: a connection pooler refuses most of them as start parameters.
+    // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for it, its type only does not say so
     onConnect: (client) => client.query(sessionSettings(limits)),
   });
   // Without a listener a lost idle connection would end the program; the pool replaces it by itself.

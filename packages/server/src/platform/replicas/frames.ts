@@ -7,9 +7,6 @@ import { z } from "zod";
 /** PostgreSQL takes less than 8,000 bytes. */
 export const maxFrameBytes = 7_500;
 
-/** A topic's name and its payload as JSON goes. */
-export type WireEvent = readonly [topic: string, payload: unknown];
-
 const frame = z.object({
   from: z.string().min(1).max(64),
   n: z.int().positive(),

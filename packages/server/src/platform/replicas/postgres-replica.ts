@@ -55,6 +55,8 @@ export class PostgresReplica implements Replicas {
   /** Beats in a row that failed. */
   private failures = 0;
   private wake = new AbortController();
+  /** Aborted once the database answers again. */
+  private answered = new AbortController();
   private beating: Promise<void> = Promise.resolve();
   private url = "";
 
@@ -65,8 +67,9 @@ export class PostgresReplica implements Replicas {
     deps.bus.connect(this.bridge.publish);
   }
 
+  /** The last renewal came at most one heartbeat before the first beat that failed. */
   isLeader(): boolean {
-    return this.leads;
+    return this.leads && this.failingMs() < giveUpAfterMs - heartbeatMs;
   }
 
   isHealthy(): boolean {
@@ -90,6 +93,7 @@ export class PostgresReplica implements Replicas {
     const left = new AbortController();
     await Promise.race([this.leave(), this.deps.clock.sleep(stopWithinMs, left.signal)]);
     left.abort();
+    this.answered.abort();
     this.deps.bus.connect(null);
     this.line?.close();
   }
@@ -111,8 +115,6 @@ export class PostgresReplica implements Replicas {
       const pauseMs = this.pauseMs();
       if (pauseMs > 0) await this.deps.clock.sleep(pauseMs, this.wake.signal);
       if (signal.aborted) return;
-      // A beat may take as long as its statements may: whether it is too late is asked before it, too.
-      this.judge();
       await this.tryBeat();
     }
   }
@@ -130,13 +132,29 @@ export class PostgresReplica implements Replicas {
       await this.beat();
       this.failingSince = null;
       this.failures = 0;
+      this.answered.abort();
     } catch (error) {
-      this.failures++;
-      if (this.failingSince === null) this.deps.log.warn({ err: error }, "the database does not answer");
-      this.failingSince ??= startedAt;
+      if (this.failures++ === 0) this.fail(error, startedAt);
       if (this.line) this.drop(this.line);
     }
     this.judge();
+  }
+
+  private fail(error: unknown, startedAt: number): void {
+    this.deps.log.warn({ err: error }, "the database does not answer");
+    this.failingSince = startedAt;
+    this.answered = new AbortController();
+    void this.judgeLater(this.answered.signal);
+  }
+
+  /** The next tries may take longer than the database may be away. */
+  private async judgeLater(answered: AbortSignal): Promise<void> {
+    await this.deps.clock.sleep(awayAfterMs - heartbeatMs - this.failingMs(), answered);
+    if (!answered.aborted) this.judge();
+  }
+
+  private failingMs(): number {
+    return this.failingSince === null ? 0 : this.deps.clock.now() - this.failingSince;
   }
 
   private async beat(): Promise<void> {
@@ -191,13 +209,12 @@ export class PostgresReplica implements Replicas {
   }
 
   /**
-   * Gives the lease up and calls the database away when it has not answered for too long. The last answer came at most
-   * one heartbeat before the first beat that failed.
+   * Calls the database away when it has not answered for too long. The last answer came at most one heartbeat before the
+   * first beat that failed.
    */
   private judge(): void {
-    const failingMs = this.failingSince === null ? 0 : this.deps.clock.now() - this.failingSince;
-    if (failingMs >= giveUpAfterMs - heartbeatMs) this.leads = false;
-    const healthy = failingMs < awayAfterMs - heartbeatMs;
+    const healthy = this.failingMs() < awayAfterMs - heartbeatMs;
+    if (!healthy) this.leads = false;
     if (!healthy) this.deps.cutConnections();
     if (healthy === this.healthy) return;
     this.healthy = healthy;
