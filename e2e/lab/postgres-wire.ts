@@ -1,7 +1,8 @@
 /**
  * Stands between one replica and PostgreSQL and understands where a message of the server's ends
  * (https://www.postgresql.org/docs/current/protocol-message-formats.html), so that it can swallow notifications as if
- * they had never been sent. Everything else passes as it came. The connection must not be encrypted.
+ * they had never been sent. It can also be a long way: what the replica says then arrives later. Everything else passes
+ * as it came. The connection must not be encrypted.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 
@@ -15,6 +16,8 @@ export class PostgresWire {
   deaf = false;
   /** How many were. */
   swallowed = 0;
+  /** How long everything from the replica is on its way, in ms. */
+  delayMs = 0;
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
 
@@ -47,7 +50,10 @@ export class PostgresWire {
         other.destroy();
       });
     }
-    client.pipe(database);
+    client.on("data", (data: Buffer) => {
+      if (this.delayMs === 0) database.write(data);
+      else setTimeout(() => database.write(data), this.delayMs);
+    });
     let rest: Buffer = Buffer.alloc(0);
     database.on("data", (data: Buffer) => {
       rest = Buffer.concat([rest, data]);

@@ -8,6 +8,7 @@ import { type Child, startChild, until } from "../../tools/demo/children.ts";
 import { LabApi } from "./api.ts";
 import { Balancer } from "./balancer.ts";
 import { freePort, killAtOnce, Lab, plainEnvironment, serverProgram } from "./lab.ts";
+import { PostgresWire } from "./postgres-wire.ts";
 
 export interface ReplicaWishes {
   name: string;
@@ -143,6 +144,14 @@ export class ReplicaLab {
     await lab.signUp(replica.logFile);
     replica.api.cookie = lab.api.cookie;
     return replica;
+  }
+
+  /** A way to the database of a replica's own; its address goes into the wishes of that replica. */
+  async addWire(): Promise<{ wire: PostgresWire; database: string }> {
+    const port = await freePort();
+    const wire = await PostgresWire.start(this.database, port);
+    this.lab.cleanups.push(() => wire.stop());
+    return { wire, database: `${loopback}:${port}` };
   }
 
   /** The replica that has the host's agent, as the database knows it. */

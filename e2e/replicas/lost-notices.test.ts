@@ -9,8 +9,7 @@ import { TestBrowser } from "../../packages/testkit/src/server-browser.ts";
 import { testTimeout, untilSoon } from "../chaos/faults.ts";
 import { ChaosHost } from "../chaos/host.ts";
 import { expectTruth } from "../chaos/truth.ts";
-import { freePort } from "../lab/lab.ts";
-import { PostgresWire } from "../lab/postgres-wire.ts";
+import type { PostgresWire } from "../lab/postgres-wire.ts";
 import { type Replica, ReplicaLab } from "../lab/replicas.ts";
 
 /** A frame that never came is noticed by the one after it; then the rows are read. */
@@ -30,11 +29,10 @@ let atSpeaking: ChaosHost;
 beforeAll(async () => {
   replicas = await ReplicaLab.create();
   const { lab } = replicas;
-  const port = await freePort();
-  wire = await PostgresWire.start(replicas.database, port);
-  lab.cleanups.push(() => wire.stop());
+  const way = await replicas.addWire();
+  wire = way.wire;
   speaking = await replicas.add({ name: "speaking" });
-  deaf = await replicas.add({ name: "deaf", database: `127.0.0.1:${port}` });
+  deaf = await replicas.add({ name: "deaf", database: way.database });
   const wishes = { spoken: 60, restSeconds: 0.3 };
   atDeaf = await ChaosHost.enrolled(lab, { name: "at-deaf", dials: deaf.url, ...wishes });
   atSpeaking = await ChaosHost.enrolled(lab, { name: "at-speaking", dials: speaking.url, ...wishes });

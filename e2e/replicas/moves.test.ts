@@ -1,15 +1,18 @@
 /**
- * An agent whose line is cut again and again is at another replica each time, while the one before may still store what
- * it sent or believe that it is there. Each event is taken in once, whoever does it.
+ * An agent whose line is cut again and again is at another replica each time, while the one before still stores what it
+ * sent: the way to the database is long, and the line is often cut right after something was sent. Each event is taken
+ * in once, whoever does it.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createChance, pause, report, sized, testTimeout, untilSoon } from "../chaos/faults.ts";
+import { createChance, pause, report, sized, testTimeout } from "../chaos/faults.ts";
 import { ChaosHost } from "../chaos/host.ts";
 import { LinkProxy } from "../chaos/link-proxy.ts";
 import { expectTruth } from "../chaos/truth.ts";
 import { ReplicaLab } from "../lab/replicas.ts";
 
 const moves = sized(30, 600);
+/** A transaction has some ways to go; the agent is at the other replica within two. */
+const wayMs = 20;
 
 let replicas: ReplicaLab;
 let proxy: LinkProxy;
@@ -18,7 +21,11 @@ let host: ChaosHost;
 beforeAll(async () => {
   replicas = await ReplicaLab.create();
   const { lab } = replicas;
-  for (const name of ["a", "b"]) await replicas.add({ name });
+  for (const name of ["a", "b"]) {
+    const { wire, database } = await replicas.addWire();
+    await replicas.add({ name, database });
+    wire.delayMs = wayMs;
+  }
   proxy = await LinkProxy.start(lab.url);
   host = await ChaosHost.enrolled(lab, { name: "moving", dials: proxy.url, spoken: 60, restSeconds: 0.2 });
   lab.cleanups.push(
@@ -37,18 +44,20 @@ test("an agent moves between replicas under load: no job or line is lost or doub
   const seen = new Set<string | undefined>();
   const first = proxy.welcomes;
   let jobs = 0;
+  proxy.onMessage = ({ text, direction, type }) => ({
+    send: [text],
+    cut: direction === "to_server" && type !== "hello" && chance() < 0.3,
+  });
   while (proxy.welcomes - first < moves) {
     if ((await host.openJobs()) === 0) {
       await host.startBackup();
       jobs++;
     }
-    const before = proxy.welcomes;
-    await pause(chance() * 150);
-    proxy.cutAll();
-    await untilSoon("the next welcome", 10_000, () => proxy.welcomes > before);
+    await pause(100);
     seen.add((await replicas.placeOf(host.id))?.name);
   }
-  expect(seen).toEqual(new Set(["a", "b"]));
+  proxy.onMessage = ({ text }) => ({ send: [text] });
+  expect([...seen]).toEqual(expect.arrayContaining(["a", "b"]));
   await expectTruth(replicas.lab, [host]);
   report(`${proxy.welcomes - first} moves between replicas during ${jobs} jobs`);
   await host.stopInTest();
