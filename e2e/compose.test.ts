@@ -209,6 +209,13 @@ describe("two replicas behind the Caddy of deploy/compose", () => {
     await expect(run(program, at(await freePort()))).rejects.toMatchObject({ code: 1 });
   });
 
+  it("what replicas ask each other can't be asked from outside", async () => {
+    const asked = { method: "POST", headers: json, body: "{}" };
+    expect((await get("/internal/agents/ask", asked)).status).toBe(404);
+    const itself = await fetch(`${one.url}/internal/agents/ask`, asked);
+    expect(itself.status).not.toBe(404);
+  });
+
   it("each gets one of two agents, and both back up", async () => {
     for (const name of ["east", "west"]) {
       const files = await replicas.lab.makeFolder(`files-${name}`);
