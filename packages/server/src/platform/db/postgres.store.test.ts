@@ -141,6 +141,17 @@ describe("a network that drops packets", () => {
     expect(await pidOf(db)).toBeGreaterThan(0);
   });
 
+  it("does not keep a server from ending, whatever its connections are at", async () => {
+    const db = open({ poolSize: 2 }, proxy.url);
+    const running = errorOf(sql`SELECT pg_sleep(30)`.execute(db));
+    await pidOf(db);
+    await untilRuns("SELECT pg_sleep");
+    proxy.freeze();
+    await db.destroy();
+    expect(await running).toBeInstanceOf(DatabaseAway);
+    opened = [];
+  });
+
   it("frees the locks of whoever was cut off in a transaction", async () => {
     const db = open({ limits: { idleInTransactionMs: 300, answerMs: 1_000 } }, proxy.url);
     const cutOff = inTransaction(db, async (tx) => {

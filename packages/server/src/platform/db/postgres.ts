@@ -13,6 +13,8 @@ const int8Oid = 20;
 const defaultPoolSize = 10;
 const idleConnectionMs = 60_000;
 const keepAliveAfterMs = 10_000;
+/** How long PostgreSQL may take to see a session off; then the socket is closed anyway, or it would keep us from ending. */
+const goodbyeMs = 1_000;
 
 /** How long what may last; 0 is without end. */
 export interface PostgresLimits {
@@ -28,7 +30,8 @@ export interface PostgresLimits {
 
 /** Statements of requests and agents are short, or come in batches. */
 const everyday: PostgresLimits = {
-  connectMs: 10_000,
+  // A whole fleet that connects at once waits for its turn.
+  connectMs: 20_000,
   statementMs: 30_000,
   lockMs: 10_000,
   idleInTransactionMs: 15_000,
@@ -78,21 +81,26 @@ export function connectPostgres(url: string, options: PostgresOptions = {}): Pos
   });
   // Without a listener a lost idle connection would end the program; the pool replaces it by itself.
   pool.on("error", () => undefined);
-  const guarded = { connect: () => connectGuarded(pool), end: () => pool.end() };
+  const guarded = { connect: () => connectGuarded(pool), end: () => seeOff(sockets, () => pool.end()) };
   return {
     db: new Kysely({ dialect: new PostgresDialect({ pool: guarded }) }),
-    cutConnections: () => {
-      for (const socket of sockets) socket.destroy();
-    },
+    cutConnections: () => cut(sockets),
   };
 }
 
+/** One connection beside the pool, for what belongs to a session: LISTEN. */
+export interface PostgresSession {
+  readonly client: pg.Client;
+  /** Says goodbye, or cuts what is under way. Never rejects. */
+  end(): Promise<void>;
+}
+
 /**
- * One connection beside the pool, for what belongs to a session: LISTEN. The caller listens to its `error` and ends it.
- * @param limitMs for connecting, and for each query
+ * @param limitMs for connecting, and for each statement
  * @throws DatabaseAway
  */
-export async function connectClient(url: string, limitMs: number): Promise<pg.Client> {
+export async function openSession(url: string, limitMs: number): Promise<PostgresSession> {
+  const sockets = new Set<Socket>();
   const limits = {
     connectMs: limitMs,
     statementMs: limitMs,
@@ -100,17 +108,21 @@ export async function connectClient(url: string, limitMs: number): Promise<pg.Cl
     idleInTransactionMs: limitMs,
     answerMs: limitMs,
   };
-  const client = new pg.Client({ connectionString: url, ...ground(limits) });
-  // One that is lost while it connects says so twice.
+  const client = new pg.Client({
+    connectionString: url,
+    ...ground(limits),
+    stream: () => remember(sockets, new Socket()),
+  });
+  // One that is lost while it connects says so twice, and an error that nobody hears ends the program.
   client.on("error", () => undefined);
   try {
     await client.connect();
     await client.query(sessionSettings(limits));
-    return client;
   } catch (error) {
-    void client.end();
+    cut(sockets);
     throw asDatabaseAway(error) ?? new DatabaseAway(error);
   }
+  return { client, end: () => seeOff(sockets, () => client.end()) };
 }
 
 /** What all connections have in common. */
@@ -146,6 +158,18 @@ function remember(sockets: Set<Socket>, socket: Socket): Socket {
   sockets.add(socket);
   socket.once("close", () => sockets.delete(socket));
   return socket;
+}
+
+function cut(sockets: Set<Socket>): void {
+  for (const socket of sockets) socket.destroy();
+}
+
+/** Resolves when all sockets are closed: by PostgreSQL's answer to the goodbye, or without it. */
+async function seeOff(sockets: Set<Socket>, sayGoodbye: () => Promise<void>): Promise<void> {
+  const late = setTimeout(() => cut(sockets), goodbyeMs);
+  const closed = [...sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve)));
+  await Promise.all([sayGoodbye(), ...closed]);
+  clearTimeout(late);
 }
 
 /** @throws DatabaseAway whatever the reason: without a connection there is no database */

@@ -3,7 +3,7 @@
  * over it, one statement after the other. Invariant: it never hangs; whatever fails on it ends it.
  */
 import type pg from "pg";
-import { connectClient } from "../db/postgres.ts";
+import { openSession, type PostgresSession } from "../db/postgres.ts";
 import { findChannel, type Query } from "./replicas.store.ts";
 
 export interface LineEvents {
@@ -23,14 +23,15 @@ export interface LineInput {
 }
 
 export class Line {
-  private readonly client: pg.Client;
+  private readonly session: PostgresSession;
   private readonly events: LineEvents;
   private channel = "";
   private ended = false;
   private last: Promise<unknown> = Promise.resolve();
 
-  private constructor(client: pg.Client, events: LineEvents) {
-    this.client = client;
+  private constructor(session: PostgresSession, events: LineEvents) {
+    const { client } = session;
+    this.session = session;
     this.events = events;
     client.on("notification", ({ payload = "" }) => events.heard(payload));
     client.on("error", () => this.close());
@@ -39,7 +40,7 @@ export class Line {
 
   /** Connects and listens. @throws DatabaseAway, or what the database said */
   static async open({ url, name, limitMs }: LineInput, events: LineEvents): Promise<Line> {
-    const line = new Line(await connectClient(url, limitMs), events);
+    const line = new Line(await openSession(url, limitMs), events);
     await line.query("SELECT set_config('application_name', $1, false)", [name]);
     // What is written here is said again 5 s later: it need not be on the disk before it is answered.
     await line.query("SET synchronous_commit = off");
@@ -50,7 +51,7 @@ export class Line {
 
   /** @throws what the database said, or that it does not answer; the line is closed then */
   query: Query = async <R extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<R[]> => {
-    const run = this.last.then(() => this.client.query<R>(text, values));
+    const run = this.last.then(() => this.session.client.query<R>(text, values));
     this.last = run.catch(() => this.close());
     return (await run).rows;
   };
@@ -62,8 +63,7 @@ export class Line {
   close(): void {
     if (this.ended) return;
     this.ended = true;
-    // A statement that is not answered is cut; otherwise it says goodbye.
-    void this.client.end().catch(() => undefined);
+    void this.session.end();
     this.events.ended(this);
   }
 }
