@@ -12,7 +12,7 @@ import type { App } from "../../platform/http/route.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import { RequestOpener, type Sealed, sealAnswer, sealed } from "./agent-link.envelope.ts";
 import type { AgentHub } from "./agent-link.hub.ts";
-import { type Asked, asked, askedDump, internalPaths } from "./agent-link.neighbours.ts";
+import { type Asked, asked, askedDump, internalPaths, proofHeader } from "./agent-link.neighbours.ts";
 
 /** A frame in JSON, sealed, with room to spare. */
 const maxBodyBytes = 4 * maxFrameBytes;
@@ -42,8 +42,9 @@ export function registerInternalRoutes(app: App, deps: InternalDeps): void {
       handler: async (request: FastifyRequest, reply: FastifyReply) => {
         const opened = opener.open(request.body as Sealed);
         const said = await answer(opened.asked, reply).catch(errorOf);
-        if ("bytes" in said) return reply.type("application/octet-stream").send(said.bytes);
-        return reply.send(sealAnswer(deps.box, opened.id, said));
+        if (!("bytes" in said)) return reply.send(sealAnswer(deps.box, opened.id, said));
+        const { sealed: proof } = sealAnswer(deps.box, opened.id, { answer: "bytes" });
+        return reply.header(proofHeader, proof).type("application/octet-stream").send(said.bytes);
       },
     });
   route(internalPaths.ask, async (body, reply) => ({

@@ -13,10 +13,11 @@ import {
 } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { createSecretBox, type SecretBox } from "../../platform/secrets.ts";
 import { openAnswer, sealAnswer, sealRequest } from "./agent-link.envelope.ts";
-import { internalPaths } from "./agent-link.neighbours.ts";
+import { internalPaths, Neighbours } from "./agent-link.neighbours.ts";
 
 let server: TestServer;
 let agent: TestAgent;
@@ -141,6 +142,22 @@ describe("a replica that was asked and", () => {
     expect(answer).toMatchObject({ status: 503, body: { code: "hosts.elsewhere" } });
     expect(answer.text).toContain("RM_REPLICA_URL");
     expect(other.requests).toBe(1);
+    other.server.closeAllConnections();
+    other.server.close();
+  });
+
+  it("gives bytes without the key is not believed", async () => {
+    const other = await listen((_request, response) =>
+      response
+        .setHeader("x-sealed", "v1.AAAA.AAAA")
+        .setHeader("content-type", "application/octet-stream")
+        .end("forged"),
+    );
+    const links = { findUrl: async () => ({ replicaId: "other", url: other.url }) };
+    const neighbours = new Neighbours({ box, clock: server.clock, log: createLog("silent"), links });
+    const question = { snapshot_id: "ab".repeat(32), paths: ["/etc/hosts"], format: "raw" as const };
+    const opened = neighbours.openDump(agent.hostId, question, new AbortController().signal);
+    await expect(opened).rejects.toMatchObject({ code: "hosts.elsewhere" });
     other.server.closeAllConnections();
     other.server.close();
   });

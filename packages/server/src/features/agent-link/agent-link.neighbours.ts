@@ -30,6 +30,9 @@ import type { Machine } from "./agent-link.session.ts";
 /** Where replicas answer each other. */
 export const internalPaths = { ask: "/internal/agents/ask", dump: "/internal/agents/dump" } as const;
 
+/** With the bytes of a download, which are not sealed: that they come from a server with our key. */
+export const proofHeader = "x-sealed";
+
 /** Above the longest time that an agent may take to answer. */
 const answerSilentMs = 75_000;
 /** Above the longest time that a download may stand still. */
@@ -117,7 +120,8 @@ export class Neighbours {
       { host_id: hostId, question },
       { silentMs: dumpSilentMs, gone },
     );
-    if (response.headers["content-type"] === "application/octet-stream") return response;
+    const proof = response.headers[proofHeader];
+    if (this.open(id, { sealed: proof })) return response;
     await this.read(id, response);
     throw elsewhere();
   }
