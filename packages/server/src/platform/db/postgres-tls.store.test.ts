@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { type PostgresCluster, startPostgres } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { connectClient, openPostgres } from "./postgres.ts";
+import { openPostgres, openSession } from "./postgres.ts";
 
 const certificates = resolve(import.meta.dirname, "../../../../agent/fixtures/tls/link");
 const authority = join(certificates, "authority.pem");
@@ -57,11 +57,10 @@ describe("a PostgreSQL that takes TLS only", () => {
   it("is reached with the certificate of its authority, for the pool and for what listens", async () => {
     const url = urlWith(`?sslmode=verify-full&sslrootcert=${encodeURIComponent(authority)}`);
     expect(await isEncrypted(url)).toBe(true);
-    const client = await connectClient(url, 10_000);
-    expect((await client.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")).rows).toEqual([
-      { ssl: true },
-    ]);
-    await client.end();
+    const session = await openSession(url, 10_000);
+    const query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    expect((await session.client.query(query)).rows).toEqual([{ ssl: true }]);
+    await session.end();
   });
 
   it.each([
