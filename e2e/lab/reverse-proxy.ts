@@ -22,18 +22,26 @@ export interface ReverseProxy {
 }
 
 /** Starts Caddy with deploy/Caddyfile and its own internal authority. */
-export async function startCaddy(lab: Lab): Promise<ReverseProxy> {
+export const startCaddy = (lab: Lab): Promise<ReverseProxy> =>
+  runCaddy(lab, "deploy/Caddyfile", { RM_UPSTREAM: `127.0.0.1:${lab.port}` });
+
+/** The same with deploy/compose/Caddyfile, in front of replicas at these addresses. */
+export const startCaddyForReplicas = (lab: Lab, addresses: readonly string[]): Promise<ReverseProxy> =>
+  runCaddy(lab, "deploy/compose/Caddyfile", { RM_REPLICAS: addresses.join(" ") });
+
+async function runCaddy(lab: Lab, site: string, settings: NodeJS.ProcessEnv): Promise<ReverseProxy> {
   const [program, port] = [await findProgram("caddy"), await freePort()];
   const folder = await lab.makeFolder("caddy");
   const url = `https://localhost:${port}`;
   const options = "admin off\nskip_install_trust\nauto_https disable_redirects\nlocal_certs";
-  const site = join(root, "deploy/Caddyfile");
   const file = join(folder, "Caddyfile");
-  await writeFile(file, `{\n${options}\nstorage file_system ${folder}/storage\n}\nimport ${site}\n`);
-  const env = { RM_SITE: url, RM_UPSTREAM: `127.0.0.1:${lab.port}`, XDG_CONFIG_HOME: folder };
+  await writeFile(
+    file,
+    `{\n${options}\nstorage file_system ${folder}/storage\n}\nimport ${join(root, site)}\n`,
+  );
+  const env = { ...plainEnvironment(), RM_SITE: url, XDG_CONFIG_HOME: folder, ...settings };
   const args = ["run", "--config", file, "--adapter", "caddyfile"];
-  const logFile = join(folder, "caddy.log");
-  lab.keep(startChild(program, args, { env: { ...plainEnvironment(), ...env }, logFile }));
+  lab.keep(startChild(program, args, { env, logFile: join(folder, "caddy.log") }));
   const caFile = join(folder, "storage/pki/authorities/local/root.crt");
   const proxy: ReverseProxy = { name: "caddy", url, caFile, folder };
   await untilAnswers(proxy);

@@ -1,6 +1,6 @@
 /**
  * The demo: a real server, a real agent enrolled through the real API, real files in a real repository. All state
- * is below `.demo/`; a second run goes on with it.
+ * is below `.demo/`, and in the PostgreSQL database when one is named; a second run goes on with it.
  */
 import { randomBytes } from "node:crypto";
 import { access, mkdir, readFile, stat, writeFile } from "node:fs/promises";
@@ -18,6 +18,8 @@ export interface DemoSettings {
   port: number | null;
   /** More paths to back up. */
   paths: string[];
+  /** The PostgreSQL database in place of a SQLite file; it may hold a password. */
+  databaseUrl: string | undefined;
   resticPath: string;
   say(line: string): void;
 }
@@ -47,6 +49,8 @@ const leftOut = new Set(["node_modules", ".git", ".demo", ".cache", "pictures"])
 
 export class Demo {
   readonly folder: string;
+  /** The same from the project's folder, as it is told; agent and repository belong to one database. */
+  readonly shownFolder: string;
   api = new ApiClient("");
   credentials: Credentials = { url: "", username: "admin", password: "" };
   host: HostJson = { id: "", name: "", last_seen_at: null };
@@ -56,7 +60,8 @@ export class Demo {
 
   constructor(settings: DemoSettings) {
     this.settings = settings;
-    this.folder = join(settings.root, ".demo");
+    this.shownFolder = settings.databaseUrl === undefined ? ".demo" : ".demo/postgres";
+    this.folder = join(settings.root, this.shownFolder);
   }
 
   /** The repository and what plain restic needs to open it; the password is the demo's own, kept 0600. */
@@ -111,7 +116,7 @@ export class Demo {
   }
 
   private async startServer(): Promise<void> {
-    const { root, say } = this.settings;
+    const { root, say, databaseUrl } = this.settings;
     const port = await this.choosePort();
     const logFile = join(this.folder, "server.log");
     const logStart = await stat(logFile)
@@ -122,6 +127,7 @@ export class Demo {
       RM_LISTEN: `127.0.0.1:${port}`,
       RM_DATA_DIR: join(this.folder, "server"),
       RM_COOKIE_SECURE: "false",
+      ...(databaseUrl === undefined ? {} : { RM_DATABASE_URL: databaseUrl }),
     };
     const server = startChild(process.execPath, [join(root, "packages/server/dist/src/main.js")], {
       env,
@@ -142,7 +148,8 @@ export class Demo {
         () => false,
       );
     });
-    say(`server   ${url} (process ${server.pid}, log .demo/server.log)`);
+    if (databaseUrl !== undefined) say(`database ${withoutPassword(databaseUrl)}`);
+    say(`server   ${url} (process ${server.pid}, log ${this.shownFolder}/server.log)`);
     this.api = new ApiClient(url);
     this.credentials.url = url;
     const setupUrl = await findLogged(logFile, logStart, "setupUrl");
@@ -162,7 +169,10 @@ export class Demo {
   }
 
   private async signIn(): Promise<void> {
-    const stored = JSON.parse(await readFile(this.credentialsFile(), "utf8")) as Credentials;
+    const text = await readFile(this.credentialsFile(), "utf8").catch(() => {
+      throw new Error("the database has an administrator whom this demo did not make: name an empty one");
+    });
+    const stored = JSON.parse(text) as Credentials;
     this.credentials = { ...stored, url: this.credentials.url };
     await this.saveCredentials();
     const { username, password } = this.credentials;
@@ -182,7 +192,9 @@ export class Demo {
     const { hosts } = await this.api.get<{ hosts: HostJson[] }>("/api/hosts");
     const [host] = hosts;
     if (!host)
-      throw new Error("the server knows no host, but the agent is enrolled: remove .demo/ and start again");
+      throw new Error(
+        `the server knows no host, but the agent is enrolled: remove ${this.shownFolder}/ and start again`,
+      );
     this.host = host;
   }
 
@@ -217,7 +229,9 @@ export class Demo {
       // A host counts as online for 90 s: the demo that ended a moment ago must not answer for this one.
       return Date.parse(this.host.last_seen_at ?? "") >= startedAt;
     });
-    say(`agent    ${this.host.name} is online (process ${this.agent.pid}, log .demo/agent.log)`);
+    say(
+      `agent    ${this.host.name} is online (process ${this.agent.pid}, log ${this.shownFolder}/agent.log)`,
+    );
     const init = await until("the repository's initialisation", 60_000, async () => {
       const { jobs } = await this.api.get<{ jobs: JobJson[] }>(`/api/hosts/${this.host.id}/jobs?kind=init`);
       return jobs.find((job) => !isLive(job));
@@ -258,6 +272,11 @@ export class Demo {
       mode: 0o600,
     });
   }
+}
+
+function withoutPassword(databaseUrl: string): string {
+  const { protocol, host, pathname } = new URL(databaseUrl);
+  return `${protocol}//${host}${pathname}`;
 }
 
 const isLive = (job: JobJson): boolean => ["queued", "dispatched", "running"].includes(job.status);

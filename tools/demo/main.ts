@@ -1,6 +1,7 @@
 /**
  * `make demo`: runs until Ctrl-C. `make demo ONCE=1`: waits for the first backup, restores it with plain restic,
- * compares every byte and ends with 0, or with 1 and the reason.
+ * compares every byte and ends with 0, or with 1 and the reason. With DATABASE_URL=postgres://… the server has its
+ * database there.
  */
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -24,7 +25,11 @@ async function readSettings(): Promise<DemoSettings> {
     .split(/\s+/)
     .filter(Boolean)
     .map((path) => resolve(path));
-  return { root: resolve(import.meta.dirname, "../.."), port, paths, resticPath: restic.path, say };
+  const databaseUrl = environment.DATABASE_URL || undefined;
+  if (databaseUrl !== undefined && !(URL.canParse(databaseUrl) && /^postgres(ql)?:/.test(databaseUrl)))
+    throw new Error("DATABASE_URL must be a URL such as postgres://USER:PASSWORD@HOST/DATABASE");
+  const root = resolve(import.meta.dirname, "../..");
+  return { root, port, paths, databaseUrl, resticPath: restic.path, say };
 }
 
 const seconds = (since: number): string => `${((Date.now() - since) / 1000).toFixed(1)} s`;
@@ -67,7 +72,7 @@ function explain(demo: Demo): void {
   const { url, username } = demo.credentials;
   say("");
   say(`  Open      ${url}`);
-  say(`  Sign in   ${username}, password in .demo/credentials.json`);
+  say(`  Sign in   ${username}, password in ${demo.shownFolder}/credentials.json`);
   say("  Look at   the dashboard; the host and its snapshots; a job live while a backup runs (Run now);");
   say("            Add host; the audit trail. A first backup is running already.");
   say("  Stop      Ctrl-C; the next `make demo` goes on with the same data.");

@@ -17,6 +17,9 @@ const usage = `restic-manager-server ${productVersion}
 
   restic-manager-server [--config FILE]                        start; settings: docs/reference/config.md
   restic-manager-server backup-database FILE [--config FILE]   copy the SQLite database while the server runs
+  restic-manager-server move-database [--to URL] [--config FILE]
+      copy the SQLite database of a stopped server into an empty PostgreSQL database: the one of --to, with the password
+      in PGPASSWORD or PGPASSFILE, else the one of RM_DATABASE_URL
   restic-manager-server --version
 
 Exit codes: 0 done or stopped by a signal, 1 failed, 2 wrong arguments.`;
@@ -26,15 +29,26 @@ async function main(): Promise<number> {
   process.umask(0o077);
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { config: { type: "string" }, version: { type: "boolean" }, help: { type: "boolean" } },
+    options: {
+      config: { type: "string" },
+      to: { type: "string" },
+      version: { type: "boolean" },
+      help: { type: "boolean" },
+    },
   });
   if (values.version || values.help) return say(values.version ? productVersion : usage);
   const { parseConfig } = await import("./config.ts");
   const config = parseConfig(process.env, values.config ? readFileSync(values.config, "utf8") : undefined);
   const [command, file, ...rest] = positionals;
+  if (command === "move-database" && file === undefined) return moveIntoPostgres(config, values.to);
+  if (values.to !== undefined) return refuseArguments();
   if (command === undefined) return runServer(config);
   if (command === "backup-database" && file !== undefined && rest.length === 0)
     return backUpDatabase(config, file);
+  return refuseArguments();
+}
+
+function refuseArguments(): number {
   process.stderr.write(`${usage}\n`);
   return 2;
 }
@@ -80,6 +94,34 @@ async function backUpDatabase(config: Config, target: string): Promise<number> {
   return say(
     `Without the key file ${config.secretKeyFile} its secrets can't be read: keep a copy of that elsewhere.`,
   );
+}
+
+async function moveIntoPostgres(config: Config, to: string | undefined): Promise<number> {
+  const [
+    { moveDatabase },
+    { chooseTarget },
+    { migrations },
+    { sqliteFile },
+    { openPostgres, migrationLimits },
+  ] = await Promise.all([
+    import("./platform/db/move/move.ts"),
+    import("./platform/db/move/target-url.ts"),
+    import("../migrations/index.ts"),
+    import("./platform/db/open.ts"),
+    import("./platform/db/postgres.ts"),
+  ]);
+  const file = sqliteFile(config.dataDir);
+  const target = openPostgres(chooseTarget(to, config.databaseUrl), { limits: migrationLimits });
+  try {
+    const tables = await moveDatabase({ file, target, migrations, say });
+    const rows = tables.reduce((sum, table) => sum + table.rows, 0);
+    say(`Moved: ${tables.length} tables, ${rows} rows, each table compared after it was copied.`);
+  } finally {
+    await target.destroy();
+  }
+  say("Now set RM_DATABASE_URL to the PostgreSQL database, with the password in it, and start the server.");
+  say(`It needs the key file ${config.secretKeyFile} as before.`);
+  return say(`${file} is as it was: keep it until the server runs, then delete it.`);
 }
 
 // Not awaited here: an executable is one CommonJS module, which knows no await outside of functions.

@@ -59,6 +59,8 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
     trustProxy: deps.trustedProxies.length > 0 ? deps.trustedProxies : false,
     genReqId: deps.newRequestId,
     forceCloseConnections: "idle",
+    // A reverse proxy goes on sending over the connections that it has: those requests are answered like any in flight.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 256 },
   }) as unknown as App;
   const declaredRoutes = recordRoutes(app);
