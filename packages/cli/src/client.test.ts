@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { Client, segment, withQuery } from "./client.ts";
 import { parse } from "./job-stream.ts";
+import { Problem } from "./problem.ts";
 
 let server: Server | null = null;
 afterEach(async () => {
@@ -123,12 +124,17 @@ describe("paths", () => {
   it("take any name as one part", () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), (text) => {
+        fc.pre(text !== "." && text !== "..");
         const url = new URL(`http://x/api/things/${segment(text)}/log`);
         expect(url.pathname.split("/")).toHaveLength(5);
         expect(url.search + url.hash).toBe("");
       }),
     );
     expect(withQuery("/a", { b: "", c: undefined })).toBe("/a");
+  });
+
+  it.each([".", ".."])("never have %j as a part, which would lead elsewhere", (text) => {
+    expect(() => segment(text)).toThrow(Problem);
   });
 });
 

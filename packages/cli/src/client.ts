@@ -6,7 +6,7 @@ import { z } from "zod";
 import { outcomeOf } from "./exit-codes.ts";
 import type { Login } from "./login.ts";
 import { explainFailure } from "./network-failures.ts";
-import { Problem } from "./problem.ts";
+import { Problem, usageProblem } from "./problem.ts";
 import { visible } from "./text.ts";
 
 /** A document of the API, as it came and as its schema has it. */
@@ -125,9 +125,14 @@ export function withQuery(path: string, query: Query): string {
   return set.size === 0 ? path : `${path}?${set}`;
 }
 
-/** One part of a path, whatever is in it. A name of dots would be taken for a way up. */
-export const segment = (text: string): string =>
-  encodeURIComponent(text).replace(/^\.+$/, (dots) => dots.replaceAll(".", "%2E"));
+/**
+ * One part of a path, whatever is in it.
+ * @throws Problem for `.` and `..`: in a URL they are ways up, however they are written
+ */
+export function segment(text: string): string {
+  if (text === "." || text === "..") throw usageProblem(`"${text}" is the name of nothing.`);
+  return encodeURIComponent(text);
+}
 
 async function readText(answer: Response, url: string): Promise<string> {
   const chunks: Uint8Array[] = [];
