@@ -1,6 +1,6 @@
 /** Servers that start at once on one PostgreSQL, before it, and beside a newer one. */
 import { mkdtempSync, rmSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -36,14 +36,16 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const logger = () => createLog("info", { write: (line) => log.push(line) });
 
 async function start(databaseUrl: string, name: string): Promise<RunningServer> {
-  await writeFile(join(folder, "manifest.json"), "{}");
+  const assetsDir = join(folder, "assets");
+  await mkdir(assetsDir, { recursive: true });
+  await writeFile(join(assetsDir, "manifest.json"), "{}");
   const config = parseConfig({
     RM_LISTEN: "127.0.0.1:0",
     RM_DATA_DIR: join(folder, name),
     RM_DATABASE_URL: databaseUrl,
     RM_SECRET_KEY_FILE: join(folder, "secret.key"),
   });
-  return startServer(config, { log: logger(), clock, assetsDir: folder, releaseDir: folder });
+  return startServer(config, { log: logger(), clock, assetsDir, releaseDir: folder });
 }
 
 /** Waits for what happens in its own time, letting the clock go on. */
@@ -102,6 +104,21 @@ describe("servers on one PostgreSQL", () => {
     expect(log.join()).toContain("ECONNREFUSED");
     await (server as RunningServer | null)?.stop();
     await proxy.stop();
+  });
+
+  it("leave no connection behind when they can't start", async () => {
+    await (await start(database.url, "a")).stop();
+    await writeFile(join(folder, "secret.key"), `${Buffer.alloc(32).toString("base64")}\n`);
+    const sessions = async () => {
+      const { rows } = await sql<{ pid: number }>`SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND backend_type = 'client backend'`.execute(database.db);
+      return rows.map(({ pid }) => pid).toSorted((x, y) => x - y);
+    };
+    const before = await sessions();
+    await expect(start(database.url, "a")).rejects.toMatchObject({ code: "secrets.key_wrong" });
+    let after: number[] = [];
+    for (let looks = 0; looks < 200 && after.join() !== before.join(); looks++) after = await sessions();
+    expect(after).toEqual(before);
   });
 
   it("don't wait for a database that refuses them", async () => {

@@ -174,6 +174,20 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   const { log, clock = systemClock } = parts;
   const assets = await readAssets(parts.assetsDir);
   const database = await prepareDatabase({ ...config, migrations, log, clock });
+  try {
+    return await startOn({ config, log, clock, database }, assets, parts.releaseDir);
+  } catch (error) {
+    // Its connections would keep a program that failed from ending.
+    await database.db.destroy();
+    throw error;
+  }
+}
+
+async function startOn(
+  { config, log, clock, database }: Pick<Ground, "config" | "log" | "clock" | "database">,
+  assets: Awaited<ReturnType<typeof readAssets>>,
+  builtInFolder: string | undefined,
+): Promise<RunningServer> {
   const { db, engine } = database;
   const box = await openSecretBox(db, config.secretKeyFile);
   const bus = new EventBus(log);
@@ -199,14 +213,14 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   });
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
   addAssetRoutes(built.app, assets);
-  const folders = { dataFolder: join(config.dataDir, "release"), builtInFolder: parts.releaseDir };
+  const folders = { dataFolder: join(config.dataDir, "release"), builtInFolder };
   const shelf = new ReleaseShelf({ clock, log, ...folders });
   const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf, replicas }, built);
+  const setupToken = await ensureSetupToken({ db, clock }, { hasReplicas: engine === "postgres" });
   await listen(built.app, config, clock);
   const url = addressOf(built.app, config.listenHost);
   await replicas.start();
   for (const life of lives) life.start();
-  const setupToken = await ensureSetupToken({ db, clock }, { hasReplicas: engine === "postgres" });
   let stopped: Promise<void> | null = null;
   const stopOnce = async () => {
     stopping.abort();
