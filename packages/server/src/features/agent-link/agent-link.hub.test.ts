@@ -287,6 +287,21 @@ describe("presence", () => {
   });
 });
 
+describe("a hello", () => {
+  it("to a server that is alone costs two updates and one look, and its end nothing", async () => {
+    const host = await addHost("counted");
+    const { client, closed } = await dial(host);
+    queries.length = 0;
+    client.send(encodeMessage(hello()));
+    await until("the agent is ready", () => hub.isHere(host.id));
+    expect(queries).toEqual(["UpdateQueryNode", "UpdateQueryNode", "SelectQueryNode"]);
+    client.close();
+    await closed;
+    await until("the hub forgot it", () => !hub.isConnected(host.id));
+    expect(queries).toHaveLength(3);
+  });
+});
+
 describe("a hub whose database is away", () => {
   it("sends its agents to another replica, and serves again once it is back", async () => {
     const host = await addHost("moved");
