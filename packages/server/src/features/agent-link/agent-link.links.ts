@@ -101,7 +101,7 @@ export class SharedLinks implements Links {
       bus.on(agentConnected, (link, origin) => {
         if (origin === "here") return;
         this.apply({ ...link, connected: true });
-        if (here.has(link.hostId)) this.supervise(here.leaveIfMoved(link.hostId));
+        if (here.has(link.hostId)) void this.supervise(here.leaveIfMoved(link.hostId));
       }),
       bus.on(agentDisconnected, (link, origin) => {
         if (origin === "replica") this.apply({ ...link, connected: false });
