@@ -89,6 +89,15 @@ export class Replica {
     await killAtOnce(this.child);
   }
 
+  /** Stops its time, as a suspended machine's: its connections stay, and nobody answers on them. */
+  freeze(): void {
+    if (this.child) process.kill(this.child.pid, "SIGSTOP");
+  }
+
+  thaw(): void {
+    if (this.child) process.kill(this.child.pid, "SIGCONT");
+  }
+
   async stop(): Promise<void> {
     await this.child?.stop(8000);
   }

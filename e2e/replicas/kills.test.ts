@@ -3,6 +3,7 @@
  * back through the balancer; the killed one is started again only once they are all at the other.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { until } from "../../tools/demo/children.ts";
 import { pause, sized, testTimeout } from "../chaos/faults.ts";
 import type { ChaosHost } from "../chaos/host.ts";
 import { type Replica, ReplicaLab } from "../lab/replicas.ts";
@@ -41,6 +42,18 @@ test("a replica is killed under load: its agents are at the other, and no job or
     [victim, survivor] = [survivor, victim];
   }
   await load.expectNothingLost(`${rounds} replicas killed`);
+});
+
+test("all replicas are killed at once: what their rows still say is nobody's any more", {
+  timeout: testTimeout,
+}, async () => {
+  const load = new Load(replicas, hosts);
+  await pause(2_000);
+  await Promise.all([a.kill(), b.kill()]);
+  await Promise.all([a.start(), b.start()]);
+  for (const { id } of hosts)
+    await until("the agent at a replica that lives", backWithinMs, () => replicas.placeOf(id));
+  await load.expectNothingLost("all replicas killed");
 });
 
 test("a cancel that was accepted is kept, though its replica is killed right after it", {

@@ -99,4 +99,14 @@ describe("an upgrade", () => {
     for (const { id } of hosts) await replicas.untilAt(newer, id);
     await load.expectNothingLost("the older one stopped");
   });
+
+  test("leaves no way back: the older one, started again, says what to do", {
+    timeout: testTimeout,
+  }, async () => {
+    await expect(older.start()).rejects.toThrow("did not start");
+    expect(await readFile(older.logFile, "utf8")).toContain(
+      "The database was written by a newer restic-manager",
+    );
+    expect(await newer.isReady()).toBe(true);
+  });
 });
