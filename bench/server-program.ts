@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { databaseUrl } from "./database.ts";
 
 /** This checkout's build, unless BENCH_SERVER names the main.js of another one to compare with. */
 const serverMain =
@@ -46,6 +47,7 @@ export async function startServerProgram(input: { dataDir: string; port: number 
     RM_DATA_DIR: input.dataDir,
     RM_COOKIE_SECURE: "false",
     RM_LOG_LEVEL: "info",
+    ...(databaseUrl() === undefined ? {} : { RM_DATABASE_URL: databaseUrl() }),
   };
   const flags = process.env.BENCH_NODE_FLAGS?.split(" ") ?? [];
   return startProgram([...flags, serverMain], env, input.port);
@@ -56,7 +58,7 @@ export function startBareProgram(file: string, port: number, ...words: string[])
   return startProgram([file, "bare", String(port), ...words], {}, port);
 }
 
-async function startProgram(args: string[], env: Record<string, string>, port: number): Promise<Program> {
+async function startProgram(args: string[], env: NodeJS.ProcessEnv, port: number): Promise<Program> {
   const child = spawn(process.execPath, args, {
     env: { PATH: process.env.PATH, ...env },
     stdio: ["ignore", "pipe", "inherit"],

@@ -116,7 +116,7 @@ async function main(lines: number): Promise<void> {
   const server = await startServerProgram({ dataDir, port });
   const ours = await measure(server, lines);
   await server.stop();
-  const stored = countStoredLines(dataDir);
+  const stored = await countStoredLines(dataDir);
   const expected = Math.floor(lines / linesPerBatch / agentCount) * linesPerBatch;
   for (let i = 0; i < agentCount; i++) {
     if (stored.get(jobIdOf(i)) !== expected)

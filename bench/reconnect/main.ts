@@ -89,7 +89,7 @@ async function main(count: number): Promise<void> {
   const { dataDir, port } = await createFleet(count);
   const agents = makeAgents(count, port);
   const ours = await measure(() => startServerProgram({ dataDir, port }), agents);
-  const stored = countStoredLines(dataDir);
+  const stored = await countStoredLines(dataDir);
   const lost = agents.reduce((sum, agent) => sum + Math.abs(agent.lines - (stored.get(agent.jobId) ?? 0)), 0);
   printReport({
     bench: "reconnect",

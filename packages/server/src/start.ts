@@ -53,6 +53,7 @@ import {
 } from "./features/maintenance/maintenance.ts";
 import { registerRetentionRoutes } from "./features/maintenance/retention.api.ts";
 import { registerRetentionPages } from "./features/maintenance/retention.pages.tsx";
+import { FleetPictures } from "./features/overview/fleet-picture.ts";
 import { countLosses } from "./features/overview/host-page.ts";
 import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
@@ -288,9 +289,10 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const previews = { db, clock, schedulesUsing: listSchedulesUsing };
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
-  registerOverviewRoutes(app, jobs);
+  const fleet = new FleetPictures({ ...jobs, log });
+  registerOverviewRoutes(app, { fleet });
   const isWaiting = (pendingId: string) => room.isWaiting(pendingId);
-  registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources, isWaiting });
+  registerOverviewPages(app, { ...jobs, fleet, events: bus, repositories, deletion, sources, isWaiting });
   const deliver = connectEvents(ground, hub, log);
   const { isConnected } = jobs;
   const rotation = new RotationWatch({ ...shared, box, isConnected, deliver });

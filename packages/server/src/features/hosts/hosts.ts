@@ -26,7 +26,9 @@ import {
 export {
   bumpScheduleVersion,
   findHostByBearer,
+  listHostPage,
   listHosts,
+  listHostsByIds,
   listHostsNamed,
   listHostsOnMachines,
   recordAppliedVersion,

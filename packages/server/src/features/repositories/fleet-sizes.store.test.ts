@@ -40,7 +40,7 @@ describe.each(engines)("the sizes of the fleet on %s", (engine) => {
     ]);
     const silent = await add("silent", []);
     const counted = countQueries(database.db);
-    const sizes = await listFleetSizes(counted.db, { days: 30, now });
+    const sizes = await listFleetSizes(counted.db, [grown, silent], { days: 30, now });
     expect(counted.kinds).toHaveLength(1);
     expect(sizes.get(grown)).toEqual({
       rawBytes: 30,

@@ -102,14 +102,17 @@ export async function putHistoryDay(tx: Db, repositoryId: string, row: HistoryRo
 /** Every repository's size, now and by day from that day on, the oldest first. One query, and one seek for each of them. */
 export async function listSizesFrom(
   db: Db,
+  repositoryIds: readonly string[],
   fromDay: number,
 ): Promise<{ repositoryId: string; rawBytes: number | null; day: number | null; dayBytes: number | null }[]> {
+  if (repositoryIds.length === 0) return [];
   const rows = await tables(db)
     .selectFrom("repositories as r")
     .leftJoin("repository_history as h", (join) =>
       join.onRef("h.repository_id", "=", "r.id").on("h.day", ">=", fromDay),
     )
     .select(["r.id as repository_id", "r.raw_bytes as raw_bytes", "h.day as day", "h.raw_bytes as day_bytes"])
+    .where("r.id", "in", repositoryIds)
     .orderBy("r.id")
     .orderBy("h.day")
     .execute();
