@@ -91,9 +91,6 @@ export async function listLatestJobs(
   if (hostIds.length === 0) return { backups: [], active: [] };
   const outlines = db.withTables<Tables>().selectFrom("jobs").select(columns).orderBy("id");
   const backups = await outlines.where("id", "in", sql<string>`(${newestBackupsOf(hostIds)})`).execute();
-  const active = await outlines
-    .where("status", "in", unfinished)
-    .where("host_id", "in", hostIds)
-    .execute();
+  const active = await outlines.where("status", "in", unfinished).where("host_id", "in", hostIds).execute();
   return { backups: backups.map(toOutline), active: active.map(toOutline) };
 }

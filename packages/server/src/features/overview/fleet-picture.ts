@@ -35,13 +35,13 @@ export class FleetPicture {
     this.tags = [...new Set(entries.flatMap(({ tags }) => tags))].sort();
   }
 
-  /** The ids of all hosts that match, in the filter's order. */
-  find(filter: HostFilter): string[] {
+  /** The hosts that match, in the filter's order. */
+  find(filter: HostFilter): readonly FleetEntry[] {
     const { sort = "name", direction = "asc" } = filter;
     const order = `${sort} ${direction}`;
     const sorted = this.orders.get(order) ?? sortFleet(this.entries, { sort, direction });
     this.orders.set(order, sorted);
-    return filterFleet(sorted, filter).map(({ id }) => id);
+    return filterFleet(sorted, filter);
   }
 }
 

@@ -54,7 +54,9 @@ export function toEntry(overview: FleetHost): FleetEntry {
 
 const attention: readonly HostCondition[] = ["failed", "warning", "offline"];
 
-export function filterFleet(entries: readonly FleetEntry[], filter: HostFilter): FleetEntry[] {
+export function filterFleet(entries: readonly FleetEntry[], filter: HostFilter): readonly FleetEntry[] {
+  const { sort: _sort, direction: _direction, ...conditions } = filter;
+  if (Object.values(conditions).every((value) => !value)) return entries;
   const search = filter.search?.trim().toLowerCase() ?? "";
   return entries.filter((entry) => {
     const { name, tags, behind, condition } = entry;

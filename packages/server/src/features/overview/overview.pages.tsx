@@ -65,7 +65,10 @@ async function dashboardProps(
   return {
     pending,
     figures: fleet.figures,
-    hosts: await rowsOf(deps, found.slice(from, from + pageSize)),
+    hosts: await rowsOf(
+      deps,
+      found.slice(from, from + pageSize).map(({ id }) => id),
+    ),
     page: { page: Math.min(page, last), pageSize, total: found.length },
     filter,
     tags: fleet.tags,

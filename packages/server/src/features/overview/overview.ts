@@ -76,7 +76,7 @@ function conditionOf(host: Host, now: number, backups: JobOutline[], active: Job
 const trendDays = 30;
 
 /**
- * These hosts with everything that a row says, in their order. Eight queries, however many hosts they are.
+ * These hosts with everything that a row says, in their order. Nine queries, however many hosts they are.
  * @param days of the repository's history
  */
 export async function describeHosts(
