@@ -22,6 +22,8 @@ export interface Program {
   pid: number;
   url: string;
   port: number;
+  /** From its start until it listened. */
+  listeningMs: number;
   /** The first-run link of the log, once it was printed. */
   setupToken: string | null;
   /** kill -9. Resolves when the program is gone. */
@@ -40,8 +42,14 @@ export function makeFolder(): string {
 /** The database file of a server's folder. */
 export const databaseFile = (dataDir: string): string => join(dataDir, "restic-manager.db");
 
-/** Starts the real server and waits until it listens. BENCH_NODE_FLAGS such as `--cpu-prof` are for a profile by hand. */
-export async function startServerProgram(input: { dataDir: string; port: number }): Promise<Program> {
+/**
+ * Starts the real server and waits until it listens. BENCH_NODE_FLAGS such as `--cpu-prof` are for a profile by hand.
+ * @param main the program; the built modules when it is absent
+ */
+export async function startServerProgram(
+  input: { dataDir: string; port: number },
+  main = serverMain,
+): Promise<Program> {
   const env = {
     RM_LISTEN: `127.0.0.1:${input.port}`,
     RM_DATA_DIR: input.dataDir,
@@ -50,7 +58,7 @@ export async function startServerProgram(input: { dataDir: string; port: number 
     ...(databaseUrl() === undefined ? {} : { RM_DATABASE_URL: databaseUrl() }),
   };
   const flags = process.env.BENCH_NODE_FLAGS?.split(" ") ?? [];
-  return startProgram([...flags, serverMain], env, input.port);
+  return startProgram([...flags, main], env, input.port);
 }
 
 /** Starts a benchmark's own file again as its bare counterpart: `node FILE bare PORT …words`. */
@@ -59,6 +67,7 @@ export function startBareProgram(file: string, port: number, ...words: string[])
 }
 
 async function startProgram(args: string[], env: NodeJS.ProcessEnv, port: number): Promise<Program> {
+  const since = performance.now();
   const child = spawn(process.execPath, args, {
     env: { PATH: process.env.PATH, ...env },
     stdio: ["ignore", "pipe", "inherit"],
@@ -66,7 +75,7 @@ async function startProgram(args: string[], env: NodeJS.ProcessEnv, port: number
   const killAtExit = () => child.kill("SIGKILL");
   process.once("exit", killAtExit);
   child.once("exit", () => process.removeListener("exit", killAtExit));
-  const token = await listening(child);
+  const { token, at } = await listening(child);
   const end = async (signal: "SIGKILL" | "SIGTERM") => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, "exit");
@@ -77,6 +86,7 @@ async function startProgram(args: string[], env: NodeJS.ProcessEnv, port: number
     pid: child.pid ?? 0,
     url: `http://127.0.0.1:${port}`,
     port,
+    listeningMs: at - since,
     setupToken: token,
     kill: () => end("SIGKILL"),
     stop: () => end("SIGTERM"),
@@ -84,19 +94,20 @@ async function startProgram(args: string[], env: NodeJS.ProcessEnv, port: number
 }
 
 /** Reads the log until the program listens; what follows is read and dropped, so that its pipe never fills. */
-async function listening(child: ChildProcess): Promise<string | null> {
+async function listening(child: ChildProcess): Promise<{ token: string | null; at: number }> {
   if (child.stdout === null) throw new Error("no output to read");
   const lines = createInterface({ input: child.stdout });
-  const { promise, resolve, reject } = Promise.withResolvers<string | null>();
+  const { promise, resolve, reject } = Promise.withResolvers<{ token: string | null; at: number }>();
   child.once("exit", (code) => reject(new Error(`the program ended with ${code} before it listened`)));
-  let ready = false;
+  let at: number | null = null;
   lines.on("line", (line) => {
     const token = /setup=([\w-]+)/.exec(line)?.[1];
-    if (token !== undefined) resolve(token);
-    if (!ready && line.includes("listening")) {
-      ready = true;
+    if (token !== undefined) resolve({ token, at: at ?? performance.now() });
+    if (at === null && line.includes("listening")) {
+      const listeningAt = performance.now();
+      at = listeningAt;
       // The first-run link follows in the same breath, when there is one.
-      setTimeout(() => resolve(null), 50);
+      setTimeout(() => resolve({ token: null, at: listeningAt }), 50);
     }
   });
   return promise;
