@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { sql } from "kysely";
 import type { Db } from "../packages/server/src/platform/db/db.ts";
-import { insertRows, resetDatabase, withDatabase } from "./database.ts";
+import { databaseUrl, insertRows, resetDatabase, withDatabase } from "./database.ts";
 import { freePort, makeFolder, startServerProgram } from "./server-program.ts";
 
 /** ULIDs that count: nothing in the server reads time out of an id. */
@@ -41,6 +41,8 @@ export async function createFleet(
   await withDatabase(dataDir, async (db) => {
     await insertHosts(db, hosts);
     await fill(db, hosts);
+    // As its own housekeeping would within minutes; SQLite has none.
+    if (databaseUrl() !== undefined) await sql`ANALYZE`.execute(db);
   });
   return { dataDir, port, cookie };
 }

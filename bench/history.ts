@@ -63,7 +63,9 @@ export async function insertHistory(db: Db, hosts: number, jobsOfHost: number): 
   }
   await sql`UPDATE hosts SET repository_id = replace(id, ${idOf("H", 0).slice(0, 8)}, ${idOf("R", 0).slice(0, 8)}),
     agent_version = '0.1.0', restic_version = '0.19.1',
-    last_seen_at = CASE WHEN name LIKE '%49' THEN ${now - hourMs} ELSE ${now} END`.execute(db);
+    last_seen_at = CASE WHEN name LIKE '%49' THEN CAST(${now - hourMs} AS bigint) ELSE CAST(${now} AS bigint) END`.execute(
+    db,
+  );
 }
 
 function repositoryOf(i: number, now: number): Row {

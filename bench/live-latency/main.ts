@@ -8,6 +8,7 @@
  */
 import { BenchAgent } from "../agent.ts";
 import { runBareHub } from "../bare-hub.ts";
+import { engineName } from "../database.ts";
 import { createFleet } from "../fleet.ts";
 import { followJob } from "../job-reader.ts";
 import { atMost, percentile, printReport } from "../report.ts";
@@ -86,6 +87,7 @@ async function main(seconds: number): Promise<void> {
   printReport({
     bench: "live-latency",
     figures: {
+      database: engineName(),
       jobs: jobCount,
       lines_per_s: ours.latenciesMs.length / seconds,
       p50_ms: p(ours, 50),

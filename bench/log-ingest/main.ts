@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { WebSocketServer } from "ws";
 import { BenchAgent } from "../agent.ts";
+import { engineName } from "../database.ts";
 import { countStoredLines, createFleet, jobIdOf } from "../fleet.ts";
 import { atLeast, printReport } from "../report.ts";
 import {
@@ -126,6 +127,7 @@ async function main(lines: number): Promise<void> {
   printReport({
     bench: "log-ingest",
     figures: {
+      database: engineName(),
       lines,
       agents: agentCount,
       lines_per_batch: linesPerBatch,
