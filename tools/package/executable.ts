@@ -24,6 +24,7 @@ export interface ExecutableParts {
   /** The Node of the target platform. */
   readonly nodePath: string;
   readonly code: Uint8Array;
+  readonly nodeFlags?: readonly string[] | undefined;
   /** A folder whose files go inside, each under its name. */
   readonly assets?: string | undefined;
   /** Files that go inside under these names. */
@@ -49,7 +50,10 @@ export async function writeExecutable(parts: ExecutableParts, target: string): P
 }
 
 /** The names in it are relative: Node writes them into the blob. */
-async function writeBlob({ code, assets, files }: ExecutableParts, folder: string): Promise<string> {
+async function writeBlob(
+  { code, nodeFlags = [], assets, files }: ExecutableParts,
+  folder: string,
+): Promise<string> {
   await writeFile(join(folder, "main.cjs"), code);
   const names = assets === undefined ? [] : (await readdir(assets)).sort();
   const configuration = {
@@ -58,7 +62,7 @@ async function writeBlob({ code, assets, files }: ExecutableParts, folder: strin
     disableExperimentalSEAWarning: true,
     useSnapshot: false,
     useCodeCache: false,
-    execArgv: ["--disable-sigusr1"],
+    execArgv: ["--disable-sigusr1", ...nodeFlags],
     execArgvExtension: "none",
     assets: { ...Object.fromEntries(names.map((name) => [name, join(assets ?? "", name)])), ...files },
   };

@@ -61,7 +61,11 @@ async function buildProgram(program: Program, nodes: string, wishes: BuildWishes
     const nodePath = await nodeFor(platform, root, nodes);
     const cache = join(root, ".cache/package");
     const native = await findNativeModules(program.name, platform, cache, join(nodes, "native"));
-    await writeExecutable({ root, nodePath, code: bundle.code, assets, files: native.files }, target);
+    const { nodeFlags } = program;
+    await writeExecutable(
+      { root, nodePath, code: bundle.code, nodeFlags, assets, files: native.files },
+      target,
+    );
     const sha256 = createHash("sha256")
       .update(await readFile(target))
       .digest("hex");

@@ -8,6 +8,8 @@ export interface Program {
   /** The source file that it starts with, from the root of the project. */
   readonly entry: string;
   readonly platforms: readonly ReleasePlatform[];
+  /** What its Node is told besides what all of them are. */
+  readonly nodeFlags?: readonly string[];
   /** A folder that goes inside, from the root; made by `npm run build`. */
   readonly assets?: string;
   /** The list of the source files of those, made with them. */
@@ -21,7 +23,13 @@ const linux: readonly ReleasePlatform[] = [
 const everywhere: readonly ReleasePlatform[] = [...linux, { os: "windows", arch: "x64" }];
 
 const known: readonly Program[] = [
-  { name: "restic-manager-agent", entry: "packages/agent/src/main.ts", platforms: everywhere },
+  {
+    name: "restic-manager-agent",
+    entry: "packages/agent/src/main.ts",
+    platforms: everywhere,
+    // It is idle nearly always: room for new objects that it fills in bursts only is 5 MiB of every host's memory.
+    nodeFlags: ["--max-semi-space-size=1"],
+  },
   { name: "rmctl", entry: "packages/cli/src/main.ts", platforms: everywhere },
   {
     name: "restic-manager-server",

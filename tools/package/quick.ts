@@ -33,16 +33,18 @@ export async function quickBuild(name: Program["name"], wishes: QuickWishes = {}
   const { publicKey } = openSigningKey(root, process.env);
   const bundle = await bundleProgram({ root, entry: program.entry, publicKey, version: wishes.version });
   const assets = program.assets === undefined ? undefined : join(root, program.assets);
-  const target = join(folder, digestOf(bundle, assets), name);
+  const target = join(folder, digestOf(bundle, program, assets), name);
   if (!existsSync(target)) {
-    await writeExecutable({ root, nodePath: process.execPath, code: bundle.code, assets }, target);
+    const { nodeFlags } = program;
+    await writeExecutable({ root, nodePath: process.execPath, code: bundle.code, nodeFlags, assets }, target);
     removeOld(name, target);
   }
   return target;
 }
 
-function digestOf(bundle: Bundle, assets: string | undefined): string {
+function digestOf(bundle: Bundle, { nodeFlags = [] }: Program, assets: string | undefined): string {
   const hash = createHash("sha256").update(process.version).update(process.arch).update(bundle.code);
+  hash.update(nodeFlags.join(" "));
   // The names of built files carry the digest of their content.
   if (assets !== undefined) hash.update(readFileSync(join(assets, "manifest.json")));
   return hash.digest("hex").slice(0, 16);
