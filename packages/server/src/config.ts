@@ -66,6 +66,33 @@ const declared = [
     sentence: "A postgres:// URL selects PostgreSQL; otherwise SQLite in the data folder is used.",
   },
   {
+    name: "RM_DATABASE_POOL",
+    schema: z.coerce
+      .number("must be a number of connections")
+      .int("must be whole connections")
+      .min(2, "must be at least 2")
+      .max(100, "must be at most 100"),
+    type: "connections",
+    default: "10",
+    secret: false,
+    sentence:
+      "How many connections to PostgreSQL the server keeps at most, 2 to 100; one more carries events between replicas.",
+  },
+  {
+    name: "RM_REPLICA_URL",
+    schema: z
+      .string()
+      .regex(
+        /^$|^https?:\/\/[^\s/]+$/,
+        "must be scheme and host without a path, such as http://10.0.0.2:8080",
+      ),
+    type: "URL",
+    default: "",
+    secret: false,
+    sentence:
+      "Where other replicas on the same PostgreSQL reach this one; when unset, http:// and the address of RM_LISTEN, or this machine's first address where that is 0.0.0.0 or ::.",
+  },
+  {
     name: "RM_BASE_URL",
     schema: z
       .string()
@@ -152,6 +179,10 @@ export interface Config {
   listenPort: number;
   dataDir: string;
   databaseUrl: string | undefined;
+  /** Connections to PostgreSQL at most. */
+  databasePool: number;
+  /** Where other replicas reach this one; undefined = where it listens. */
+  replicaUrl: string | undefined;
   baseUrl: string | undefined;
   trustedProxies: string[];
   cookieSecure: boolean;
@@ -238,6 +269,8 @@ export function parseConfig(environment: Record<string, string | undefined>, fil
     listenPort: Number(listenOn.slice(lastColon + 1)),
     dataDir,
     databaseUrl: read("RM_DATABASE_URL") || undefined,
+    databasePool: read("RM_DATABASE_POOL"),
+    replicaUrl: read("RM_REPLICA_URL") || undefined,
     baseUrl: read("RM_BASE_URL") || undefined,
     trustedProxies: read("RM_TRUSTED_PROXY"),
     cookieSecure: read("RM_COOKIE_SECURE"),

@@ -2,8 +2,8 @@
  * The composition root: builds, wires and stops everything. The only file that sees all slices; wires that would
  * point upward between ranks are functions handed over here.
  */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { productVersion } from "@restic-manager/protocol/version";
 import type { Logger } from "pino";
 import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
@@ -111,8 +111,8 @@ import { registerUserPages } from "./features/users/users.pages.tsx";
 import { createPasswordHasher } from "./features/users/users.passwords.ts";
 import { ensureSetupToken, identify, setupPath } from "./features/users/users.ts";
 import { type Clock, systemClock } from "./platform/clock.ts";
-import { migrate } from "./platform/db/migrate.ts";
-import { type OpenDatabase, openDatabase } from "./platform/db/open.ts";
+import type { OpenDatabase } from "./platform/db/open.ts";
+import { prepareDatabase } from "./platform/db/prepare.ts";
 import { EventBus } from "./platform/events.ts";
 import { renderErrorPage } from "./platform/html/error-pages.tsx";
 import { type BuiltApp, buildApp } from "./platform/http/app.ts";
@@ -123,6 +123,9 @@ import { addThemeRoute, createPageContext, type PageOf } from "./platform/http/p
 import type { App } from "./platform/http/route.ts";
 import { openSecretBox } from "./platform/key-check.ts";
 import { newId } from "./platform/random.ts";
+import { replicaUrlOf } from "./platform/replicas/address.ts";
+import { PostgresReplica } from "./platform/replicas/postgres-replica.ts";
+import { AloneReplica, type Replicas } from "./platform/replicas/replicas.ts";
 import type { SecretBox } from "./platform/secrets.ts";
 
 /** How long in-flight requests may take to end once the server stops. */
@@ -161,16 +164,32 @@ interface Ground {
   bus: EventBus;
   page: PageOf;
   shelf: ReleaseShelf;
+  replicas: Replicas;
 }
 
 /** @throws AppError with a sentence for the operator when the server must not start */
 export async function startServer(config: Config, parts: ServerParts): Promise<RunningServer> {
   const { log, clock = systemClock } = parts;
   const assets = await readAssets(parts.assetsDir);
-  const database = await prepareDatabase(config, log);
+  const database = await prepareDatabase({ ...config, migrations, log, clock });
+  try {
+    return await startOn({ config, log, clock, database }, assets, parts.releaseDir);
+  } catch (error) {
+    // Its connections would keep a program that failed from ending.
+    await database.db.destroy();
+    throw error;
+  }
+}
+
+async function startOn(
+  { config, log, clock, database }: Pick<Ground, "config" | "log" | "clock" | "database">,
+  assets: Awaited<ReturnType<typeof readAssets>>,
+  builtInFolder: string | undefined,
+): Promise<RunningServer> {
   const { db, engine } = database;
   const box = await openSecretBox(db, config.secretKeyFile);
   const bus = new EventBus(log);
+  const replicas = createReplicas(config, { log, clock, bus, database, url: () => url });
   const page = createPageContext({
     assets: assets.manifest,
     clock,
@@ -185,20 +204,25 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
     newRequestId: () => newId(clock.now()),
   });
   const stopping = new AbortController();
-  addHealthRoutes(built.app, { db, stopping: () => stopping.signal.aborted });
+  addHealthRoutes(built.app, {
+    db,
+    stopping: () => stopping.signal.aborted,
+    isHealthy: () => replicas.isHealthy(),
+  });
   addThemeRoute(built.app, { cookieSecure: config.cookieSecure });
   addAssetRoutes(built.app, assets);
-  const folders = { dataFolder: join(config.dataDir, "release"), builtInFolder: parts.releaseDir };
+  const folders = { dataFolder: join(config.dataDir, "release"), builtInFolder };
   const shelf = new ReleaseShelf({ clock, log, ...folders });
-  const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf }, built);
+  const lives = registerSlices({ config, log, clock, database, box, bus, page, shelf, replicas }, built);
+  const setupToken = await ensureSetupToken({ db, clock }, { hasReplicas: engine === "postgres" });
   await listen(built.app, config, clock);
-  for (const life of lives) life.start();
   const url = addressOf(built.app, config.listenHost);
-  const setupToken = await ensureSetupToken({ db, clock });
+  await replicas.start();
+  for (const life of lives) life.start();
   let stopped: Promise<void> | null = null;
   const stopOnce = async () => {
     stopping.abort();
-    await stopWithin(clock, built, lives.toReversed());
+    await stopWithin(clock, built, [...lives.toReversed(), replicas]);
     await db.destroy();
   };
   const stop = () => {
@@ -208,18 +232,21 @@ export async function startServer(config: Config, parts: ServerParts): Promise<R
   return { ...built, url, setupUrl: setupToken && `${config.baseUrl ?? url}${setupPath(setupToken)}`, stop };
 }
 
-async function prepareDatabase(config: Config, log: Logger): Promise<OpenDatabase> {
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const database = openDatabase(config.dataDir, config.databaseUrl);
-  const { db, engine, file } = database;
-  const { applied, backup } = await migrate({
-    db,
-    engine,
-    migrations: migrations(engine),
-    ...(file ? { file } : {}),
+/** SQLite's file has one server. */
+function createReplicas(
+  { databaseUrl, replicaUrl }: Config,
+  { url, ...ground }: Pick<Ground, "log" | "clock" | "bus" | "database"> & { url(): string },
+): Replicas {
+  const id = newId(ground.clock.now());
+  if (!databaseUrl) return new AloneReplica(id);
+  return new PostgresReplica({
+    ...ground,
+    id,
+    databaseUrl,
+    version: productVersion,
+    url: () => replicaUrl ?? replicaUrlOf(url()),
+    cutConnections: () => ground.database.cutConnections?.(),
   });
-  if (applied.length > 0) log.info({ applied, backup }, "database brought to this version's schema");
-  return database;
 }
 
 /** Something that runs beside the requests. */
@@ -441,7 +468,7 @@ async function lossesOf(
 }
 
 /** The agents are told first; then requests may end, and whoever is still there after the deadline is cut. */
-async function stopWithin(clock: Clock, { app }: BuiltApp, lives: Life[]): Promise<void> {
+async function stopWithin(clock: Clock, { app }: BuiltApp, lives: Pick<Life, "stop">[]): Promise<void> {
   const ended = new AbortController();
   const cutting = cutLate(clock, app, ended.signal);
   for (const life of lives) await life.stop();

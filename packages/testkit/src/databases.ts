@@ -10,6 +10,8 @@ import { openSqlite } from "../../server/src/platform/db/sqlite.ts";
 export interface TestDatabase {
   db: Db;
   engine: Engine;
+  /** Where a server of its own finds it, PostgreSQL only; empty on SQLite. */
+  url: string;
   close(): Promise<void>;
 }
 
@@ -37,7 +39,7 @@ async function createDatabase(url: string): Promise<string> {
 export async function openEmptyDatabase(engine: Engine): Promise<TestDatabase> {
   if (engine === "sqlite") {
     const db = openSqlite(":memory:");
-    return { db, engine, close: () => db.destroy() };
+    return { db, engine, url: "", close: () => db.destroy() };
   }
   const url = process.env.RM_TEST_POSTGRES_URL;
   if (!url) throw new Error("RM_TEST_POSTGRES_URL is not set: run this file in the vitest project `stores`");
@@ -46,13 +48,15 @@ export async function openEmptyDatabase(engine: Engine): Promise<TestDatabase> {
   const own = await ownUrl;
   const admin = openPostgres(own);
   await sql`CREATE SCHEMA ${sql.id(schema)}`.execute(admin);
-  const db = openPostgres(own, schema);
+  const db = openPostgres(own, { schema });
   const close = async () => {
     await db.destroy();
     await sql`DROP SCHEMA ${sql.id(schema)} CASCADE`.execute(admin);
     await admin.destroy();
   };
-  return { db, engine, close };
+  const ownSchema = new URL(own);
+  ownSchema.searchParams.set("options", `-c search_path=${schema}`);
+  return { db, engine, url: ownSchema.href, close };
 }
 
 /** A database with this build's schema. */

@@ -106,4 +106,11 @@ export const rowsOf: Record<string, (db: Db) => Promise<void>> = {
     await sql`INSERT INTO api_tokens (id, user_id, name, role, token_hash, created_at)
       VALUES (${id(20)}, ${id(1)}, 'ci', 'operator', 'hash', ${at})`.execute(db);
   },
+  "0014-replicas": async (db) => {
+    await sql`INSERT INTO replicas (id, url, version, started_at, seen_at)
+      VALUES (${id(21)}, 'http://10.0.0.2:8080', '0.1.0', ${at}, ${at})`.execute(db);
+    await sql`INSERT INTO leases (name, holder, expires_at) VALUES ('leader', ${id(21)}, ${at})`.execute(db);
+    await sql`INSERT INTO agent_links (host_id, replica_id, connected_at)
+      VALUES (${id(4)}, ${id(21)}, ${at})`.execute(db);
+  },
 };

@@ -3,6 +3,7 @@ export * from "./announced-machine.ts";
 export * from "./app.ts";
 export * from "./cli-world.ts";
 export * from "./clock.ts";
+export * from "./database-proxy.ts";
 export * from "./databases.ts";
 export * from "./filled-database.ts";
 export * from "./html.ts";

@@ -161,6 +161,8 @@ export class TestServer {
       listenPort: 0,
       dataDir: this.dataDir,
       databaseUrl: this.engine === "postgres" ? `${postgresUrl()}&${search}` : undefined,
+      databasePool: 10,
+      replicaUrl: undefined,
       baseUrl: this.options.baseUrl,
       trustedProxies: this.options.trustedProxies ?? [],
       cookieSecure: false,
@@ -172,7 +174,7 @@ export class TestServer {
   }
 
   private async createSchema(): Promise<void> {
-    this.database = openPostgres(postgresUrl(), this.schema);
+    this.database = openPostgres(postgresUrl(), { schema: this.schema });
     await sql`CREATE SCHEMA ${sql.id(this.schema)}`.execute(this.database);
   }
 

@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { EventBus, topic } from "./events.ts";
+import { z } from "zod";
+import { EventBus, sharedTopic, topic } from "./events.ts";
 import { createLog } from "./log.ts";
 
 const changed = topic<{ id: string }>("things.changed");
@@ -48,5 +50,57 @@ describe("the event bus", () => {
       topic: "things.changed",
       err: { message: "broken listener" },
     });
+  });
+});
+
+const line = z.object({ jobId: z.string(), lines: z.array(z.string()).default([]) });
+const grew = sharedTopic<z.output<typeof line>>("things.grew", {
+  payload: line,
+  toWire: ({ jobId }) => (jobId === "secret" ? undefined : { jobId }),
+});
+
+describe("a shared topic", () => {
+  it("wakes listeners here at once, and goes to the bridge in its form for the wire", () => {
+    const { bus } = busWithLog();
+    const heard: unknown[] = [];
+    bus.on(grew, ({ lines }, origin) => heard.push([lines, origin]));
+    bus.connect((name, wire) => heard.push([name, wire]));
+    bus.emit(grew, { jobId: "a", lines: ["x"] });
+    expect(heard).toEqual([
+      [["x"], "here"],
+      ["things.grew", { jobId: "a" }],
+    ]);
+  });
+
+  it("stays here when its topic says so, when it is not shared, and when no bridge is there any more", () => {
+    const { bus } = busWithLog();
+    const sent: unknown[] = [];
+    bus.connect((name, wire) => sent.push([name, wire]));
+    bus.emit(grew, { jobId: "secret", lines: [] });
+    bus.emit(changed, { id: "a" });
+    bus.connect(null);
+    bus.emit(grew, { jobId: "a", lines: [] });
+    expect(sent).toEqual([]);
+  });
+
+  it("that another replica sent wakes listeners here, and is not sent on", () => {
+    const { bus } = busWithLog();
+    const heard: unknown[] = [];
+    bus.on(grew, (payload, origin) => heard.push([payload, origin]));
+    bus.connect(() => heard.push("sent on"));
+    bus.deliver("things.grew", { jobId: "a" });
+    expect(heard).toEqual([[{ jobId: "a", lines: [] }, "replica"]]);
+  });
+
+  it("whatever another replica sends, nothing throws and only what is understood wakes", () => {
+    const { bus } = busWithLog();
+    const heard: unknown[] = [];
+    bus.on(grew, (payload) => heard.push(payload));
+    const name = fc.oneof(fc.constant("things.grew"), fc.string());
+    fc.assert(
+      fc.property(name, fc.jsonValue(), (topicName, wire) => bus.deliver(topicName, wire)),
+      { numRuns: 500 },
+    );
+    expect(heard.filter((payload) => !line.safeParse(payload).success)).toEqual([]);
   });
 });

@@ -16,25 +16,31 @@ const constant = "restic-manager";
  * @throws AppError `secrets.key_missing`, `secrets.key_invalid` or `secrets.key_wrong`, a sentence that says what to do
  */
 export async function openSecretBox(db: Db, keyFile: string): Promise<SecretBox> {
-  const facts = db.withTables<Tables>();
-  const known = await facts
-    .selectFrom("server_facts")
-    .select("value")
-    .where("name", "=", place.slot)
-    .executeTakeFirst();
+  const known = await findSealed(db);
   const box = createSecretBox(await loadKey(keyFile, known === undefined));
-  if (known === undefined) {
-    await facts
-      .insertInto("server_facts")
-      .values({ name: place.slot, value: box.seal(constant, place) })
-      .execute();
-    return box;
-  }
+  // Of two replicas that start on an empty database one stores it first; the other has to have the same key.
+  const sealed = known ?? (await storeSealed(db, box));
   try {
-    box.open(known.value, place);
+    box.open(sealed, place);
     return box;
   } catch (cause) {
     const message = `The key file ${keyFile} is not the one that this database was sealed with. Put the right one back; nothing was changed.`;
     throw new AppError("internal", "secrets.key_wrong", message, { cause });
   }
+}
+
+async function findSealed(db: Db): Promise<string | undefined> {
+  const query = db.withTables<Tables>().selectFrom("server_facts").select("value");
+  return (await query.where("name", "=", place.slot).executeTakeFirst())?.value;
+}
+
+/** @returns what is stored then: ours, or that of whoever was first */
+async function storeSealed(db: Db, box: SecretBox): Promise<string> {
+  await db
+    .withTables<Tables>()
+    .insertInto("server_facts")
+    .values({ name: place.slot, value: box.seal(constant, place) })
+    .onConflict((conflict) => conflict.column("name").doNothing())
+    .execute();
+  return (await findSealed(db)) ?? "";
 }

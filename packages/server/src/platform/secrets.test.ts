@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -88,6 +88,12 @@ describe("the key file", () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(await loadKey(file, true)).toEqual(made);
     expect(await loadKey(file, false)).toEqual(made);
+  });
+
+  it("is one key, however many make it at once, and nothing else stays in its folder", async () => {
+    const [first, ...others] = await Promise.all(Array.from({ length: 20 }, () => loadKey(file, true)));
+    for (const other of others) expect(other).toEqual(first);
+    expect(readdirSync(folder)).toEqual(["secret.key"]);
   });
 
   it("is not replaced when it is missing but secrets exist", async () => {

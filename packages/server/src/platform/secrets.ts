@@ -4,8 +4,9 @@
  * value that is copied to another row or slot does not open.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import { chmod, open, readFile } from "node:fs/promises";
+import { link, open, readFile, rm } from "node:fs/promises";
 import { AppError } from "./errors.ts";
+import { newToken } from "./random.ts";
 
 /** Where a sealed value lives: the row's id and what it is there. */
 export interface SealedPlace {
@@ -83,18 +84,27 @@ export async function loadKey(keyFile: string, mayCreate: boolean): Promise<Buff
   return createKey(keyFile);
 }
 
+/** Written beside its place and then put there whole: of several replicas that start at once, one's key is everybody's. */
 async function createKey(keyFile: string): Promise<Buffer> {
-  const key = randomBytes(keyBytes);
-  const file = await open(keyFile, "wx", 0o600).catch((cause: NodeJS.ErrnoException) => {
-    const message = `The key file ${keyFile} can't be made: ${cause.code}. Give the server's user a folder that it may write to.`;
-    throw new AppError("internal", "secrets.key_invalid", message, { cause });
-  });
+  const written = `${keyFile}.${newToken()}`;
   try {
-    await file.writeFile(`${key.toString("base64")}\n`);
-    await file.sync();
+    const file = await open(written, "wx", 0o600);
+    try {
+      await file.writeFile(`${randomBytes(keyBytes).toString("base64")}\n`);
+      await file.chmod(0o600);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await link(written, keyFile).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const message = `The key file ${keyFile} can't be made: ${code}. Give the server's user a folder that it may write to.`;
+    throw new AppError("internal", "secrets.key_invalid", message, { cause });
   } finally {
-    await file.close();
+    await rm(written, { force: true });
   }
-  await chmod(keyFile, 0o600);
-  return key;
+  return loadKey(keyFile, false);
 }

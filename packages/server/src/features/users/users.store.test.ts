@@ -121,6 +121,28 @@ describe.each(engines)("users on %s", (engine) => {
       expect(await actions()).toEqual(["user.bootstrap"]);
     });
 
+    it("takes the token of either of two replicas that started together, and makes one admin", async () => {
+      const [one, two] = await Promise.all([
+        ensureSetupToken(deps, { hasReplicas: true }),
+        ensureSetupToken(deps, { hasReplicas: true }),
+      ]);
+      const both = await Promise.allSettled([
+        bootstrap(deps, { token: one ?? "", username: "ada", password, address }),
+        bootstrap(deps, { token: two ?? "", username: "eve", password, address }),
+      ]);
+      expect(both.map((result) => result.status).sort()).toEqual(["fulfilled", "rejected"]);
+      expect(await actions()).toEqual(["user.bootstrap"]);
+    });
+
+    it("no longer takes the token of a replica that started long before the last one", async () => {
+      const old = (await ensureSetupToken(deps, { hasReplicas: true })) ?? "";
+      await clock.advance(11 * 60_000);
+      const token = (await ensureSetupToken(deps, { hasReplicas: true })) ?? "";
+      const late = bootstrap(deps, { token: old, username: "eve", password, address });
+      await expect(late).rejects.toMatchObject({ code: "users.setup_token_invalid" });
+      await bootstrap(deps, { token, username: "ada", password, address });
+    });
+
     it("names every field that breaks a rule, and the token lives on", async () => {
       const token = (await ensureSetupToken(deps)) ?? "";
       await expect(

@@ -68,8 +68,13 @@ export async function updatePasswordHash(tx: Db, userId: string, passwordHash: s
     .execute();
 }
 
-export async function replaceSetupToken(tx: Db, tokenHash: string, createdAt: number): Promise<void> {
-  await tables(tx).deleteFrom("setup_tokens").execute();
+/** @param madeBefore epoch milliseconds; null removes all */
+export async function removeSetupTokens(tx: Db, madeBefore: number | null): Promise<void> {
+  const query = tables(tx).deleteFrom("setup_tokens");
+  await (madeBefore === null ? query : query.where("created_at", "<", madeBefore)).execute();
+}
+
+export async function insertSetupToken(tx: Db, tokenHash: string, createdAt: number): Promise<void> {
   await tables(tx)
     .insertInto("setup_tokens")
     .values({ token_hash: tokenHash, created_at: createdAt })
@@ -84,10 +89,10 @@ export async function setupTokenExists(db: Db, tokenHash: string): Promise<boole
   return (await query.executeTakeFirst()) !== undefined;
 }
 
-/** @returns whether this call took the token: of two at once only one does */
-export async function takeSetupToken(tx: Db, tokenHash: string): Promise<boolean> {
-  const query = tables(tx).deleteFrom("setup_tokens").where("token_hash", "=", tokenHash);
-  return (await query.executeTakeFirst()).numDeletedRows === 1n;
+/** Takes all tokens. @returns whether this one was among them: of two calls at once only one gets any */
+export async function takeSetupTokens(tx: Db, tokenHash: string): Promise<boolean> {
+  const taken = await tables(tx).deleteFrom("setup_tokens").returning("token_hash").execute();
+  return taken.some((token) => token.token_hash === tokenHash);
 }
 
 export async function insertSession(

@@ -58,15 +58,24 @@ export const normalizeUsername = (typed: string): string => typed.trim().toLower
 /** Whether the sign-in page must ask for the setup token. */
 export const needsSetup = async (deps: { db: Db }): Promise<boolean> => !(await store.adminExists(deps.db));
 
+/** Replicas that start together each log a link: what was made so shortly before another start stays good. */
+const startTogetherMs = 10 * 60_000;
+
 /**
  * Makes the one-time token of the first run, in place of any earlier one. To be called at each start.
+ * @param hasReplicas whether others may start at the same time, whose tokens stay
  * @returns the token for the log, or null when an admin exists
  */
-export function ensureSetupToken(deps: Pick<UserDeps, "db" | "clock">): Promise<string | null> {
+export function ensureSetupToken(
+  deps: Pick<UserDeps, "db" | "clock">,
+  { hasReplicas = false } = {},
+): Promise<string | null> {
   const token = newToken();
   return inTransaction(deps.db, async (tx) => {
     if (await store.adminExists(tx)) return null;
-    await store.replaceSetupToken(tx, hashToken(token), deps.clock.now());
+    const createdAt = deps.clock.now();
+    await store.removeSetupTokens(tx, hasReplicas ? createdAt - startTogetherMs : null);
+    await store.insertSetupToken(tx, hashToken(token), createdAt);
     return token;
   });
 }
@@ -91,7 +100,7 @@ export async function bootstrap(
   const now = deps.clock.now();
   const user: User = { id: newId(now), username, role: "admin", disabledAt: null };
   return inTransaction(deps.db, async (tx) => {
-    if (!(await store.takeSetupToken(tx, tokenHash)) || (await store.adminExists(tx)))
+    if (!(await store.takeSetupTokens(tx, tokenHash)) || (await store.adminExists(tx)))
       throw setupTokenInvalid();
     await store.insertUser(tx, { ...user, passwordHash, createdAt: now });
     const payload = { role: user.role, address: input.address };

@@ -44,9 +44,10 @@ export async function migrate(input: MigrateInput): Promise<MigrateResult> {
     // Without it Kysely takes the tables of any schema of a shared database for its own.
     ...(schema === undefined ? {} : { migrationTableSchema: schema }),
   });
-  const { error } = await migrator.migrateToLatest();
+  // Of two replicas that start at once one waits for the other, and then finds nothing left to do.
+  const { error, results = [] } = await migrator.migrateToLatest();
   if (error) refuse("brought to this version's schema")(error);
-  return { applied: pending, backup };
+  return { applied: results.map((result) => result.migrationName), backup };
 }
 
 /** The schema that new tables go to; none on SQLite, and none when nothing of the search path exists. */

@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import type { Db, Engine } from "./db.ts";
-import { openPostgres } from "./postgres.ts";
+import { connectPostgres } from "./postgres.ts";
 import { openSqlite } from "./sqlite.ts";
 
 export interface OpenDatabase {
@@ -11,14 +11,26 @@ export interface OpenDatabase {
   engine: Engine;
   /** The SQLite file, when there is one. */
   file?: string;
+  /** PostgreSQL only: ends all connections at once, so that nobody waits on one that is dead. */
+  cutConnections?(): void;
 }
 
 /** Where the SQLite database is. */
 export const sqliteFile = (dataDir: string): string => join(dataDir, "restic-manager.db");
 
-/** @throws AppError `database.read_only` or `database.unusable` when the file can't be opened */
-export function openDatabase(dataDir: string, databaseUrl: string | undefined): OpenDatabase {
-  if (databaseUrl) return { db: openPostgres(databaseUrl), engine: "postgres" };
+/**
+ * @param poolSize connections to PostgreSQL at most
+ * @throws AppError `database.read_only` or `database.unusable` when the file can't be opened
+ */
+export function openDatabase(
+  dataDir: string,
+  databaseUrl: string | undefined,
+  poolSize?: number,
+): OpenDatabase {
+  if (databaseUrl) {
+    const options = poolSize === undefined ? {} : { poolSize };
+    return { ...connectPostgres(databaseUrl, options), engine: "postgres" };
+  }
   const file = sqliteFile(dataDir);
   try {
     return { db: openSqlite(file), engine: "sqlite", file };

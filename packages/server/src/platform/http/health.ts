@@ -9,7 +9,10 @@ import { type App, apiRoute } from "./route.ts";
 
 const ok = z.object({ status: z.literal("ok") });
 
-export function addHealthRoutes(app: App, deps: { db: Db; stopping(): boolean }): void {
+const away = (cause?: unknown): AppError =>
+  new AppError("unavailable", "database.unreachable", "The database does not answer.", { cause });
+
+export function addHealthRoutes(app: App, deps: { db: Db; stopping(): boolean; isHealthy(): boolean }): void {
   apiRoute(app, {
     method: "GET",
     url: "/healthz",
@@ -26,8 +29,9 @@ export function addHealthRoutes(app: App, deps: { db: Db; stopping(): boolean })
     schema: { response: { 200: ok } },
     async answer() {
       if (deps.stopping()) throw new AppError("unavailable", "server.stopping", "The server is stopping.");
+      if (!deps.isHealthy()) throw away();
       await sql`SELECT 1`.execute(deps.db).catch((cause: unknown) => {
-        throw new AppError("unavailable", "database.unreachable", "The database does not answer.", { cause });
+        throw away(cause);
       });
       return { status: "ok" };
     },
