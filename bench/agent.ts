@@ -54,8 +54,8 @@ export class BenchAgent {
     socket.on("close", () => this.closed());
   }
 
-  /** Queues an event with these texts as lines, and sends it when connected. */
-  log(texts: readonly string[]): void {
+  /** Queues an event with these texts as lines, and sends it when connected. @returns the lines */
+  log(texts: readonly string[]): LogLine[] {
     const at = new Date().toISOString();
     const lines: LogLine[] = texts.map((text) => ({
       n: ++this.lastLine,
@@ -69,6 +69,7 @@ export class BenchAgent {
     const frame = JSON.stringify({ type: "log.stream", seq, job_id: this.jobId, attempt: 1, lines });
     this.outbox.push({ seq, frame });
     if (this.online) this.socket?.send(frame);
+    return lines;
   }
 
   get unacknowledged(): number {

@@ -14,13 +14,13 @@ interface Frame {
 }
 
 export function runBareHub(port: number, heartbeatIntervalMs: number): void {
-  const readers = new Map<string, WebSocket>();
+  const readers = new Map<string, WebSocket[]>();
   const lastSeenAt = new Map<WebSocket, number>();
   const http = createServer();
   const hub = new WebSocketServer({ server: http, perMessageDeflate: false });
   hub.on("connection", (socket, request) => {
     const jobId = /^\/api\/jobs\/(\w+)\/stream/.exec(request.url ?? "")?.[1];
-    if (jobId !== undefined) readers.set(jobId, socket);
+    if (jobId !== undefined) readers.set(jobId, [...(readers.get(jobId) ?? []), socket]);
     socket.on("error", () => undefined);
     socket.on("close", () => lastSeenAt.delete(socket));
     socket.on("message", (data) => {
@@ -30,7 +30,8 @@ export function runBareHub(port: number, heartbeatIntervalMs: number): void {
       if (frame.seq === undefined) return;
       socket.send(JSON.stringify({ type: "event.ack", seq: frame.seq }));
       const { lines } = frame;
-      readers.get(frame.job_id ?? "")?.send(JSON.stringify({ type: "log", lines }));
+      const message = JSON.stringify({ type: "log", lines });
+      for (const reader of readers.get(frame.job_id ?? "") ?? []) reader.send(message);
     });
   });
   http.listen(port, "127.0.0.1", 4096, () => process.stdout.write("listening\n"));

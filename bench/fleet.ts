@@ -1,13 +1,17 @@
 /**
- * A fleet straight in the SQLite file: hosts, each with one running job, in the tables that the server itself made.
+ * A fleet straight in the database: hosts, each with one running job unless a benchmark wants something else of them,
+ * in the tables that the server itself made.
  * Enrolling ten thousand hosts over HTTP would measure the rate limit; one host or ten thousand look the same here.
  */
 import { createHash } from "node:crypto";
-import { DatabaseSync } from "node:sqlite";
-import { databaseFile, freePort, makeFolder, startServerProgram } from "./server-program.ts";
+import { sql } from "kysely";
+import type { Db } from "../packages/server/src/platform/db/db.ts";
+import { databaseUrl, insertRows, resetDatabase, withDatabase } from "./database.ts";
+import { freePort, makeFolder, startServerProgram } from "./server-program.ts";
 
 /** ULIDs that count: nothing in the server reads time out of an id. */
-const idOf = (prefix: string, index: number): string => `01BENCH${prefix}${String(index).padStart(18, "0")}`;
+export const idOf = (prefix: string, index: number): string =>
+  `01BENCH${prefix}${String(index).padStart(18, "0")}`;
 export const hostIdOf = (index: number): string => idOf("H", index);
 export const jobIdOf = (index: number): string => idOf("J", index);
 export const streamIdOf = (index: number): string => idOf("S", index);
@@ -20,14 +24,26 @@ export interface Fleet {
   cookie: string;
 }
 
-/** A server's folder with `hosts` hosts, made by a first start of the server itself; that server is stopped again. */
-export async function createFleet(hosts: number): Promise<Fleet> {
+/**
+ * A server's folder with `hosts` hosts, made by a first start of the server itself; that server is stopped again.
+ * @param fill adds what the hosts have
+ */
+export async function createFleet(
+  hosts: number,
+  fill: (db: Db, hosts: number) => Promise<void> = insertRunningJobs,
+): Promise<Fleet> {
   const dataDir = makeFolder();
   const port = await freePort();
+  await resetDatabase();
   const server = await startServerProgram({ dataDir, port });
   const cookie = await signUp(server.url, server.setupToken ?? "");
   await server.stop();
-  insertFleet(databaseFile(dataDir), hosts);
+  await withDatabase(dataDir, async (db) => {
+    await insertHosts(db, hosts);
+    await fill(db, hosts);
+    // As its own housekeeping would within minutes; SQLite has none.
+    if (databaseUrl() !== undefined) await sql`ANALYZE`.execute(db);
+  });
   return { dataDir, port, cookie };
 }
 
@@ -40,38 +56,46 @@ async function signUp(url: string, token: string): Promise<string> {
   return cookie;
 }
 
-function insertFleet(file: string, hosts: number): void {
-  const db = new DatabaseSync(file);
+async function insertHosts(db: Db, hosts: number): Promise<void> {
   const now = Date.now();
-  const host = db.prepare(`INSERT INTO hosts (id, name, name_key, os, arch, tags, bearer_hash, created_at,
-    first_connected_at) VALUES (?, ?, ?, 'linux', 'x64', '[]', ?, ?, ?)`);
-  const job = db.prepare(`INSERT INTO jobs (id, host_id, kind, status, attempt, spec, actor_kind, actor_name,
-    created_at, dispatched_at, acknowledged_at, started_at)
-    VALUES (?, ?, 'init', 'running', 1, '{"kind":"init"}', 'system', 'system', ?, ?, ?, ?)`);
-  db.exec("BEGIN");
-  for (let i = 0; i < hosts; i++) {
-    const hash = createHash("sha256").update(bearerOf(i)).digest("hex");
-    host.run(hostIdOf(i), `host-${i}`, `host-${i}`, hash, now, now);
-    job.run(jobIdOf(i), hostIdOf(i), now, now, now, now);
-  }
-  db.exec("COMMIT");
-  db.close();
+  await insertRows(
+    db,
+    "hosts",
+    Array.from({ length: hosts }, (_, i) => ({
+      ...{ id: hostIdOf(i), name: `host-${i}`, name_key: `host-${i}`, os: "linux", arch: "x64" },
+      tags: JSON.stringify([`rack-${i % 40}`, i % 3 === 0 ? "production" : "staging"]),
+      bearer_hash: createHash("sha256").update(bearerOf(i)).digest("hex"),
+      ...{ mode: "always-on", schedule_version: 0, created_at: now, first_connected_at: now },
+    })),
+  );
+}
+
+/** One job of each host, which its agent can send lines of. */
+export async function insertRunningJobs(db: Db, hosts: number): Promise<void> {
+  const now = Date.now();
+  await insertRows(
+    db,
+    "jobs",
+    Array.from({ length: hosts }, (_, i) => ({
+      ...{ id: jobIdOf(i), host_id: hostIdOf(i), kind: "init", status: "running", attempt: 1 },
+      ...{ spec: '{"kind":"init"}', actor_kind: "system", actor_name: "system" },
+      ...{ created_at: now, dispatched_at: now, acknowledged_at: now, started_at: now },
+    })),
+  );
 }
 
 /** How many lines of a host's job are stored; fails when their numbers have a gap or overlap. */
-export function countStoredLines(dataDir: string): Map<string, number> {
-  const db = new DatabaseSync(databaseFile(dataDir), { readOnly: true });
-  const rows = db
-    .prepare("SELECT job_id, first_line, last_line FROM job_log_chunks ORDER BY job_id, first_line")
-    .all();
-  db.close();
-  const stored = new Map<string, number>();
-  for (const row of rows) {
-    const jobId = String(row.job_id);
-    const before = stored.get(jobId) ?? 0;
-    if (Number(row.first_line) !== before + 1)
-      throw new Error(`${jobId}: line ${before + 1} is missing or doubled`);
-    stored.set(jobId, Number(row.last_line));
-  }
-  return stored;
+export function countStoredLines(dataDir: string): Promise<Map<string, number>> {
+  return withDatabase(dataDir, async (db) => {
+    const { rows } = await sql<{ job_id: string; first_line: number; last_line: number }>`
+      SELECT job_id, first_line, last_line FROM job_log_chunks ORDER BY job_id, first_line`.execute(db);
+    const stored = new Map<string, number>();
+    for (const row of rows) {
+      const before = stored.get(row.job_id) ?? 0;
+      if (row.first_line !== before + 1)
+        throw new Error(`${row.job_id}: line ${before + 1} is missing or doubled`);
+      stored.set(row.job_id, row.last_line);
+    }
+    return stored;
+  });
 }

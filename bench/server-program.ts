@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { databaseUrl } from "./database.ts";
 
 /** This checkout's build, unless BENCH_SERVER names the main.js of another one to compare with. */
 const serverMain =
@@ -21,6 +22,8 @@ export interface Program {
   pid: number;
   url: string;
   port: number;
+  /** From its start until it listened. */
+  listeningMs: number;
   /** The first-run link of the log, once it was printed. */
   setupToken: string | null;
   /** kill -9. Resolves when the program is gone. */
@@ -39,16 +42,23 @@ export function makeFolder(): string {
 /** The database file of a server's folder. */
 export const databaseFile = (dataDir: string): string => join(dataDir, "restic-manager.db");
 
-/** Starts the real server and waits until it listens. BENCH_NODE_FLAGS such as `--cpu-prof` are for a profile by hand. */
-export async function startServerProgram(input: { dataDir: string; port: number }): Promise<Program> {
+/**
+ * Starts the real server and waits until it listens. BENCH_NODE_FLAGS such as `--cpu-prof` are for a profile by hand.
+ * @param main the program; the built modules when it is absent
+ */
+export async function startServerProgram(
+  input: { dataDir: string; port: number },
+  main = serverMain,
+): Promise<Program> {
   const env = {
     RM_LISTEN: `127.0.0.1:${input.port}`,
     RM_DATA_DIR: input.dataDir,
     RM_COOKIE_SECURE: "false",
     RM_LOG_LEVEL: "info",
+    ...(databaseUrl() === undefined ? {} : { RM_DATABASE_URL: databaseUrl() }),
   };
   const flags = process.env.BENCH_NODE_FLAGS?.split(" ") ?? [];
-  return startProgram([...flags, serverMain], env, input.port);
+  return startProgram([...flags, main], env, input.port);
 }
 
 /** Starts a benchmark's own file again as its bare counterpart: `node FILE bare PORT …words`. */
@@ -56,7 +66,8 @@ export function startBareProgram(file: string, port: number, ...words: string[])
   return startProgram([file, "bare", String(port), ...words], {}, port);
 }
 
-async function startProgram(args: string[], env: Record<string, string>, port: number): Promise<Program> {
+async function startProgram(args: string[], env: NodeJS.ProcessEnv, port: number): Promise<Program> {
+  const since = performance.now();
   const child = spawn(process.execPath, args, {
     env: { PATH: process.env.PATH, ...env },
     stdio: ["ignore", "pipe", "inherit"],
@@ -64,7 +75,7 @@ async function startProgram(args: string[], env: Record<string, string>, port: n
   const killAtExit = () => child.kill("SIGKILL");
   process.once("exit", killAtExit);
   child.once("exit", () => process.removeListener("exit", killAtExit));
-  const token = await listening(child);
+  const { token, at } = await listening(child);
   const end = async (signal: "SIGKILL" | "SIGTERM") => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, "exit");
@@ -75,6 +86,7 @@ async function startProgram(args: string[], env: Record<string, string>, port: n
     pid: child.pid ?? 0,
     url: `http://127.0.0.1:${port}`,
     port,
+    listeningMs: at - since,
     setupToken: token,
     kill: () => end("SIGKILL"),
     stop: () => end("SIGTERM"),
@@ -82,19 +94,20 @@ async function startProgram(args: string[], env: Record<string, string>, port: n
 }
 
 /** Reads the log until the program listens; what follows is read and dropped, so that its pipe never fills. */
-async function listening(child: ChildProcess): Promise<string | null> {
+async function listening(child: ChildProcess): Promise<{ token: string | null; at: number }> {
   if (child.stdout === null) throw new Error("no output to read");
   const lines = createInterface({ input: child.stdout });
-  const { promise, resolve, reject } = Promise.withResolvers<string | null>();
+  const { promise, resolve, reject } = Promise.withResolvers<{ token: string | null; at: number }>();
   child.once("exit", (code) => reject(new Error(`the program ended with ${code} before it listened`)));
-  let ready = false;
+  let at: number | null = null;
   lines.on("line", (line) => {
     const token = /setup=([\w-]+)/.exec(line)?.[1];
-    if (token !== undefined) resolve(token);
-    if (!ready && line.includes("listening")) {
-      ready = true;
+    if (token !== undefined) resolve({ token, at: at ?? performance.now() });
+    if (at === null && line.includes("listening")) {
+      const listeningAt = performance.now();
+      at = listeningAt;
       // The first-run link follows in the same breath, when there is one.
-      setTimeout(() => resolve(null), 50);
+      setTimeout(() => resolve({ token: null, at: listeningAt }), 50);
     }
   });
   return promise;

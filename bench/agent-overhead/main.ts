@@ -2,8 +2,8 @@
  * What going through the agent costs: the wall-clock time of the same restic backup alone and as a job, from its
  * creation to its reported end, in turns, with a fresh repository each; and the memory of an idle agent and server.
  *
- * `node bench/agent-overhead/main.ts [--quick]`: prints a table and one line of JSON. Ends with 1 when a ratio is
- * above the limit. Needs a built tree; Linux only (/proc). `--quick` takes little data, for trying it out.
+ * `node bench/agent-overhead/main.ts [--quick]`: prints a table and one line of JSON. Needs a built tree; Linux
+ * only (/proc). `--quick` takes little data, for trying it out.
  */
 import { execFile } from "node:child_process";
 import { createCipheriv, randomBytes } from "node:crypto";
@@ -12,16 +12,17 @@ import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { LabHost } from "../../e2e/lab/host.ts";
 import { Lab, plainEnvironment } from "../../e2e/lab/lab.ts";
+import { atMost, printReport } from "../report.ts";
 
 const run = promisify(execFile);
-/** Issue 2 promises it. */
-const maxRatio = 1.05;
+/** Issue 8 promises it. */
+const maxRatio = 1.03;
 const idleMs = 10_000;
 /** One run of one side: long enough that what is paid once for each job is seen as the small part that it is. */
-const runMs = process.argv.includes("--quick") ? 2_000 : 15_500;
-const rounds = 3;
+const runMs = process.argv.includes("--quick") ? 2_000 : 12_000;
+const rounds = process.argv.includes("--quick") ? 3 : 7;
 /** No round begins later: on a machine with other work a set ends with fewer, and its row says so. */
-const setLimitMs = 100_000;
+const setLimitMs = 260_000;
 
 interface FileSet {
   name: string;
@@ -186,7 +187,7 @@ function toRow({ set, aloneMs, throughAgentMs, outsideResticMs, ownCpuMs }: Timi
   };
 }
 
-function print(timings: Timing[], idle: { agent: Memory; server: Memory }): boolean {
+function print(timings: Timing[], idle: { agent: Memory; server: Memory }): void {
   const rows = timings.map(toRow);
   console.table(rows);
   console.table(
@@ -200,8 +201,17 @@ function print(timings: Timing[], idle: { agent: Memory; server: Memory }): bool
     console.log(
       "The machine is not quiet: restic alone took very different times. Measure again without other work.",
     );
-  console.log(JSON.stringify({ bench: "agent-overhead", max_ratio: maxRatio, rows, timings, idle }));
-  return rows.every((row) => row.ratio <= maxRatio);
+  printReport({
+    bench: "agent-overhead",
+    figures: Object.fromEntries([
+      ...rows.flatMap(({ set, ...row }) =>
+        Object.entries(row).map(([name, value]) => [`${set}_${name}`, value]),
+      ),
+      ["idle_agent_mib", idle.agent.rssMib],
+      ["idle_server_mib", idle.server.rssMib],
+    ]),
+    goals: rows.map(({ set, ratio }) => atMost(`times restic alone, ${set} files`, ratio, maxRatio)),
+  });
 }
 
 const lab = await Lab.create();
@@ -218,7 +228,7 @@ try {
   const idle = await measureIdle(lab);
   const timings: Timing[] = [];
   for (const set of sets) timings.push(await measure(lab, set));
-  process.exitCode = print(timings, idle) ? 0 : 1;
+  print(timings, idle);
 } finally {
   await lab.close();
 }

@@ -6,11 +6,11 @@
  *
  * node bench/live-latency/main.ts [SECONDS]
  */
-import { once } from "node:events";
-import { WebSocket } from "ws";
 import { BenchAgent } from "../agent.ts";
 import { runBareHub } from "../bare-hub.ts";
+import { engineName } from "../database.ts";
 import { createFleet } from "../fleet.ts";
+import { followJob } from "../job-reader.ts";
 import { atMost, percentile, printReport } from "../report.ts";
 import {
   cpuMs,
@@ -38,7 +38,9 @@ async function measure(program: Program, cookie: string, seconds: number): Promi
   );
   let counting = false;
   const onLine = (sentAt: number) => counting && sentAt > 0 && latenciesMs.push(performance.now() - sentAt);
-  const readers = await Promise.all(agents.map(({ jobId }) => follow(program.port, jobId, cookie, onLine)));
+  const readers = await Promise.all(
+    agents.map(({ jobId }) => followJob(program.port, jobId, cookie, onLine)),
+  );
   const timers = agents.map(startSending);
   await sleep(warmUpMs);
   counting = true;
@@ -72,25 +74,6 @@ function startSending(agent: BenchAgent, index: number): NodeJS.Timeout {
   return timer;
 }
 
-/** A browser's socket: each line's text begins with the instant at which it was sent. */
-async function follow(
-  port: number,
-  jobId: string,
-  cookie: string,
-  onLine: (sentAt: number) => void,
-): Promise<WebSocket> {
-  const origin = `http://127.0.0.1:${port}`;
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/api/jobs/${jobId}/stream`, {
-    headers: { cookie, origin },
-  });
-  socket.on("message", (data) => {
-    const message = JSON.parse(data.toString()) as { type: string; lines?: { text: string }[] };
-    for (const { text } of message.lines ?? []) onLine(Number.parseFloat(text));
-  });
-  await once(socket, "open");
-  return socket;
-}
-
 async function main(seconds: number): Promise<void> {
   const barePort = await freePort();
   const bareProgram = await startBareProgram(import.meta.filename, barePort);
@@ -104,6 +87,7 @@ async function main(seconds: number): Promise<void> {
   printReport({
     bench: "live-latency",
     figures: {
+      database: engineName(),
       jobs: jobCount,
       lines_per_s: ours.latenciesMs.length / seconds,
       p50_ms: p(ours, 50),

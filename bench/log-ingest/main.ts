@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { WebSocketServer } from "ws";
 import { BenchAgent } from "../agent.ts";
+import { engineName } from "../database.ts";
 import { countStoredLines, createFleet, jobIdOf } from "../fleet.ts";
 import { atLeast, printReport } from "../report.ts";
 import {
@@ -116,7 +117,7 @@ async function main(lines: number): Promise<void> {
   const server = await startServerProgram({ dataDir, port });
   const ours = await measure(server, lines);
   await server.stop();
-  const stored = countStoredLines(dataDir);
+  const stored = await countStoredLines(dataDir);
   const expected = Math.floor(lines / linesPerBatch / agentCount) * linesPerBatch;
   for (let i = 0; i < agentCount; i++) {
     if (stored.get(jobIdOf(i)) !== expected)
@@ -126,6 +127,7 @@ async function main(lines: number): Promise<void> {
   printReport({
     bench: "log-ingest",
     figures: {
+      database: engineName(),
       lines,
       agents: agentCount,
       lines_per_batch: linesPerBatch,

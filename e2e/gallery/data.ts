@@ -130,7 +130,7 @@ export const HOSTS: HostRow[] = [
   host(HOSTILE, { condition: "ok", tags: ['"><img src=x>'], repositoryBytes: 812, snapshotCount: 1 }),
 ];
 
-export const MANY_HOSTS: HostRow[] = Array.from({ length: 1000 }, (_, index) => {
+export const MANY_HOSTS: HostRow[] = Array.from({ length: 50 }, (_, index) => {
   const model = HOSTS[index % 9] ?? host("x");
   return { ...model, id: `01JDMANY${index}`, name: `${model.name.slice(0, 20)}-${index}` };
 });

@@ -112,7 +112,11 @@ export const VIEWS: Readonly<Record<string, (page: PageContext) => string>> = {
   "dashboard-pending-first": (page) =>
     dashboard(page, { pending: PENDING, hosts: [], tags: [], figures: { ...data.FIGURES, total: 0 } }),
   "dashboard-1000": (page) =>
-    dashboard(page, { hosts: data.MANY_HOSTS, figures: { ...data.FIGURES, total: 1000, online: 998 } }),
+    dashboard(page, {
+      hosts: data.MANY_HOSTS,
+      page: { page: 2, pageSize: 50, total: 1000 },
+      figures: { ...data.FIGURES, total: 1000, online: 998 },
+    }),
   "host-snapshots": (page) => host(page, { name: "snapshots", snapshots: data.SNAPSHOTS, page: PAGES }),
   "host-jobs": (page) =>
     host(page, { name: "jobs", jobs: data.JOBS.slice(0, 12), page: { ...PAGES, total: 12 } }),
@@ -226,6 +230,7 @@ export const FRAGMENTS: Readonly<Record<string, (page: PageContext, query: URLSe
       pending: [],
       figures: data.FIGURES,
       hosts,
+      page: { page: 1, pageSize: 50, total: hosts.length },
       filter: { search: words },
       tags: [],
     });
@@ -242,6 +247,7 @@ function dashboard(page: PageContext, overrides: Partial<Parameters<typeof rende
     pending: [],
     figures: data.FIGURES,
     hosts: data.HOSTS,
+    page: { page: 1, pageSize: 50, total: data.HOSTS.length },
     filter: {},
     tags,
     ...overrides,

@@ -75,15 +75,6 @@ export class Replica {
     return answer?.ok ?? false;
   }
 
-  /** It hangs: its connections stay open, and nobody answers. */
-  freeze = (): void => this.signal("SIGSTOP");
-  thaw = (): void => this.signal("SIGCONT");
-
-  private signal(name: NodeJS.Signals): void {
-    if (this.child === null) throw new Error(`replica ${this.name} was never started`);
-    process.kill(this.child.pid, name);
-  }
-
   /** Ends it as a power cut would. */
   async kill(): Promise<void> {
     await killAtOnce(this.child);

@@ -52,7 +52,7 @@ export async function writeExecutable(parts: ExecutableParts, target: string): P
 
 /** The names in it are relative: Node writes them into the blob. */
 async function writeBlob(
-  { code, assets, files, nodeFlags = [] }: ExecutableParts,
+  { code, nodeFlags = [], assets, files }: ExecutableParts,
   folder: string,
 ): Promise<string> {
   await writeFile(join(folder, "main.cjs"), code);

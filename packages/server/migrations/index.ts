@@ -18,6 +18,7 @@ import * as updates from "./0011-updates.ts";
 import * as apiTokens from "./0012-api-tokens.ts";
 import * as installers from "./0013-installers.ts";
 import * as replicas from "./0014-replicas.ts";
+import * as fleetReads from "./0015-fleet-reads.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -34,4 +35,5 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0012-api-tokens": apiTokens,
   "0013-installers": installers,
   "0014-replicas": replicas,
+  "0015-fleet-reads": fleetReads,
 });

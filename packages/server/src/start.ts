@@ -61,6 +61,7 @@ import {
 } from "./features/maintenance/maintenance.ts";
 import { registerRetentionRoutes } from "./features/maintenance/retention.api.ts";
 import { registerRetentionPages } from "./features/maintenance/retention.pages.tsx";
+import { FleetPictures } from "./features/overview/fleet-picture.ts";
 import { countLosses } from "./features/overview/host-page.ts";
 import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
@@ -306,9 +307,10 @@ function registerSlices(ground: Ground, { app }: BuiltApp): Life[] {
   const previews = { db, clock, schedulesUsing: listSchedulesUsing };
   registerRetentionRoutes(app, previews);
   registerRetentionPages(app, { ...previews, page });
-  registerOverviewRoutes(app, jobs);
+  const fleet = new FleetPictures({ ...jobs, log });
+  registerOverviewRoutes(app, { fleet });
   const isWaiting: WaitingRoom["isWaiting"] = (pending) => room.isWaiting(pending);
-  registerOverviewPages(app, { ...jobs, events: bus, repositories, deletion, sources, isWaiting });
+  registerOverviewPages(app, { ...jobs, fleet, events: bus, repositories, deletion, sources, isWaiting });
   connectEvents(ground, hub, log);
   const { isConnected } = jobs;
   const deliver: AgentQuestions["deliver"] = (hostId) => questions.deliver(hostId);

@@ -1,4 +1,5 @@
 /** `GET /ws/agent`: where agents dial in. The bearer is checked before the upgrade, so a stranger costs one query. */
+import type { WebSocket } from "@fastify/websocket";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
@@ -40,8 +41,21 @@ const tooMany = (): AppError =>
     "This host has too many connections open. Look for a second agent that uses its bearer.",
   );
 
+/** A dial whose bearer is known. */
+interface Dial {
+  host: Host;
+  reply: FastifyReply;
+}
+
+/** Nothing is to be answered any more, and what was asked would be kept for as long as the agent is connected. */
+function forgetRequest(socket: WebSocket, request: FastifyRequest, reply: FastifyReply): void {
+  // The plugin's; the hub has its own.
+  socket.removeAllListeners("error");
+  reply.raw.detachSocket(request.raw.socket);
+}
+
 export function registerAgentLink(app: App, deps: { db: Db; hub: AgentHub }): void {
-  const hosts = new WeakMap<FastifyRequest, Host>();
+  const dials = new WeakMap<FastifyRequest, Dial>();
   const open = new Map<string, number>();
   const count = (hostId: string, change: 1 | -1): void => {
     const now = (open.get(hostId) ?? 0) + change;
@@ -63,17 +77,17 @@ export function registerAgentLink(app: App, deps: { db: Db; hub: AgentHub }): vo
       const host = bearer === undefined ? null : await findHostByBearer(deps.db, bearer);
       if (!host) throw refused();
       if ((open.get(host.id) ?? 0) >= maxConnectionsOfHost) throw tooMany();
-      hosts.set(request, host);
+      dials.set(request, { host, reply });
     },
     handler: (_request, reply) => askForUpgrade(reply),
     wsHandler: (socket, request) => {
-      const host = hosts.get(request);
-      // The plugin's listener would keep request and reply for as long as the agent is connected; the hub has its own.
-      socket.removeAllListeners("error");
-      if (!host) {
+      const dial = dials.get(request);
+      if (!dial) {
         socket.close(1011);
         return;
       }
+      forgetRequest(socket, request, dial.reply);
+      const { host } = dial;
       count(host.id, 1);
       socket.on("close", () => count(host.id, -1));
       deps.hub.accept(socket, host);

@@ -86,6 +86,21 @@ describe("the list of hosts", () => {
     expect((await get("/api/hosts?state=asleep")).statusCode).toBe(400);
   });
 
+  it("comes in pages, each with the way to the next one", async () => {
+    const page = async (query: string) => (await get(`/api/hosts${query}`)).json();
+    const first = await page("?limit=1");
+    expect(first).toMatchObject({ hosts: [{ name: "db-01" }], next: "db-01" });
+    expect(await page(`?limit=1&after=${first.next}`)).toMatchObject({
+      hosts: [{ name: "Web-01" }],
+      next: null,
+    });
+    expect(await page("?limit=2")).toMatchObject({ next: null });
+    expect(await page("?after=zzz")).toEqual({ hosts: [], next: null });
+    expect((await page("")).hosts).toHaveLength(2);
+    for (const limit of ["0", "1001", "x"])
+      expect((await get(`/api/hosts?limit=${limit}`)).statusCode).toBe(400);
+  });
+
   it("knows no host that does not exist", async () => {
     const answer = await get("/api/hosts/H9");
     expect(answer.statusCode).toBe(404);

@@ -6,12 +6,11 @@ import { type App, apiRoute, requireIdentity } from "../../platform/http/route.t
 import {
   type DeleteHostDeps,
   deleteHost,
-  filterHosts,
   getHost,
   type Host,
   hostModes,
   isOnline,
-  listHosts,
+  listHostPage,
   maxBandwidthKib,
   setBandwidth,
   setHostMode,
@@ -68,11 +67,18 @@ function toWire(host: Host, nowMs: number): z.output<typeof wireHost> {
   };
 }
 
+/** The most hosts in one answer, when a limit is asked for. */
+const maxPage = 1000;
+
 const filters = z.object({
   q: z.string().max(256).optional(),
   tag: z.string().max(64).optional(),
   state: z.enum(["online", "offline"]).optional(),
+  limit: z.coerce.number().int().min(1).max(maxPage).optional(),
+  after: z.string().max(256).optional(),
 });
+
+const hostPage = z.object({ hosts: z.array(wireHost), next: z.string().nullable() });
 
 const kib = z.int().min(1).max(maxBandwidthKib).nullable();
 
@@ -113,12 +119,16 @@ export function registerHostRoutes(app: App, deps: DeleteHostDeps): void {
     method: "GET",
     url: "/api/hosts",
     policy: "viewer",
-    summary: "Every host by name; narrowed by a part of the name, a tag and the state.",
-    schema: { querystring: filters, response: { 200: z.object({ hosts: z.array(wireHost) }) } },
-    async answer({ query }) {
-      const now = clock.now();
-      const hosts = filterHosts(await listHosts(db), query, now);
-      return { hosts: hosts.map((host) => toWire(host, now)) };
+    summary:
+      "Hosts by name; narrowed by a part of the name, a tag and the state. With a limit, `next` is the `after` of the next page.",
+    schema: { querystring: filters, response: { 200: hostPage } },
+    async answer({ query: { limit, after, ...filter } }) {
+      const nowMs = clock.now();
+      // One more than asked for tells whether there is a next page.
+      const found = await listHostPage(db, filter, { after, nowMs, limit: limit && limit + 1 });
+      const hosts = found.slice(0, limit);
+      const next = found.length > hosts.length ? (hosts.at(-1)?.name ?? null) : null;
+      return { hosts: hosts.map((host) => toWire(host, nowMs)), next };
     },
   });
   apiRoute(app, {

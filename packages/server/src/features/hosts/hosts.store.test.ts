@@ -17,6 +17,7 @@ import {
   getHost,
   type HelloFacts,
   hostRemoved,
+  listHostPage,
   listHosts,
   type NewHost,
   recordAppliedVersion,
@@ -102,6 +103,38 @@ describe.each(engines)("hosts on %s", (engine) => {
     const { db } = database;
     for (const name of ["b", "C", "a"]) await createHost(db, newHost(name));
     expect((await listHosts(db)).map(({ name }) => name)).toEqual(["a", "b", "C"]);
+  });
+
+  it("come in pages by name, narrowed in any mixture, each host once", async () => {
+    const { db } = database;
+    const tagged = { a_1: ["web"], "A%2": ["web", "db"], "b\\3": ["web-2"], aX1: [] };
+    for (const [name, tags] of Object.entries(tagged)) await createHost(db, newHost(name, { tags }));
+    const nowMs = clock.now();
+    const names = async (
+      filter: Parameters<typeof listHostPage>[1],
+      page: { after?: string; limit?: number } = {},
+    ) => (await listHostPage(db, filter, { ...page, nowMs })).map(({ name }) => name);
+    const all = await names({});
+    expect(all.toSorted()).toEqual(Object.keys(tagged).toSorted());
+    const paged: string[] = [];
+    for (let after: string | undefined; ; ) {
+      const [next] = await names({}, { limit: 1, ...(after === undefined ? {} : { after }) });
+      if (next === undefined) break;
+      paged.push(next);
+      after = next;
+    }
+    expect(paged).toEqual(all);
+    // What LIKE would take for a pattern is meant as it is written.
+    expect(await names({ q: " A_1" })).toEqual(["a_1"]);
+    expect(await names({ q: "a%" })).toEqual(["A%2"]);
+    expect(await names({ q: "\\" })).toEqual(["b\\3"]);
+    expect((await names({ tag: "WEB" })).toSorted()).toEqual(["A%2", "a_1"]);
+    expect(await names({ tag: "we" })).toEqual([]);
+    const seen = await findHostByName(db, "a_1");
+    await touchHosts(db, new Map([[seen?.id ?? "", nowMs]]));
+    expect(await names({ state: "online" })).toEqual(["a_1"]);
+    expect(await names({ state: "offline", tag: "web" })).toEqual(["A%2"]);
+    expect(await names({ state: "online", q: "2" })).toEqual([]);
   });
 
   it("connect for the first time exactly once, also when two connections race", async () => {

@@ -3,7 +3,14 @@ import { type Insertable, type Selectable, sql } from "kysely";
 import { z } from "zod";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { hashToken } from "../../platform/random.ts";
-import type { HelloFacts, Host, HostMode, Twin } from "./hosts.ts";
+import {
+  type HelloFacts,
+  type Host,
+  type HostFilter,
+  type HostMode,
+  offlineAfterMs,
+  type Twin,
+} from "./hosts.ts";
 
 interface HostTable {
   id: string;
@@ -151,6 +158,36 @@ export async function replaceBearer(tx: Db, hostId: string, bearer: string): Pro
 export async function listHosts(db: Db): Promise<Host[]> {
   const rows = await hosts(db).selectFrom("hosts").selectAll().orderBy("name_key").execute();
   return rows.map(toHost);
+}
+
+/** Those of these ids that exist, by name. */
+export async function listHostsByIds(db: Db, ids: readonly string[]): Promise<Host[]> {
+  if (ids.length === 0) return [];
+  const query = hosts(db).selectFrom("hosts").selectAll().where("id", "in", ids).orderBy("name_key");
+  return (await query.execute()).map(toHost);
+}
+
+/** A part of text that may stand anywhere in a column, for LIKE with a backslash as its escape. */
+const anywhere = (text: string): string => `%${text.replace(/[\\%_]/g, "\\$&")}%`;
+
+/** The hosts that match, by name; at most `limit`, all without one, and only those whose name comes after `after`. */
+export async function listHostPage(
+  db: Db,
+  filter: HostFilter,
+  page: { after?: string | undefined; limit?: number | undefined; nowMs: number },
+): Promise<Host[]> {
+  let query = hosts(db).selectFrom("hosts").selectAll().orderBy("name_key");
+  const q = filter.q?.trim().toLowerCase() ?? "";
+  const tag = filter.tag?.trim().toLowerCase() ?? "";
+  if (q !== "") query = query.where(sql<boolean>`name_key LIKE ${anywhere(q)} ESCAPE '\\'`);
+  if (tag !== "") query = query.where(sql<boolean>`tags LIKE ${anywhere(JSON.stringify(tag))} ESCAPE '\\'`);
+  const onlineFrom = page.nowMs - offlineAfterMs;
+  if (filter.state === "online") query = query.where("last_seen_at", ">", onlineFrom);
+  if (filter.state === "offline")
+    query = query.where((e) => e.or([e("last_seen_at", "is", null), e("last_seen_at", "<=", onlineFrom)]));
+  if (page.after !== undefined) query = query.where("name_key", ">", nameKey(page.after));
+  if (page.limit !== undefined) query = query.limit(page.limit);
+  return (await query.execute()).map(toHost);
 }
 
 /** Fails with a unique violation when the name is taken. */

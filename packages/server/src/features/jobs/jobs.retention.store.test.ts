@@ -1,5 +1,6 @@
 /** Removing old logs: the right ones, in slices, and the job says that its log is gone. */
 import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { sql } from "kysely";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { EventBus } from "../../platform/events.ts";
@@ -64,5 +65,31 @@ describe.each(engines)("log retention on %s", (engine) => {
     expect(await countLogLines(database.db, young.id)).toBe(3);
     expect((await getJob(database.db, young.id)).logPrunedAt).toBeNull();
     expect(await retention.prune()).toBe(0);
+  });
+
+  it("rests between slices of many short logs too, so that others have their turn", async () => {
+    for (let i = 0; i < 60; i++) await makeFinishedJob(clock.now() - 91 * dayMs + i, 1);
+    const retention = new LogRetention({ db: database.db, clock, log, keepDays: 90, isLeader: () => true });
+    const prunedNow = async () => {
+      const { rows } = await sql<{ count: number }>`SELECT count(*) AS count FROM jobs
+        WHERE log_pruned_at IS NOT NULL`.execute(database.db);
+      return Number(rows[0]?.count);
+    };
+    const pruning = retention.prune();
+    // The clock stands still: after the first slice it rests for as long as that.
+    await expect.poll(prunedNow).toBeGreaterThan(0);
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    const first = await prunedNow();
+    expect(first).toBeLessThan(60);
+    let done = false;
+    void pruning.finally(() => {
+      done = true;
+    });
+    while (!done) {
+      await clock.advance(100);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await pruning).toBe(60);
+    expect(await prunedNow()).toBe(60);
   });
 });

@@ -1,6 +1,7 @@
 /**
- * Old logs go, their jobs stay: a job's outcome is small and is kept as long as its host. Deleted in small slices
- * with a rest between them, so that nobody waits behind a long transaction.
+ * Old logs go, their jobs stay: a job's outcome is small and is kept as long as its host. Deleted in small slices,
+ * whether of one long log or of many short ones, with a rest after each, so that nobody waits behind a long transaction
+ * or a row of them: SQLite works without ever giving way to a socket.
  */
 import type { Logger } from "pino";
 import type { Clock } from "../../platform/clock.ts";
@@ -11,9 +12,10 @@ type Tables = {
   job_log_chunks: { job_id: string; first_line: number };
 };
 
-/** Chunks in one transaction: a few milliseconds. */
-const sliceChunks = 200;
-const restMs = 50;
+/** Chunks and jobs in one transaction: a few milliseconds each. */
+const sliceChunks = 50;
+const sliceJobs = 50;
+const restMs = 25;
 const everyMs = 60 * 60_000;
 const dayMs = 24 * 60 * 60_000;
 
@@ -63,51 +65,70 @@ export class LogRetention {
     const before = clock.now() - this.deps.keepDays * dayMs;
     let pruned = 0;
     while (!this.stopping.signal.aborted) {
-      const job = await findOldest(db, before);
-      if (!job) break;
-      while (!(await deleteSlice(db, job, clock.now())) && !this.stopping.signal.aborted) {
-        await clock.sleep(restMs, this.stopping.signal);
-      }
-      pruned++;
+      const jobs = await deleteSlice(db, before, clock.now());
+      if (jobs === null) break;
+      pruned += jobs;
+      await clock.sleep(restMs, this.stopping.signal);
     }
     return pruned;
   }
 }
 
-async function findOldest(db: Db, before: number): Promise<string | null> {
-  const row = await db
+/** @returns how many jobs have nothing left of their log and say so now; null when there is nothing to delete */
+function deleteSlice(db: Db, before: number, at: number): Promise<number | null> {
+  return inTransaction(db, async (tx) => {
+    const jobs = await listOldest(tx, before);
+    if (jobs.length === 0) return null;
+    let room = sliceChunks;
+    let emptied = 0;
+    for (const jobId of jobs) {
+      const deleted = await deleteChunks(tx, jobId, room);
+      room -= deleted;
+      // As much as there was room for: perhaps not all of it.
+      if (room === 0) break;
+      await tx
+        .withTables<Tables>()
+        .updateTable("jobs")
+        .set({ log_pruned_at: at })
+        .where("id", "=", jobId)
+        .execute();
+      emptied++;
+    }
+    return emptied;
+  });
+}
+
+/** Jobs whose log is due, those that ended first. */
+async function listOldest(db: Db, before: number): Promise<string[]> {
+  const rows = await db
     .withTables<Tables>()
     .selectFrom("jobs")
     .select("id")
     .where("finished_at", "<", before)
     .where("log_pruned_at", "is", null)
     .orderBy("finished_at")
-    .limit(1)
-    .executeTakeFirst();
-  return row?.id ?? null;
+    .limit(sliceJobs)
+    .execute();
+  return rows.map(({ id }) => id);
 }
 
-/** @returns whether nothing of this job's log is left; the job then says so */
-function deleteSlice(db: Db, jobId: string, at: number): Promise<boolean> {
-  return inTransaction(db, async (tx) => {
-    const tables = tx.withTables<Tables>();
-    const slice = await tables
-      .selectFrom("job_log_chunks")
-      .select("first_line")
+/** Deletes the first chunks of a log, at most `limit`. @returns how many */
+async function deleteChunks(tx: Db, jobId: string, limit: number): Promise<number> {
+  const tables = tx.withTables<Tables>();
+  const slice = await tables
+    .selectFrom("job_log_chunks")
+    .select("first_line")
+    .where("job_id", "=", jobId)
+    .orderBy("first_line")
+    .limit(limit)
+    .execute();
+  const last = slice.at(-1);
+  if (last) {
+    await tables
+      .deleteFrom("job_log_chunks")
       .where("job_id", "=", jobId)
-      .orderBy("first_line")
-      .limit(sliceChunks)
+      .where("first_line", "<=", last.first_line)
       .execute();
-    const last = slice.at(-1);
-    if (last) {
-      await tables
-        .deleteFrom("job_log_chunks")
-        .where("job_id", "=", jobId)
-        .where("first_line", "<=", last.first_line)
-        .execute();
-    }
-    if (slice.length === sliceChunks) return false;
-    await tables.updateTable("jobs").set({ log_pruned_at: at }).where("id", "=", jobId).execute();
-    return true;
-  });
+  }
+  return slice.length;
 }

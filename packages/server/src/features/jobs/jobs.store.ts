@@ -301,44 +301,6 @@ export async function countJobs(db: Db, filter: JobFilter): Promise<number> {
   return Number(row.count);
 }
 
-/** For each host (and source group) its newest finished backup that nobody cancelled, and for each host what is live or queued. */
-export async function listLatestJobs(db: Db, hostId?: string): Promise<{ backups: Job[]; active: Job[] }> {
-  const jobs = db.withTables<Tables>();
-  let newest = jobs
-    .selectFrom("jobs")
-    .select((e) => ["host_id", "source_group", e.fn.max("created_at").as("created_at")])
-    .where("kind", "=", "backup")
-    .where("finished_at", "is not", null)
-    .where("status", "!=", "cancelled")
-    .groupBy(["host_id", "source_group"]);
-  let active = jobs
-    .selectFrom("jobs")
-    .selectAll()
-    .where("status", "in", [...live, "queued"])
-    .orderBy("id");
-  if (hostId !== undefined) {
-    newest = newest.where("host_id", "=", hostId);
-    active = active.where("host_id", "=", hostId);
-  }
-  const rows = await jobs
-    .selectFrom("jobs")
-    .innerJoin(newest.as("newest"), (join) =>
-      join
-        .onRef("newest.host_id", "=", "jobs.host_id")
-        .onRef("newest.source_group", "=", "jobs.source_group")
-        .onRef("newest.created_at", "=", "jobs.created_at"),
-    )
-    .selectAll("jobs")
-    .where("kind", "=", "backup")
-    .where("finished_at", "is not", null)
-    .where("status", "!=", "cancelled")
-    .orderBy("jobs.id")
-    .execute();
-  // Two of one group made in the same millisecond: the later one.
-  const backups = new Map(rows.map((row) => [`${row.host_id} ${row.source_group}`, row])).values();
-  return { backups: [...backups].map(toJob), active: (await active.execute()).map(toJob) };
-}
-
 /** Those of the given jobs that have ended. */
 export async function listFinalOf(db: Db, jobIds: string[]): Promise<Job[]> {
   if (jobIds.length === 0) return [];
@@ -406,19 +368,23 @@ export async function findLastOf(db: Db, repositoryId: string, kind: Job["kind"]
 }
 
 /**
- * For each host its newest restore drill that ended well, and its newest that ended by itself however it did; of one host
- * or of the fleet.
+ * For each host its newest restore drill that ended well, and its newest that ended by itself however it did; of the given
+ * hosts.
  */
-export async function listLatestDrills(db: Db, hostId?: string): Promise<{ proven: Job[]; last: Job[] }> {
+export async function listLatestDrills(
+  db: Db,
+  hostIds: readonly string[],
+): Promise<{ proven: Job[]; last: Job[] }> {
   const ended: JobStatus[] = ["succeeded", "warning", "failed"];
+  if (hostIds.length === 0) return { proven: [], last: [] };
   const jobs = db.withTables<Tables>();
-  let newest = jobs
+  const newest = jobs
     .selectFrom("jobs")
     .select((e) => ["host_id", "status", e.fn.max("created_at").as("created_at")])
     .where("kind", "=", "verify")
     .where("status", "in", ended)
+    .where("host_id", "in", hostIds)
     .groupBy(["host_id", "status"]);
-  if (hostId !== undefined) newest = newest.where("host_id", "=", hostId);
   const rows = await jobs
     .selectFrom("jobs")
     .innerJoin(newest.as("newest"), (join) =>

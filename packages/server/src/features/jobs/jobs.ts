@@ -19,6 +19,7 @@ export {
   transitions,
   withdrawQueued,
 } from "./job.ts";
+export { type JobOutline, listLatestJobs } from "./job-outlines.ts";
 export { rowOf, toViewProgress } from "./job-rows.ts";
 export { type JobRow, JobTable } from "./job-table.views.tsx";
 export { JobDispatcher, type JobOrder } from "./jobs.dispatch.ts";
@@ -35,7 +36,6 @@ export {
   listFinalOf,
   listJobs,
   listLatestDrills,
-  listLatestJobs,
   listLatestScheduled,
   listUnfinished,
 } from "./jobs.store.ts";

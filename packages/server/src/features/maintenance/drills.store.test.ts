@@ -165,12 +165,12 @@ describe.each(engines)("restore drills on %s", (engine) => {
     const error = { code: "verify.mismatch", message: "1 of 7 files.", last_lines: [] };
     const [, later] = mine;
     if (later) await lab.end(later, "failed", { error });
-    const of = async (hostId?: string) => {
-      const { proven: good, last } = await listLatestDrills(lab.db, hostId);
+    const of = async (...hostIds: string[]) => {
+      const { proven: good, last } = await listLatestDrills(lab.db, hostIds);
       return { proven: good.map(({ id }) => id).sort(), last: last.map(({ id }) => id).sort() };
     };
     expect(await of(host.id)).toEqual({ proven: [mine[0]?.id], last: [later?.id] });
-    expect((await of()).proven).toHaveLength(2);
+    expect((await of(...(await drills()).map(({ hostId }) => hostId))).proven).toHaveLength(2);
     expect((await of("nobody")).proven).toEqual([]);
     const view = await getRepositoryView(lab.deps, host.id);
     expect(view.cadences.find(({ operation }) => operation === "verify")).toMatchObject({

@@ -105,9 +105,12 @@ export async function findMaintenance(db: Db, repositoryId: string): Promise<Mai
   return row ? toMaintenance(row) : null;
 }
 
-/** Those that somebody set. */
-export async function listMaintenance(db: Db): Promise<Maintenance[]> {
-  return (await tables(db).selectFrom("maintenance").selectAll().execute()).map(toMaintenance);
+/** Those that somebody set, of all repositories or of some. */
+export async function listMaintenance(db: Db, repositoryIds?: readonly string[]): Promise<Maintenance[]> {
+  const all = tables(db).selectFrom("maintenance").selectAll();
+  if (repositoryIds === undefined) return (await all.execute()).map(toMaintenance);
+  if (repositoryIds.length === 0) return [];
+  return (await all.where("repository_id", "in", repositoryIds).execute()).map(toMaintenance);
 }
 
 /** In place of the version that the caller has read, 0 being none. @returns whether that was still there */

@@ -61,22 +61,24 @@ function standOf(
 
 /** One host. */
 export async function getHostDrill(db: Db, host: Host, now: number): Promise<HostDrill> {
-  const { proven, last } = await listLatestDrills(db, host.id);
+  const { proven, last } = await listLatestDrills(db, [host.id]);
   const maintenance = host.repositoryId === null ? null : await getMaintenance(db, host.repositoryId);
   return standOf(host, maintenance, { proven: proven[0], last: last[0] }, now);
 }
 
-/** The fleet, by host, in two queries. */
+/** These hosts, in two queries. */
 export async function listHostDrills(
   db: Db,
   hosts: readonly Host[],
   now: number,
 ): Promise<Map<string, HostDrill>> {
-  const { proven, last } = await listLatestDrills(db);
+  const hostIds = hosts.map(({ id }) => id);
+  const { proven, last } = await listLatestDrills(db, hostIds);
   const byHost = (jobs: readonly Job[]) => new Map(jobs.map((job) => [job.hostId, job]));
   const [good, newest] = [byHost(proven), byHost(last)];
   // What nobody set plans no drills.
-  const plans = new Map((await listMaintenance(db)).map((plan) => [plan.repositoryId, plan]));
+  const repositoryIds = [...new Set(hosts.flatMap(({ repositoryId }) => repositoryId ?? []))];
+  const plans = new Map((await listMaintenance(db, repositoryIds)).map((plan) => [plan.repositoryId, plan]));
   return new Map(
     hosts.map((host) => {
       const jobs = { proven: good.get(host.id), last: newest.get(host.id) };

@@ -2,7 +2,7 @@
 import { cronWords } from "../../platform/html/cron-words.ts";
 import { type Keep, keepShort } from "../../platform/html/keep-words.ts";
 import type { Host } from "../hosts/hosts.ts";
-import type { Job } from "../jobs/jobs.ts";
+import type { JobOutline } from "../jobs/jobs.ts";
 import { listRetentionConflicts, type Schedule, type ScheduleState } from "../schedules/schedules.ts";
 import { isEmptyRetention, type Retention, type SourceGroup } from "../sources/sources.ts";
 import type { HostVitals, ScheduleSync } from "./host.views.tsx";
@@ -37,7 +37,7 @@ export function nextRunOf(schedules: readonly Schedule[]): HostVitals["nextRun"]
   return planned.sort((a, b) => a.at - b.at)[0] ?? null;
 }
 
-export function sourceRows(plan: HostPlan, backups: readonly Job[], now: number): SourceRow[] {
+export function sourceRows(plan: HostPlan, backups: readonly JobOutline[], now: number): SourceRow[] {
   const conflicts = Map.groupBy(
     listRetentionConflicts(plan.groups, plan.schedules, now),
     (conflict) => conflict.groupId,

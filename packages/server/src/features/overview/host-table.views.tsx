@@ -1,6 +1,5 @@
 /**
- * The table of hosts on the dashboard. Rows are lean on purpose: 1,000 of them make one page. Order and
- * filters are links, so that they live in the URL.
+ * The table of hosts on the dashboard, a page of it at a time. Order and filters are links, so that they live in the URL.
  */
 import type { JSX } from "preact";
 import { formatCount, formatPercent } from "../../platform/html/format.ts";

@@ -1,7 +1,7 @@
 /** The fleet's figures as JSON. */
 import { z } from "zod";
 import { type App, apiRoute } from "../../platform/http/route.ts";
-import { listOverview, type OverviewDeps, sumFleet } from "./overview.ts";
+import type { FleetPictures } from "./fleet-picture.ts";
 
 const summary = z.object({
   hosts: z.number(),
@@ -19,7 +19,7 @@ const summary = z.object({
   restic_behind: z.number(),
 });
 
-export function registerOverviewRoutes(app: App, deps: OverviewDeps): void {
+export function registerOverviewRoutes(app: App, deps: { fleet: FleetPictures }): void {
   apiRoute(app, {
     method: "GET",
     url: "/api/fleet/summary",
@@ -27,7 +27,7 @@ export function registerOverviewRoutes(app: App, deps: OverviewDeps): void {
     summary: "The fleet in figures.",
     schema: { response: { 200: summary } },
     async answer() {
-      const fleet = sumFleet(await listOverview(deps));
+      const fleet = (await deps.fleet.look()).figures;
       return {
         hosts: fleet.total,
         online: fleet.online,

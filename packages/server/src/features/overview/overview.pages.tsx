@@ -2,29 +2,25 @@
 import { z } from "zod";
 import { livePageRoutes } from "../../platform/http/page-context.ts";
 import type { App } from "../../platform/http/route.ts";
+import { listHostsByIds } from "../hosts/hosts.ts";
 import { listPendingHosts, type PendingHost, toPendingRow } from "../pending-hosts/pending-hosts.ts";
+import type { FleetPictures } from "./fleet-picture.ts";
 import { type HostPageProps, renderHostFragment, renderHostPage } from "./host.views.tsx";
 import { type HostAccessDeps, registerHostAccess } from "./host-access.pages.tsx";
 import { getHostPage, hostTabs } from "./host-page.ts";
 import { registerHostRepository } from "./host-repository.pages.tsx";
 import { type HostRunDeps, registerHostRuns } from "./host-runs.pages.tsx";
 import { registerHostSettings } from "./host-settings.pages.tsx";
-import type { HostFilter } from "./host-table.views.tsx";
-import {
-  filterOverview,
-  listOverview,
-  type OverviewDeps,
-  sortOverview,
-  sumFleet,
-  toRow,
-} from "./overview.ts";
+import type { HostFilter, HostRow } from "./host-table.views.tsx";
+import { describeHosts, type OverviewDeps, toRow } from "./overview.ts";
 import { type DashboardProps, renderDashboardFragment, renderDashboardPage } from "./overview.views.tsx";
 import { hostParams } from "./refused-form.ts";
 import type { ChartSpan } from "./size-chart.views.tsx";
 
-export type OverviewPageDeps = HostRunDeps & HostAccessDeps & PendingDeps;
+export type OverviewPageDeps = HostRunDeps & HostAccessDeps & DashboardDeps;
 
-interface PendingDeps {
+interface DashboardDeps {
+  fleet: FleetPictures;
   /** Whether a machine that announced itself is connected now. */
   isWaiting(pending: PendingHost): boolean;
 }
@@ -38,7 +34,10 @@ const dashboardQuery = z.object({
   restic: z.enum(["behind"]).optional().catch(undefined),
   sort: z.enum(["name", "backup", "size", "snapshots"]).optional().catch(undefined),
   direction: z.enum(["asc", "desc"]).optional().catch(undefined),
+  page: z.coerce.number().int().min(1).max(1_000_000).optional().catch(undefined),
 });
+/** Rows of one page: a few screens, and little for a browser that asks every five seconds. */
+const pageSize = 50;
 const hostQuery = z.object({
   tab: z.enum(hostTabs).catch("snapshots"),
   page: z.coerce.number().int().min(1).max(100_000).catch(1),
@@ -53,20 +52,34 @@ const savedNotice: HostPageProps["notice"] = {
 };
 
 async function dashboardProps(
-  deps: OverviewDeps & PendingDeps,
-  query: z.output<typeof dashboardQuery>,
+  deps: OverviewDeps & DashboardDeps,
+  { page = 1, ...query }: z.output<typeof dashboardQuery>,
 ): Promise<DashboardProps> {
   const filter = Object.fromEntries(Object.entries(query).filter(([, value]) => value)) as HostFilter;
-  const all = await listOverview(deps);
+  const fleet = await deps.fleet.look();
+  const found = fleet.find(filter);
+  const last = Math.max(1, Math.ceil(found.length / pageSize));
+  const from = (Math.min(page, last) - 1) * pageSize;
   const waiting = await listPendingHosts(deps);
   const pending = waiting.map((one) => toPendingRow(one, deps.isWaiting(one)));
   return {
     pending,
-    figures: sumFleet(all),
-    hosts: sortOverview(filterOverview(all, filter), filter).map((overview) => toRow(deps, overview)),
+    figures: fleet.figures,
+    hosts: await rowsOf(
+      deps,
+      found.slice(from, from + pageSize).map(({ id }) => id),
+    ),
+    page: { page: Math.min(page, last), pageSize, total: found.length },
     filter,
-    tags: [...new Set(all.flatMap(({ host }) => host.tags))].sort(),
+    tags: fleet.tags,
   };
+}
+
+/** As the hosts are at this moment, in the order of the ids. */
+async function rowsOf(deps: OverviewDeps, ids: readonly string[]): Promise<HostRow[]> {
+  const hosts = new Map((await listHostsByIds(deps.db, ids)).map((host) => [host.id, host]));
+  const inOrder = ids.flatMap((id) => hosts.get(id) ?? []);
+  return (await describeHosts(deps, inOrder)).map((overview) => toRow(deps, overview));
 }
 
 export function registerOverviewPages(app: App, deps: OverviewPageDeps): void {

@@ -6,16 +6,21 @@
 import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import type { Release, ReleaseShelf } from "../artefacts/artefacts.ts";
-import { type Host, isOnline, listHosts, twinOf } from "../hosts/hosts.ts";
-import { type Job, type JobStatus, type LiveProgress, listLatestJobs, toViewProgress } from "../jobs/jobs.ts";
+import { type Host, isOnline, twinOf } from "../hosts/hosts.ts";
+import {
+  type JobOutline,
+  type JobStatus,
+  type LiveProgress,
+  listLatestJobs,
+  toViewProgress,
+} from "../jobs/jobs.ts";
 import { listFleetSizes, type SizeHistory } from "../repositories/repositories.ts";
 import { type FleetSchedules, listFleetSchedules } from "../schedules/schedules.ts";
 import { type SnapshotTotals, sumSnapshots } from "../snapshots/snapshots.ts";
 import { countSourceGroups } from "../sources/sources.ts";
-import type { FleetFigures } from "./fleet-tiles.views.tsx";
 import { type Behind, behindOf, outdatedOf } from "./host-drift.ts";
 import { type HostDrill, listHostDrills } from "./host-drill.ts";
-import type { HostCondition, HostFilter, HostRow, HostSort } from "./host-table.views.tsx";
+import type { HostCondition, HostRow } from "./host-table.views.tsx";
 import { chartRange, sparkPath } from "./size-chart.ts";
 
 export interface OverviewDeps {
@@ -31,9 +36,9 @@ export interface HostOverview {
   online: boolean;
   condition: HostCondition;
   /** The newest finished backup of each source group. */
-  backups: Job[];
+  backups: JobOutline[];
   /** Live and queued jobs, oldest first. */
-  active: Job[];
+  active: JobOutline[];
   totals: SnapshotTotals;
   behind: Behind;
 }
@@ -53,7 +58,7 @@ const noTotals: SnapshotTotals = { count: 0, newestAt: 0, protectedBytes: 0 };
 const failedStatuses: readonly JobStatus[] = ["failed", "lost", "expired"];
 
 /** The worst thing first; what happens now comes before what happened. */
-function conditionOf(host: Host, now: number, backups: Job[], active: Job[]): HostCondition {
+function conditionOf(host: Host, now: number, backups: JobOutline[], active: JobOutline[]): HostCondition {
   const online = isOnline(host, now);
   const broken = host.resticProblem !== null || twinOf(host, now) !== null;
   if (host.firstConnectedAt === null) return "new";
@@ -70,15 +75,23 @@ function conditionOf(host: Host, now: number, backups: Job[], active: Job[]): Ho
 /** How far back a sparkline goes. */
 const trendDays = 30;
 
-/** Every host, by name. Nine queries, however many hosts there are. */
-export async function listOverview(deps: OverviewDeps): Promise<FleetHost[]> {
-  const hosts = await listHosts(deps.db);
-  const { backups, active } = await listLatestJobs(deps.db);
-  const [totals, release] = [await sumSnapshots(deps.db), await deps.shelf.current()];
+/**
+ * These hosts with everything that a row says, in their order. Nine queries, however many hosts they are.
+ * @param days of the repository's history
+ */
+export async function describeHosts(
+  deps: OverviewDeps,
+  hosts: readonly Host[],
+  days = trendDays,
+): Promise<FleetHost[]> {
+  const ids = hosts.map(({ id }) => id);
+  const repositoryIds = [...new Set(hosts.flatMap(({ repositoryId }) => repositoryId ?? []))];
+  const { backups, active } = await listLatestJobs(deps.db, ids);
+  const [totals, release] = [await sumSnapshots(deps.db, ids), await deps.shelf.current()];
   const all = assemble(deps, hosts, { backups, active, totals, release });
-  const planned = await listFleetSchedules(deps.db);
-  const groupCounts = await countSourceGroups(deps.db);
-  const sizes = await listFleetSizes(deps.db, { days: trendDays, now: deps.clock.now() });
+  const planned = await listFleetSchedules(deps.db, ids);
+  const groupCounts = await countSourceGroups(deps.db, ids);
+  const sizes = await listFleetSizes(deps.db, repositoryIds, { days, now: deps.clock.now() });
   const drills = await listHostDrills(deps.db, hosts, deps.clock.now());
   return all.map((overview) => {
     const { id, repositoryId } = overview.host;
@@ -101,11 +114,11 @@ function coveringOf(of: FleetSchedules | undefined, groupCount: number): string 
 
 /** One host. */
 export async function getOverview(deps: OverviewDeps, host: Host): Promise<HostOverview> {
-  const { backups, active } = await listLatestJobs(deps.db, host.id);
+  const { backups, active } = await listLatestJobs(deps.db, [host.id]);
   const [overview] = assemble(deps, [host], {
     backups,
     active,
-    totals: await sumSnapshots(deps.db, host.id),
+    totals: await sumSnapshots(deps.db, [host.id]),
     release: await deps.shelf.current(),
   });
   if (!overview) throw new Error("one host in, one host out");
@@ -114,8 +127,13 @@ export async function getOverview(deps: OverviewDeps, host: Host): Promise<HostO
 
 function assemble(
   deps: OverviewDeps,
-  hosts: Host[],
-  facts: { backups: Job[]; active: Job[]; totals: Map<string, SnapshotTotals>; release: Release },
+  hosts: readonly Host[],
+  facts: {
+    backups: JobOutline[];
+    active: JobOutline[];
+    totals: Map<string, SnapshotTotals>;
+    release: Release;
+  },
 ): HostOverview[] {
   const now = deps.clock.now();
   const backupsOf = Map.groupBy(facts.backups, (job) => job.hostId);
@@ -131,13 +149,13 @@ function assemble(
 }
 
 /** The newest of all groups. Cancelled ones are not among them: they say nothing about how the host stands. */
-export function lastBackupOf(overview: HostOverview): Job | null {
+export function lastBackupOf(overview: HostOverview): JobOutline | null {
   const ended = overview.backups.toSorted((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0));
   return ended[0] ?? null;
 }
 
 /** The job to show as what the host does now: a running one before one that waits. */
-export function activeJobOf(overview: HostOverview): Job | null {
+export function activeJobOf(overview: HostOverview): JobOutline | null {
   return overview.active.find((job) => job.status === "running") ?? overview.active[0] ?? null;
 }
 
@@ -167,111 +185,9 @@ export function toRow(deps: OverviewDeps, overview: FleetHost): HostRow {
 }
 
 /** A job that is not finished, as tables and headers show it. */
-export function activeView(deps: OverviewDeps, job: Job | null) {
+export function activeView(deps: OverviewDeps, job: JobOutline | null) {
   if (!job || (job.status !== "queued" && job.status !== "dispatched" && job.status !== "running"))
     return null;
   const share = toViewProgress(deps.progress.find(job.id))?.share ?? null;
   return { id: job.id, status: job.status, share, at: job.startedAt ?? job.createdAt };
-}
-
-const needsAttention = (overview: HostOverview): boolean =>
-  overview.condition === "failed" || overview.condition === "warning" || overview.condition === "offline";
-
-export function filterOverview<T extends HostOverview>(all: T[], filter: HostFilter): T[] {
-  const search = filter.search?.trim().toLowerCase() ?? "";
-  return all.filter((overview) => {
-    const { host } = overview;
-    if (search && !host.name.toLowerCase().includes(search) && !host.tags.some((tag) => tag.includes(search)))
-      return false;
-    if (filter.tag && !host.tags.includes(filter.tag)) return false;
-    if (filter.agent && overview.behind.agent === null) return false;
-    if (filter.restic && overview.behind.restic === null) return false;
-    if (filter.state === "attention") return needsAttention(overview);
-    if (filter.state === "running") return overview.condition === "running";
-    return filter.state !== "offline" || !overview.online;
-  });
-}
-
-const sortKeys: Record<Exclude<HostSort, "name">, (overview: FleetHost) => number> = {
-  backup: (overview) => lastBackupOf(overview)?.finishedAt ?? 0,
-  size: (overview) => overview.size?.rawBytes ?? 0,
-  snapshots: (overview) => overview.totals.count,
-};
-
-/** By the chosen column, then by name, so that the order never jumps. */
-export function sortOverview<T extends FleetHost>(all: T[], filter: HostFilter): T[] {
-  const { sort = "name" } = filter;
-  const sign = filter.direction === "desc" ? -1 : 1;
-  const byName = (a: FleetHost, b: FleetHost) => a.host.name.localeCompare(b.host.name, "en");
-  if (sort === "name") return all.toSorted((a, b) => sign * byName(a, b));
-  const key = sortKeys[sort];
-  return all.toSorted((a, b) => sign * (key(a) - key(b)) || byName(a, b));
-}
-
-/** The fleet's figures, of all hosts whatever is filtered. */
-export function sumFleet(all: FleetHost[]): FleetFigures {
-  const counts = (condition: HostCondition) =>
-    all.filter((overview) => overview.condition === condition).length;
-  const offline = all.filter((overview) => !overview.online).length;
-  const last = all
-    .map(lastOf)
-    .filter((found) => found !== null)
-    .sort((a, b) => b.finishedAt - a.finishedAt)[0];
-  const reasons: [HostCondition, string][] = [
-    ["failed", "failed"],
-    ["offline", "offline"],
-    ["warning", "warnings"],
-  ];
-  const newest = Math.max(0, ...all.map((overview) => overview.totals.newestAt));
-  return {
-    total: all.length,
-    online: all.length - offline,
-    attention: all.filter(needsAttention).length,
-    running: counts("running"),
-    offline,
-    attentionSummary: reasons
-      .filter(([condition]) => counts(condition) > 0)
-      .map(([condition, word]) => `${counts(condition)} ${word}`)
-      .join(", "),
-    snapshotCount: all.reduce((sum, overview) => sum + overview.totals.count, 0),
-    newestSnapshotAt: newest || null,
-    protectedBytes: all.reduce((sum, overview) => sum + overview.totals.protectedBytes, 0),
-    repositoryCount: new Set(all.map((overview) => overview.host.repositoryId).filter(Boolean)).size,
-    lastBackup: last ?? null,
-    asleep: counts("asleep"),
-    nextRun: firstRun(all),
-    drills: sumDrills(all),
-    behind: {
-      agent: all.filter(({ behind }) => behind.agent !== null).length,
-      restic: all.filter(({ behind }) => behind.restic !== null).length,
-    },
-  };
-}
-
-/** Null while nobody plans drills and none ever ended well. */
-function sumDrills(all: FleetHost[]): FleetFigures["drills"] {
-  const known = all.filter(({ drill }) => drill.planned || drill.proven !== null);
-  if (known.length === 0) return null;
-  const provenAt = known.flatMap(({ drill }) => drill.proven?.finishedAt ?? []);
-  return {
-    provenHosts: provenAt.length,
-    lastProvenAt: provenAt.length === 0 ? null : Math.max(...provenAt),
-    late: known
-      .filter(({ drill, totals }) => drill.late && totals.count > 0)
-      .map(({ host }) => ({ id: host.id, name: host.name })),
-  };
-}
-
-function firstRun(all: FleetHost[]): FleetFigures["nextRun"] {
-  const planned = all.flatMap(({ host, nextRunAt: at }) =>
-    at === null ? [] : [{ hostId: host.id, hostName: host.name, at }],
-  );
-  return planned.sort((a, b) => a.at - b.at)[0] ?? null;
-}
-
-function lastOf(overview: HostOverview) {
-  const job = lastBackupOf(overview);
-  if (!job?.finishedAt) return null;
-  const { host } = overview;
-  return { hostId: host.id, hostName: host.name, finishedAt: job.finishedAt, status: job.status };
 }

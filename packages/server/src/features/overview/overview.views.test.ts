@@ -45,6 +45,7 @@ const props = (overrides: Partial<DashboardProps> = {}): DashboardProps => ({
     drills: null,
   },
   hosts: [host()],
+  page: { page: 1, pageSize: 50, total: 1 },
   filter: {},
   tags: ["prod", "db"],
   ...overrides,

@@ -1,13 +1,13 @@
 /**
- * The dashboard: the fleet in a row of figures and one dense table whose search, filters and order live in
- * the URL. Rows are lean on purpose: 1,000 of them make one page. Hosts' own pages are in host.views.tsx.
+ * The dashboard: the fleet in a row of figures and one dense table whose search, filters, order and page live in
+ * the URL. Hosts' own pages are in host.views.tsx.
  */
 import type { JSX } from "preact";
 import { formatCount } from "../../platform/html/format.ts";
 import { PostForm } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
 import { renderFragment, renderPage } from "../../platform/html/page.tsx";
-import { Empty, urlWith } from "../../platform/html/parts.tsx";
+import { Empty, type PageInfo, Pagination, urlWith } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import type { Tone } from "../../platform/html/state.tsx";
 import { PendingPanel, type PendingRow } from "../pending-hosts/pending-hosts.ts";
@@ -21,20 +21,16 @@ export interface DashboardProps {
   /** Machines that wait to be accepted. */
   pending: readonly PendingRow[];
   figures: FleetFigures;
-  /** Already filtered and sorted. */
+  /** Already filtered and sorted: those of this page. */
   hosts: readonly HostRow[];
+  page: PageInfo;
   filter: HostFilter;
   /** Every tag in use. */
   tags: readonly string[];
   notice?: { tone: Tone; text: string } | undefined;
 }
 
-/** From so many rows on the live update rests longer between two looks. */
-const MANY_ROWS = 200;
-const LIVE_MS = 5000;
-const LIVE_MANY_MS = 20_000;
-
-/** The page /?search=&tag=&state=&sort=&direction=. */
+/** The page /?search=&tag=&state=&sort=&direction=&page=. */
 export function renderDashboardPage(page: PageContext, props: DashboardProps): string {
   return renderPage(page, {
     title: "Dashboard",
@@ -51,6 +47,7 @@ export function renderDashboardFragment(page: PageContext, props: DashboardProps
 
 function Dashboard(props: DashboardProps): JSX.Element {
   const mayOperate = useMayOperate();
+  const { page: number } = props.page;
   return (
     <>
       <div class="head">
@@ -66,8 +63,11 @@ function Dashboard(props: DashboardProps): JSX.Element {
       <PostForm action="/" id="run" label="Run a backup" />
       <div
         id="dashboard-live"
-        data-live-src={urlWith("/fragments/dashboard", { ...props.filter })}
-        data-live-ms={props.hosts.length > MANY_ROWS ? LIVE_MANY_MS : LIVE_MS}
+        data-live-src={urlWith("/fragments/dashboard", {
+          ...props.filter,
+          page: number === 1 ? null : number,
+        })}
+        data-live-ms="5000"
       >
         <DashboardLive {...props} />
       </div>
@@ -131,6 +131,12 @@ function DashboardLive(props: DashboardProps): JSX.Element {
         ) : (
           <HostTable {...props} />
         )}
+        <Pagination
+          info={props.page}
+          noun="hosts"
+          words={{ back: "Previous", on: "Next" }}
+          urlOf={(page) => urlWith("/", { ...props.filter, page })}
+        />
       </section>
     </>
   );

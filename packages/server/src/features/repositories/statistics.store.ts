@@ -99,26 +99,32 @@ export async function putHistoryDay(tx: Db, repositoryId: string, row: HistoryRo
     .execute();
 }
 
-/** Every repository's size, now and by day from that day on, the oldest first. One query, and one seek for each of them. */
-export async function listSizesFrom(
+/** The sizes of repositories, by id. */
+export async function listSizes(
   db: Db,
+  repositoryIds: readonly string[],
+): Promise<Map<string, number | null>> {
+  if (repositoryIds.length === 0) return new Map();
+  const query = tables(db).selectFrom("repositories").select(["id", "raw_bytes"]);
+  const rows = await query.where("id", "in", repositoryIds).execute();
+  return new Map(rows.map((row) => [row.id, row.raw_bytes]));
+}
+
+/** The sizes of repositories day by day from a day on, the oldest first. */
+export async function listDailySizes(
+  db: Db,
+  repositoryIds: readonly string[],
   fromDay: number,
-): Promise<{ repositoryId: string; rawBytes: number | null; day: number | null; dayBytes: number | null }[]> {
-  const rows = await tables(db)
-    .selectFrom("repositories as r")
-    .leftJoin("repository_history as h", (join) =>
-      join.onRef("h.repository_id", "=", "r.id").on("h.day", ">=", fromDay),
-    )
-    .select(["r.id as repository_id", "r.raw_bytes as raw_bytes", "h.day as day", "h.raw_bytes as day_bytes"])
-    .orderBy("r.id")
-    .orderBy("h.day")
+): Promise<{ repository_id: string; day: number; raw_bytes: number | null }[]> {
+  if (repositoryIds.length === 0) return [];
+  return tables(db)
+    .selectFrom("repository_history")
+    .select(["repository_id", "day", "raw_bytes"])
+    .where("repository_id", "in", repositoryIds)
+    .where("day", ">=", fromDay)
+    .orderBy("repository_id")
+    .orderBy("day")
     .execute();
-  return rows.map((row) => ({
-    repositoryId: row.repository_id,
-    rawBytes: row.raw_bytes,
-    day: row.day,
-    dayBytes: row.day_bytes,
-  }));
 }
 
 /** From that day on, the oldest first. */

@@ -92,18 +92,19 @@ export interface SizeHistory {
   days: { at: number; rawBytes: number | null }[];
 }
 
-/** The size of every repository with its last `days` UTC days, by id. One query for all. */
+/** The size of each repository with its last `days` UTC days, by id. Two queries for all, one when no days are asked for. */
 export async function listFleetSizes(
   db: Db,
+  repositoryIds: readonly string[],
   range: { days: number; now: number },
 ): Promise<Map<string, SizeHistory>> {
   const from = Math.floor(range.now / dayMs) - range.days + 1;
   const sizes = new Map<string, SizeHistory>();
-  for (const { repositoryId, rawBytes, day, dayBytes } of await store.listSizesFrom(db, from)) {
-    const size = sizes.get(repositoryId) ?? { rawBytes, days: [] };
-    sizes.set(repositoryId, size);
-    if (day !== null) size.days.push({ at: day * dayMs, rawBytes: dayBytes });
-  }
+  for (const [id, rawBytes] of await store.listSizes(db, repositoryIds))
+    sizes.set(id, { rawBytes, days: [] });
+  if (range.days === 0) return sizes;
+  for (const { repository_id, day, raw_bytes } of await store.listDailySizes(db, repositoryIds, from))
+    sizes.get(repository_id)?.days.push({ at: day * dayMs, rawBytes: raw_bytes });
   return sizes;
 }
 

@@ -33,10 +33,13 @@ export interface FleetSchedules {
   schedules: { scheduleId: string; groupCount: number; active: boolean }[];
 }
 
-/** By host, of the whole fleet; hosts without a schedule are absent. One query. */
-export async function listFleetSchedules(db: Db): Promise<Map<string, FleetSchedules>> {
+/** By host; hosts without a schedule are absent. One query. */
+export async function listFleetSchedules(
+  db: Db,
+  hostIds: readonly string[],
+): Promise<Map<string, FleetSchedules>> {
   const fleet = new Map<string, FleetSchedules>();
-  for (const { hostId, scheduleId, nextFireAt, groupCount } of await listFleet(db)) {
+  for (const { hostId, scheduleId, nextFireAt, groupCount } of await listFleet(db, hostIds)) {
     const host = fleet.get(hostId) ?? { nextFireAt: null, schedules: [] };
     host.schedules.push({ scheduleId, groupCount, active: nextFireAt !== null });
     if (nextFireAt !== null) host.nextFireAt = Math.min(host.nextFireAt ?? nextFireAt, nextFireAt);

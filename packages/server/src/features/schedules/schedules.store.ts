@@ -347,7 +347,9 @@ export async function hastenPending(db: Db, hostId: string, at: number): Promise
 /** For the dashboard: each host's next planned time, and its schedules with how many groups each covers. */
 export async function listFleet(
   db: Db,
+  hostIds: readonly string[],
 ): Promise<{ hostId: string; scheduleId: string; nextFireAt: number | null; groupCount: number }[]> {
+  if (hostIds.length === 0) return [];
   const rows = await tables(db)
     .selectFrom("schedules")
     .leftJoin("schedule_groups", "schedule_groups.schedule_id", "schedules.id")
@@ -358,6 +360,7 @@ export async function listFleet(
       e.fn.count<number>("schedule_groups.source_group_id").as("groups"),
     ])
     .where("schedules.deleted_at", "is", null)
+    .where("schedules.host_id", "in", hostIds)
     .groupBy(["schedules.id", "schedules.host_id", "schedules.next_fire_at"])
     .execute();
   return rows.map((row) => ({

@@ -4,7 +4,14 @@ import type { Db } from "../../platform/db/db.ts";
 import type { Snapshot } from "./snapshots.ts";
 
 type Tables = {
-  snapshot_reports: { host_id: string; report_id: string; reported_at: number };
+  snapshot_reports: {
+    host_id: string;
+    report_id: string;
+    reported_at: number;
+    snapshot_count: number;
+    newest_at: number | null;
+    protected_bytes: number;
+  };
   snapshot_arrivals: { host_id: string; report_id: string; size_bytes: number };
   snapshots: {
     host_id: string;
@@ -102,7 +109,7 @@ export async function showReport(
   const shown = { report_id: input.reportId, reported_at: input.at };
   await db
     .insertInto("snapshot_reports")
-    .values({ host_id: input.hostId, ...shown })
+    .values({ host_id: input.hostId, ...shown, snapshot_count: 0, protected_bytes: 0 })
     .onConflict((c) => c.column("host_id").doUpdateSet(shown))
     .execute();
   await db
@@ -110,6 +117,7 @@ export async function showReport(
     .where("host_id", "=", input.hostId)
     .where("report_id", "!=", input.reportId)
     .execute();
+  await keepTotals(tx, input.hostId);
 }
 
 /** Into the list that is shown; a host that never reported one gets its first. */
@@ -129,9 +137,13 @@ export async function addToShown(
   if (!row)
     await reports
       .insertInto("snapshot_reports")
-      .values({ host_id: hostId, report_id: reportId, reported_at: at })
+      .values({
+        ...{ host_id: hostId, report_id: reportId, reported_at: at },
+        ...{ snapshot_count: 0, protected_bytes: 0 },
+      })
       .execute();
   await insertSnapshots(tx, { hostId, reportId, snapshots: [snapshot] });
+  await keepTotals(tx, hostId);
 }
 
 const shown = (db: Db) =>
@@ -249,35 +261,35 @@ export interface SnapshotTotals {
   protectedBytes: number;
 }
 
-/** Totals by host, of one host or of the whole fleet. */
-export async function sumSnapshots(db: Db, hostId?: string): Promise<Map<string, SnapshotTotals>> {
-  let sets = shown(db)
-    .select((e) => [
-      "snapshots.host_id",
-      "snapshots.tags",
-      e.fn.countAll<number>().as("count"),
-      e.fn.max("snapshots.time").as("newest_at"),
-    ])
-    .groupBy(["snapshots.host_id", "snapshots.tags"]);
-  if (hostId !== undefined) sets = sets.where("snapshots.host_id", "=", hostId);
-  const rows = await shown(db)
-    .innerJoin(sets.as("sets"), (join) =>
-      join
-        .onRef("sets.host_id", "=", "snapshots.host_id")
-        .onRef("sets.tags", "=", "snapshots.tags")
-        .onRef("sets.newest_at", "=", "snapshots.time"),
-    )
-    .select(["snapshots.host_id", "snapshots.tags", "sets.count", "sets.newest_at"])
-    .select(sql<number | null>`max(snapshots.size_bytes)`.as("size_bytes"))
-    .groupBy(["snapshots.host_id", "snapshots.tags", "sets.count", "sets.newest_at"])
+/**
+ * Counts the rows that are shown anew. After every change of them, in its transaction: the fleet's table reads the totals of
+ * thousands of hosts at once. Of each set of tags the newest snapshot counts; of two of one moment, the larger one.
+ */
+async function keepTotals(tx: Db, hostId: string): Promise<void> {
+  await sql`UPDATE snapshot_reports SET (snapshot_count, newest_at, protected_bytes) = (
+      SELECT coalesce(sum(count_of_set), 0), max(time), coalesce(sum(size_bytes), 0)
+      FROM (
+        SELECT time, size_bytes, count(*) OVER (PARTITION BY tags) AS count_of_set,
+          row_number() OVER (PARTITION BY tags ORDER BY time DESC, coalesce(size_bytes, 0) DESC) AS place
+        FROM snapshots WHERE host_id = ${hostId} AND report_id = snapshot_reports.report_id
+      ) AS ranked
+      WHERE place = 1
+    ) WHERE host_id = ${hostId}`.execute(tx);
+}
+
+/** Totals by host; a host that never reported is absent. */
+export async function sumSnapshots(db: Db, hostIds: readonly string[]): Promise<Map<string, SnapshotTotals>> {
+  if (hostIds.length === 0) return new Map();
+  const rows = await db
+    .withTables<Tables>()
+    .selectFrom("snapshot_reports")
+    .select(["host_id", "snapshot_count", "newest_at", "protected_bytes"])
+    .where("host_id", "in", hostIds)
     .execute();
-  const totals = new Map<string, SnapshotTotals>();
-  for (const row of rows) {
-    const sum = totals.get(row.host_id) ?? { count: 0, newestAt: 0, protectedBytes: 0 };
-    sum.count += Number(row.count);
-    sum.newestAt = Math.max(sum.newestAt, row.newest_at);
-    sum.protectedBytes += row.size_bytes ?? 0;
-    totals.set(row.host_id, sum);
-  }
-  return totals;
+  return new Map(
+    rows.map((row) => [
+      row.host_id,
+      { count: row.snapshot_count, newestAt: row.newest_at ?? 0, protectedBytes: row.protected_bytes },
+    ]),
+  );
 }

@@ -117,10 +117,12 @@ export async function listSourceGroups(db: Db, hostId: string): Promise<SourceGr
 }
 
 /** How many each host of the fleet has; hosts without one are absent. */
-export async function countSourceGroups(db: Db): Promise<Map<string, number>> {
+export async function countSourceGroups(db: Db, hostIds: readonly string[]): Promise<Map<string, number>> {
+  if (hostIds.length === 0) return new Map();
   const rows = await groups(db)
     .selectFrom("source_groups")
     .select((e) => ["host_id", e.fn.countAll<number>().as("count")])
+    .where("host_id", "in", hostIds)
     .groupBy("host_id")
     .execute();
   return new Map(rows.map((row) => [row.host_id, Number(row.count)]));

@@ -142,12 +142,14 @@ const ground = ({ connectMs, answerMs }: PostgresLimits): pg.ClientConfig => ({
  * The database itself ends the session, and with it the locks, of a server that it can't reach any more. It is a part of
  * connecting, so it may not take as long as a query may.
  */
+// Compiling a query takes PostgreSQL up to a second, and ours take milliseconds however dear they are reckoned.
 const sessionSettings = (limits: PostgresLimits): pg.QueryConfig & { query_timeout: number } => ({
   query_timeout: limits.connectMs,
   text: `
     SET statement_timeout = ${limits.statementMs};
     SET lock_timeout = ${limits.lockMs};
     SET idle_in_transaction_session_timeout = ${limits.idleInTransactionMs};
+    SET jit = off;
     SET tcp_keepalives_idle = 10;
     SET tcp_keepalives_interval = 5;
     SET tcp_keepalives_count = 3;
