@@ -140,9 +140,9 @@ const ground = ({ connectMs, answerMs }: PostgresLimits): pg.ClientConfig => ({
 
 /**
  * The database itself ends the session, and with it the locks, of a server that it can't reach any more. It is a part of
- * connecting, so it may not take as long as a query may.
+ * connecting, so it may not take as long as a query may. No query is compiled: that takes up to a second, and ours take
+ * milliseconds however dear they are reckoned.
  */
-// Compiling a query takes PostgreSQL up to a second, and ours take milliseconds however dear they are reckoned.
 const sessionSettings = (limits: PostgresLimits): pg.QueryConfig & { query_timeout: number } => ({
   query_timeout: limits.connectMs,
   text: `
