@@ -162,7 +162,7 @@ test("uninstall leaves the configuration and the state, and with them the host c
   );
   expect(code).toBe(0);
   expect(await shell(`systemctl cat ${unit} 2>&1 || true`)).toContain("No files found");
-  expect(await left()).toEqual(["/etc/restic-manager", "/var/lib/restic-manager"]);
+  expect(await stage.left()).toEqual(["/etc/restic-manager", "/var/lib/restic-manager"]);
   const again = await stage.install({});
   expect(again.output).toContain("This host stays enrolled");
   expect(again.output).toContain("Online: ");
@@ -174,19 +174,9 @@ test("uninstall --purge leaves nothing", async () => {
   const { code, output } = await stage.install({}, "uninstall --purge");
   expect(output).toContain("The host's entry and its backups stay at the server.");
   expect(code).toBe(0);
-  expect(await left()).toEqual([]);
+  expect(await stage.left()).toEqual([]);
   expect(await shell("pgrep -f '[r]estic-manager' || echo none")).toBe("none\n");
 });
-
-/** Everything of ours that the installer may have put on the machine's disk. */
-async function left(): Promise<string[]> {
-  const places = "/etc /opt /root /usr/bin /usr/local /usr/lib/systemd /var/lib /var/cache";
-  const found = await shell(`find ${places} -newer /ready -name '*restic-manager*' -print`);
-  return found
-    .split("\n")
-    .filter((path) => path !== "")
-    .sort();
-}
 
 test("without a token the host announces itself, and is online once somebody has compared and accepted it", async () => {
   const installing = stage.install({ RM_HOSTNAME: "db-01" });

@@ -7,9 +7,8 @@ import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../../tools/demo/children.ts";
-import { Findings, launchBrowser } from "../lab/browser.ts";
+import { Findings, launchBrowser, signInOn } from "../lab/browser.ts";
 import type { LabHost } from "../lab/host.ts";
-import { admin } from "../lab/lab.ts";
 import { addRestic } from "./release.ts";
 import { Stage } from "./stage.ts";
 
@@ -41,11 +40,7 @@ async function openAgentsPage() {
   findings.watch(context);
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
-  await page.goto(`${stage.lab.url}/login`);
-  await page.fill('[name="username"]', admin.username);
-  await page.fill('[name="password"]', admin.password);
-  await page.click('button[type="submit"]:has-text("Sign in")');
-  await page.waitForSelector("#dashboard-live");
+  await signInOn(page, stage.lab.url);
   await page.goto(`${stage.lab.url}/settings/agents`);
   return page;
 }

@@ -62,6 +62,8 @@ const machinePrograms: Readonly<Record<string, string>> = {
   openssl: "openssl",
   curl: "curl",
   wget: "wget",
+  sudo: "sudo",
+  cron: "crontab",
 };
 
 /** Looks for every part; what is missing is installed where that is possible. Says what it installs. */
