@@ -21,16 +21,25 @@ export interface ReverseProxy {
   folder: string;
 }
 
+export interface ProxyWishes {
+  /** How long it is patient with a connection that says nothing, in place of its own limit. */
+  idleSeconds?: number;
+  /** In place of the laboratory's server; it need not be one. */
+  upstreamPort?: number;
+}
+
 /** Starts Caddy with deploy/Caddyfile and its own internal authority. */
-export async function startCaddy(lab: Lab): Promise<ReverseProxy> {
+export async function startCaddy(lab: Lab, wishes: ProxyWishes = {}): Promise<ReverseProxy> {
+  const { idleSeconds, upstreamPort = lab.port } = wishes;
   const [program, port] = [await findProgram("caddy"), await freePort()];
-  const folder = await lab.makeFolder("caddy");
+  const folder = await lab.makeFolder(`caddy-${port}`);
   const url = `https://localhost:${port}`;
-  const options = "admin off\nskip_install_trust\nauto_https disable_redirects\nlocal_certs";
+  const limits = idleSeconds === undefined ? "" : `servers {\ntimeouts {\nidle ${idleSeconds}s\n}\n}\n`;
+  const options = `${limits}admin off\nskip_install_trust\nauto_https disable_redirects\nlocal_certs`;
   const site = join(root, "deploy/Caddyfile");
   const file = join(folder, "Caddyfile");
   await writeFile(file, `{\n${options}\nstorage file_system ${folder}/storage\n}\nimport ${site}\n`);
-  const env = { RM_SITE: url, RM_UPSTREAM: `127.0.0.1:${lab.port}`, XDG_CONFIG_HOME: folder };
+  const env = { RM_SITE: url, RM_UPSTREAM: `127.0.0.1:${upstreamPort}`, XDG_CONFIG_HOME: folder };
   const args = ["run", "--config", file, "--adapter", "caddyfile"];
   const logFile = join(folder, "caddy.log");
   lab.keep(startChild(program, args, { env: { ...plainEnvironment(), ...env }, logFile }));
@@ -40,15 +49,8 @@ export async function startCaddy(lab: Lab): Promise<ReverseProxy> {
   return proxy;
 }
 
-export interface NginxWishes {
-  /** In place of the hour. */
-  idleSeconds?: number;
-  /** In place of the laboratory's server; it need not be one. */
-  upstreamPort?: number;
-}
-
 /** Starts nginx with deploy/nginx.conf and a certificate of the tests. */
-export async function startNginx(lab: Lab, wishes: NginxWishes = {}): Promise<ReverseProxy> {
+export async function startNginx(lab: Lab, wishes: ProxyWishes = {}): Promise<ReverseProxy> {
   const { idleSeconds, upstreamPort = lab.port } = wishes;
   const [program, port] = [await findProgram("nginx"), await freePort()];
   const folder = await lab.makeFolder(`nginx-${port}`);
