@@ -69,8 +69,12 @@ export async function fetchRelease(
   // A full disk is not kept full by the beginning of a file.
   if (end.kind === "no_room") await removeTree(path);
   if (end.kind !== "done") return { kind: "failed", error: downloadError(name, end) };
-  // What stays when it is moved to another disk that has no room for it.
-  await placeFresh(path, wanted.place).finally(() => removeTree(path));
+  try {
+    await placeFresh(path, wanted.place);
+  } finally {
+    // It is still there when the place is on another disk.
+    await removeTree(path);
+  }
   if ((await fileDigest(wanted.place)) === sha256) return { kind: "placed" };
   await removeTree(wanted.place);
   return {
