@@ -5,11 +5,14 @@
 import type { WebSocket } from "@fastify/websocket";
 import type { Logger } from "pino";
 import { replaced } from "./announce.ts";
+import { sweepExpired } from "./expiry.ts";
 import { maxPendingHosts, type PendingHostsDeps, pendingHostChanged } from "./pending-hosts.ts";
 import { type Peer, WaitingSocket } from "./waiting-socket.ts";
 
 /** Every pending host, those that collect their bearer, and strangers within their ten seconds. */
 const maxSockets = 4 * maxPendingHosts;
+/** How late the audit trail may learn that an hour is over. */
+const tickMs = 60_000;
 
 export interface WaitingRoomDeps extends PendingHostsDeps {
   log: Logger;
@@ -22,7 +25,8 @@ export class WaitingRoom {
   private readonly open = new Set<WaitingSocket>();
   private readonly waiting = new Map<string, WaitingSocket>();
   private stopListening: () => void = () => undefined;
-  private stopping = false;
+  private readonly stopping = new AbortController();
+  private ticking: Promise<void> = Promise.resolve();
 
   constructor(deps: WaitingRoomDeps) {
     this.deps = deps;
@@ -35,12 +39,24 @@ export class WaitingRoom {
         ?.look()
         .catch((error: unknown) => this.deps.log.error({ err: error, pendingId }, "a machine was not told"));
     });
+    this.ticking = this.keepTicking();
   }
 
   async stop(): Promise<void> {
-    this.stopping = true;
+    this.stopping.abort();
     this.stopListening();
     for (const socket of this.open) socket.close(1001, "server stops");
+    await this.ticking;
+  }
+
+  private async keepTicking(): Promise<void> {
+    const { clock, log } = this.deps;
+    while (!this.stopping.signal.aborted) {
+      await sweepExpired(this.deps).catch((error: unknown) =>
+        log.error({ err: error }, "announcements could not be ended"),
+      );
+      await clock.sleep(tickMs, this.stopping.signal);
+    }
   }
 
   /** Whether the machine is connected now and has proved its key. */
@@ -63,7 +79,7 @@ export class WaitingRoom {
       this.waiting.delete(pendingId);
     });
     waiting.open();
-    if (this.stopping) waiting.close(1001, "server stops");
+    if (this.stopping.signal.aborted) waiting.close(1001, "server stops");
   }
 
   /** Of two that prove one key, the newer one waits: the older is a connection that broke, or a copy of the machine. */
