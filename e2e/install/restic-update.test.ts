@@ -9,8 +9,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../../tools/demo/children.ts";
 import { Findings, launchBrowser, signInOn } from "../lab/browser.ts";
 import type { LabHost } from "../lab/host.ts";
-import { addRestic } from "./release.ts";
-import { Stage } from "./stage.ts";
+import { addBrokenAgent, addRestic } from "./release.ts";
+import { Stage, unit } from "./stage.ts";
 
 const better = "9.0.0";
 const changed = "9.1.0";
@@ -34,6 +34,12 @@ afterAll(async () => {
 const shell = (line: string) => stage.machine.shell(line);
 const versionAtServer = async () =>
   (await stage.lab.api.get<{ restic_version: string }>(`/api/hosts/${host.id}`)).restic_version;
+
+/** Orders the update once the server has seen that there is one. */
+const order = (program: string) =>
+  until("the server's notice of its new files", 20_000, () =>
+    stage.lab.api.post<{ job_id: string }>(`/api/hosts/${host.id}/update`, { program }).catch(() => null),
+  );
 
 async function openAgentsPage() {
   const context = await browser.newContext({ reducedMotion: "reduce" });
@@ -90,11 +96,7 @@ test("a restic that was changed on its way is refused, and the one from before g
   await cp(stage.release, folder, { recursive: true });
   await appendFile(join(folder, name), "true\n");
   stage.front.folder = folder;
-  const { job_id } = await until("the server's notice of its new files", 20_000, () =>
-    stage.lab.api
-      .post<{ job_id: string }>(`/api/hosts/${host.id}/update`, { program: "restic" })
-      .catch(() => null),
-  );
+  const { job_id } = await order("restic");
   expect(await host.finished(job_id)).toMatchObject({
     status: "failed",
     error: { code: "update.digest_mismatch", message: expect.stringContaining("Nothing was changed.") },
@@ -106,3 +108,28 @@ test("a restic that was changed on its way is refused, and the one from before g
   );
   expect(await host.backUp()).toMatchObject({ status: "succeeded", error: null });
 });
+
+test.each(["restic", "agent"])(
+  "a disk without room for the new %s is told, and the old one goes on",
+  async (program) => {
+    const downloads = "/var/lib/restic-manager/update";
+    const running = await shell(`sha256sum <${bin}/restic; sha256sum <${bin}/restic-manager-agent`);
+    await addBrokenAgent(stage.release, "9.0.1");
+    // The agent has mounts of its own: it sees what was there when it was started.
+    await shell(
+      `mkdir -p ${downloads} && mount -t tmpfs -o size=4m,mode=700 tmpfs ${downloads} && systemctl restart ${unit}`,
+    );
+    await host.untilOnline();
+    const { job_id } = await order(program);
+    const end = await host.finished(job_id);
+    expect(end).toMatchObject({ status: "failed", error: { code: "update.disk_full" } });
+    expect(end.error?.message).toMatch(
+      /^The disk of \S+ has \d+ MiB free, and the update needs \d+ MiB\. Nothing was changed\. Free some space, then/,
+    );
+    expect(
+      await shell(`ls -A ${downloads} && umount ${downloads} && systemctl restart ${unit} && ls ${bin}`),
+    ).toBe("restic\nrestic-manager-agent\nrestic.previous\n");
+    expect(await shell(`sha256sum <${bin}/restic; sha256sum <${bin}/restic-manager-agent`)).toBe(running);
+    expect(await host.backUp()).toMatchObject({ status: "succeeded", error: null });
+  },
+);

@@ -429,6 +429,17 @@ describe("limits", () => {
     expect(await audited("pending_host.refuse")).toEqual([refusal]);
   });
 
+  it("one address may dial sixty times a minute, and the burst beyond is one entry of the audit trail", async () => {
+    await start();
+    const dial = async () => (await fetch(`${server.url}/ws/agent/pending`)).status;
+    for (let times = 0; times < 60; times++) expect(await dial()).toBe(426);
+    for (let times = 0; times < 5; times++) expect(await dial()).toBe(429);
+    await server.until("the entry", async () => (await audited("pending_host.refuse")).length > 0);
+    expect(await audited("pending_host.refuse")).toEqual([
+      { code: "request.rate_exceeded", address: "127.0.0.1" },
+    ]);
+  });
+
   it("the 101st machine is refused in words; none of the hundred is pushed out, and those may come again", async () => {
     await start({ trustedProxies: ["127.0.0.1"], clock: new FakeClock() });
     const machines = Array.from(
