@@ -55,7 +55,13 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          exclude: ["**/node_modules/**", "e2e/waiting/**", "e2e/versions/**", "e2e/windows/**"],
+          exclude: [
+            "**/node_modules/**",
+            "e2e/waiting/**",
+            "e2e/versions/**",
+            "e2e/windows/**",
+            "e2e/release/**",
+          ],
           testTimeout: 180_000,
           hookTimeout: 120_000,
         },
@@ -69,6 +75,16 @@ export default defineConfig({
           include: ["e2e/windows/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        resolve,
+        ssr,
+        test: {
+          // Looks at what lies in build/package, so only `make package` runs it, when that is made.
+          name: "release",
+          include: ["e2e/release/*.test.ts"],
+          testTimeout: 180_000,
         },
       },
       {

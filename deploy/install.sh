@@ -32,6 +32,8 @@ readonly UNIT=restic-manager-agent.service
 readonly UNIT_FILE=/etc/systemd/system/$UNIT
 readonly LINK=/usr/local/bin/restic-manager-agent
 readonly ONLINE_WITHIN_SECONDS=60
+readonly UNIT_FOLDERS='/etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system
+  /lib/systemd/system'
 
 say() { printf '%s\n' "$*"; }
 warn() { printf 'Warning: %s\n' "$*" >&2; }
@@ -628,30 +630,48 @@ show_other_runs() {
 }
 
 find_timers() {
-  for folder in /etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
-    for file in "$folder"/*.timer; do
-      [ -f "$file" ] || continue
-      timer=$(basename "$file")
-      started=$(sed -n 's/^Unit=//p' "$file" | tail -n 1)
-      [ -n "$started" ] || started=${timer%.timer}.service
-      commands=$(cat "$folder/$started" "/etc/systemd/system/$started" 2>/dev/null | sed -n 's/^Exec[A-Za-z]*=[-@:+!]*//p')
-      starts_restic "$timer" || starts_restic "$commands" || continue
-      if has_systemd; then
-        systemctl is-enabled --quiet "$timer" 2>/dev/null || systemctl is-active --quiet "$timer" 2>/dev/null || continue
-      fi
-      say "  systemctl disable --now $timer"
+  list_timers | sort -u | while IFS= read -r timer; do
+    started=$(unit_text "$timer" | sed -n 's/^Unit=//p' | tail -n 1)
+    [ -n "$started" ] || started=${timer%.timer}.service
+    commands=$(unit_text "$started" | sed -n 's/^Exec[A-Za-z]*=[-@:+!]*//p')
+    starts_restic "$timer" || starts_restic "$commands" || continue
+    if has_systemd; then
+      systemctl is-enabled --quiet "$timer" 2>/dev/null || systemctl is-active --quiet "$timer" 2>/dev/null || continue
+    fi
+    say "  systemctl disable --now $(quoted "$timer")"
+  done
+}
+
+# Every timer; of a template the instances that were enabled.
+list_timers() {
+  for folder in $UNIT_FOLDERS; do
+    for file in "$folder"/*.timer "$folder"/*.wants/*@?*.timer; do
+      case $file in *@.timer) continue ;; esac
+      [ ! -f "$file" ] || basename "$file"
     done
-  done | sort -u
+  done
+}
+
+# What the files of a unit say, those that an administrator added to it and those of its template too.
+unit_text() {
+  template=$1
+  case $1 in *@*) template=${1%%@*}@.${1##*.} ;; esac
+  for folder in $UNIT_FOLDERS; do
+    cat "$folder/$template" "$folder/$template.d"/*.conf "$folder/$1" "$folder/$1.d"/*.conf 2>/dev/null || :
+  done
 }
 
 # Whether a name or commands speak of restic, or of a script that has it inside.
 starts_restic() {
-  case $1 in
-    *restic-manager*) return 1 ;;
+  words=$(printf '%s\n' "$1" | without_namesakes)
+  case $words in
     *restic* | *backrest*) return 0 ;;
   esac
-  [ -n "$(printf '%s\n' "$1" | scripts_with_restic)" ]
+  [ -n "$(printf '%s\n' "$words" | scripts_with_restic)" ]
 }
+
+# Ourselves, and the program for PostgreSQL that has nothing to do with restic.
+without_namesakes() { sed 's/restic-manager[a-z-]*//g; s/pgbackrest//g'; }
 
 # From text, the paths in it of scripts that have restic inside; one a line.
 scripts_with_restic() {
@@ -663,31 +683,63 @@ scripts_with_restic() {
 find_cron() {
   for file in /etc/crontab /etc/cron.d/* /etc/anacrontab; do
     [ -f "$file" ] || continue
-    cron_patterns "$file" | while IFS= read -r pattern; do
-      say "  sed -i '\\|$pattern|s/^[^#]/#&/' $file"
-    done
+    show_edits "$file"
   done
   for file in /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*; do
-    if [ -x "$file" ] && [ -f "$file" ] && mentions_restic "$file"; then say "  chmod -x $file"; fi
+    if [ -x "$file" ] && [ -f "$file" ] && mentions_restic "$file"; then say "  chmod -x $(quoted "$file")"; fi
   done
   for file in /var/spool/cron/crontabs/* /var/spool/cron/*; do
     [ -f "$file" ] || continue
-    user=$(basename "$file")
-    cron_patterns "$file" | while IFS= read -r pattern; do
-      say "  crontab -u $user -l | sed '\\|$pattern|s/^[^#]/#&/' | crontab -u $user -"
-    done
+    user=$(quoted "$(basename "$file")")
+    # The program leaves out lines of the file, and tells the daemon; without it the daemon reads the file.
+    if have crontab; then
+      crontab -u "$(basename "$file")" -l 2>/dev/null | edits_of_crontab | while IFS= read -r edit; do
+        say "  crontab -u $user -l | sed '$edit' | crontab -u $user -"
+      done
+    else
+      show_edits "$file"
+    fi
   done
 }
 
-# What tells the lines of a crontab that start restic: the word itself, or the path of a script that has it inside.
-cron_patterns() {
-  if grep -q '^[^#]*restic' "$1"; then say restic; fi
-  sed -n '/^[[:space:]]*#/d; /restic/d; p' "$1" | scripts_with_restic
+show_edits() {
+  name=$(quoted "$1")
+  edits_of_crontab <"$1" | while IFS= read -r edit; do say "  sed -i '$edit' $name"; done
+}
+
+# From a crontab, what makes sed comment out each entry that starts restic: by its number, and only while that line still
+# speaks of it.
+edits_of_crontab() {
+  number=0
+  while IFS= read -r line || [ -n "$line" ]; do
+    number=$((number + 1))
+    entry=${line#"${line%%[![:space:]]*}"}
+    # Not comments and not settings, which may speak of restic as well.
+    case $entry in [-0-9*@]*) ;; *) continue ;; esac
+    entry=$(printf '%s\n' "${entry%%[[:space:]]#*}" | without_namesakes)
+    case $entry in
+      *restic*) say "$number{/restic/s/^/#/;}" ;;
+      *backrest*) say "$number{/backrest/s/^/#/;}" ;;
+      *)
+        script=$(printf '%s\n' "$entry" | scripts_with_restic | head -n 1)
+        [ -z "$script" ] || say "$number{\\|$script|s/^/#/;}"
+        ;;
+    esac
+  done
 }
 
 # A script, not a program: nothing large, nothing binary.
 mentions_restic() {
-  [ "$(wc -c <"$1")" -lt 262144 ] && [ "$(head -c 2 "$1")" = '#!' ] && grep -v '^[[:space:]]*#' "$1" | grep -q restic
+  [ "$(wc -c <"$1")" -lt 262144 ] && [ "$(head -c 2 "$1")" = '#!' ] &&
+    grep -v '^[[:space:]]*#' "$1" | without_namesakes | grep -q restic
+}
+
+# A word as a shell reads it back.
+quoted() {
+  case $1 in
+    *[!A-Za-z0-9._/@:+-]*) printf "'%s'\n" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")" ;;
+    *) say "$1" ;;
+  esac
 }
 
 # -------------------------------------------------------------------------------------------------------- uninstall

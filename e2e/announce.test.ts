@@ -8,8 +8,8 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createQuickRepository } from "../packages/testkit/src/quick-repository.ts";
 import { type Child, startChild, until } from "../tools/demo/children.ts";
-import { Findings, Gallery, launchBrowser } from "./lab/browser.ts";
-import { admin, agentProgram, createSecret, Lab, plainEnvironment, writeRandomFiles } from "./lab/lab.ts";
+import { Findings, Gallery, launchBrowser, signInOn } from "./lab/browser.ts";
+import { agentProgram, createSecret, Lab, plainEnvironment, writeRandomFiles } from "./lab/lab.ts";
 
 const password = createSecret("repo");
 const findings = new Findings();
@@ -31,11 +31,7 @@ beforeAll(async () => {
   gallery = await Gallery.open(findings);
   page = await context.newPage();
   page.setDefaultTimeout(20_000);
-  await page.goto(`${lab.url}/login`);
-  await page.fill('[name="username"]', admin.username);
-  await page.fill('[name="password"]', admin.password);
-  await page.click('button[type="submit"]:has-text("Sign in")');
-  await page.waitForSelector("#dashboard-live");
+  await signInOn(page, lab.url);
 }, 120_000);
 
 afterAll(async () => {

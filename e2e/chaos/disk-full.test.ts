@@ -4,13 +4,13 @@
  * had been.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { fillDisk, freeDisk, mountSmallDisk } from "../../packages/testkit/src/small-disk.ts";
 import { until } from "../../tools/demo/children.ts";
 import { Refused } from "../lab/api.ts";
 import type { JobJson } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { report, testTimeout } from "./faults.ts";
 import { ChaosHost } from "./host.ts";
-import { fillDisk, freeDisk, mountSmallDisk } from "./small-disk.ts";
 import { expectTruth } from "./truth.ts";
 
 const agentDiskBytes = 4 * 1024 * 1024;

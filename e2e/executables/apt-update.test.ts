@@ -9,7 +9,7 @@ import { productVersion } from "../../packages/protocol/src/version.ts";
 import { until } from "../../tools/demo/children.ts";
 import { getTool, toolCacheFolder } from "../../tools/get-restic/get-tool.ts";
 import { tools } from "../../tools/get-restic/tools.ts";
-import { LabHost } from "../lab/host.ts";
+import { LabHost, writeScript } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { Machine } from "../lab/machine.ts";
 import { apt, installed, publish, subscribe } from "./apt-repository.ts";
@@ -80,4 +80,28 @@ describe("a host that came by apt", () => {
     expect(await installed(machine)).toContain(`restic-manager-agent ${next} installed\n`);
     expect(await host.backUp()).toMatchObject({ status: "succeeded", error: null });
   });
+
+  it("gets its restic through apt, too, and tells the new version", async () => {
+    await publish(release, { version: next, restic: await newerRestic("9.0.0") });
+    const { job_id } = await until("the new release", 30_000, () =>
+      lab.api
+        .post<{ job_id: string }>(`/api/hosts/${host.id}/update`, { program: "restic" })
+        .catch(() => null),
+    );
+    const end = await host.finished(job_id, 120_000);
+    expect({ end, log: await host.log(job_id) }).toMatchObject({
+      end: { kind: "update", status: "succeeded", error: null },
+    });
+    expect(await installed(machine)).toContain("restic-manager-restic 9.0.0 installed\n");
+    const { restic_version } = await lab.api.get<{ restic_version: string }>(`/api/hosts/${host.id}`);
+    expect(restic_version).toBe("9.0.0");
+    expect(await host.backUp()).toMatchObject({ status: "succeeded", error: null });
+  });
 });
+
+/** One that says this version and leaves the work to the real one. */
+async function newerRestic(version: string): Promise<{ path: string; version: string }> {
+  const said = `echo '{"message_type":"version","version":"${version}"}'`;
+  const script = `[ "$1" != version ] || { ${said}; exit 0; }\nexec '${restic.path}' "$@"`;
+  return { path: await writeScript(join(lab.folder, "newer-restic"), script), version };
+}

@@ -119,42 +119,6 @@ test("an older agent on the server does not replace a newer one", async () => {
   expect(await shell("restic-manager-agent --version")).toBe(`${productVersion}\n`);
 });
 
-test("backups that something else starts are shown with what ends them, and nothing is changed", async () => {
-  await shell(`cd /etc/systemd/system
-printf '[Timer]\\nOnCalendar=daily\\n[Install]\\nWantedBy=timers.target\\n' | tee nightly.timer restic-check.timer old.timer >/dev/null
-printf '[Service]\\nExecStart=/usr/local/bin/nightly.sh\\n' >nightly.service
-printf '[Service]\\nExecStart=/usr/bin/true\\n' | tee restic-check.service old.service >/dev/null
-printf '#!/bin/sh\\nrestic backup /srv\\n' >/usr/local/bin/nightly.sh
-chmod 755 /usr/local/bin/nightly.sh
-systemctl daemon-reload
-systemctl enable --now --quiet nightly.timer restic-check.timer old.timer
-printf '# restic was here\\n1 2 * * * root RESTIC_PASSWORD=hunter2 restic backup /etc\\n3 4 * * * root true\\n' >/etc/cron.d/backup
-printf '5 6 * * * /usr/local/bin/nightly.sh >/dev/null\\n' >/var/spool/cron/crontabs/root
-printf '#!/bin/sh\\nexec restic forget --keep-last 3\\n' >/etc/cron.daily/zz-forget
-chmod 755 /etc/cron.daily/zz-forget`);
-  const files = "/etc/cron.d/backup /etc/cron.daily/zz-forget /var/spool/cron/crontabs/root";
-  const sums = await shell(`sha256sum ${files}; systemctl is-enabled nightly.timer restic-check.timer`);
-  const { code, output } = await stage.install({});
-  expect(code).toBe(0);
-  expect(output).not.toContain("hunter2");
-  const commands = output.split("\n").filter((line) => /^ {2}(systemctl|sed|chmod|crontab) /.test(line));
-  expect(commands.map((line) => line.trim())).toEqual([
-    "systemctl disable --now nightly.timer",
-    "systemctl disable --now restic-check.timer",
-    "sed -i '\\|restic|s/^[^#]/#&/' /etc/cron.d/backup",
-    "chmod -x /etc/cron.daily/zz-forget",
-    "crontab -u root -l | sed '\\|/usr/local/bin/nightly.sh|s/^[^#]/#&/' | crontab -u root -",
-  ]);
-  expect(await shell(`sha256sum ${files}; systemctl is-enabled nightly.timer restic-check.timer`)).toBe(sums);
-  // Done as shown, nothing of it is left to show, and nothing else was switched off.
-  await shell(commands.filter((line) => !line.includes("crontab")).join("\n"));
-  await shell("sed -i '\\|/usr/local/bin/nightly.sh|s/^[^#]/#&/' /var/spool/cron/crontabs/root");
-  expect((await stage.install({})).output).not.toContain("this ends the old ones");
-  expect(await shell("systemctl is-enabled old.timer; grep -c '^[^#]' /etc/cron.d/backup")).toBe(
-    "enabled\n1\n",
-  );
-});
-
 test("uninstall leaves the configuration and the state, and with them the host comes back", async () => {
   const { code, output } = await stage.install({}, "uninstall");
   expect(output).toContain(
@@ -162,7 +126,7 @@ test("uninstall leaves the configuration and the state, and with them the host c
   );
   expect(code).toBe(0);
   expect(await shell(`systemctl cat ${unit} 2>&1 || true`)).toContain("No files found");
-  expect(await left()).toEqual(["/etc/restic-manager", "/var/lib/restic-manager"]);
+  expect(await stage.left()).toEqual(["/etc/restic-manager", "/var/lib/restic-manager"]);
   const again = await stage.install({});
   expect(again.output).toContain("This host stays enrolled");
   expect(again.output).toContain("Online: ");
@@ -174,19 +138,9 @@ test("uninstall --purge leaves nothing", async () => {
   const { code, output } = await stage.install({}, "uninstall --purge");
   expect(output).toContain("The host's entry and its backups stay at the server.");
   expect(code).toBe(0);
-  expect(await left()).toEqual([]);
+  expect(await stage.left()).toEqual([]);
   expect(await shell("pgrep -f '[r]estic-manager' || echo none")).toBe("none\n");
 });
-
-/** Everything of ours that the installer may have put on the machine's disk. */
-async function left(): Promise<string[]> {
-  const places = "/etc /opt /root /usr/bin /usr/local /usr/lib/systemd /var/lib /var/cache";
-  const found = await shell(`find ${places} -newer /ready -name '*restic-manager*' -print`);
-  return found
-    .split("\n")
-    .filter((path) => path !== "")
-    .sort();
-}
 
 test("without a token the host announces itself, and is online once somebody has compared and accepted it", async () => {
   const installing = stage.install({ RM_HOSTNAME: "db-01" });

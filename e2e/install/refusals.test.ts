@@ -1,104 +1,30 @@
 /**
- * What can be wrong on the way to an agent: each is said in words that tell what to do, ends with a code that is not 0,
- * and leaves no agent and no token spent. The script runs under dash and under BusyBox's ash with BusyBox's tools.
+ * What can be wrong with a machine or with the files for it: each is said in words that tell what to do, ends with a code
+ * that is not 0, and leaves no agent and no token spent. And what is just enough goes through.
  */
-import { execFile } from "node:child_process";
-import { X509Certificate } from "node:crypto";
-import { appendFile, cp, readdir, readFile, writeFile } from "node:fs/promises";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { LabHost } from "../lab/host.ts";
 import type { Machine } from "../lab/machine.ts";
-import { Front } from "./front.ts";
+import { BareStage, busyboxPath, pathWithoutCurl, shells, unitFile } from "./bare-stage.ts";
 import { installer, signRelease, unitName } from "./release.ts";
-import { agentPath, Stage } from "./stage.ts";
+import { agentPath, type Stage } from "./stage.ts";
 
-const run = promisify(execFile);
-const unitFile = `/etc/systemd/system/${unitName}`;
-
+let bare: BareStage;
 let stage: Stage;
-let tls: Front;
 let machine: Machine;
-let certificate: string;
 
 beforeAll(async () => {
-  stage = await Stage.set({ init: "none" });
-  machine = stage.machine;
-  const folder = stage.lab.folder;
-  [certificate] = [join(folder, "server.pem")];
-  const key = join(folder, "server.key");
-  const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"];
-  const made = [
-    "req",
-    "-x509",
-    "-newkey",
-    "rsa:2048",
-    "-nodes",
-    "-days",
-    "2",
-    "-keyout",
-    key,
-    "-out",
-    certificate,
-  ];
-  await run("openssl", [...made, ...subject]);
-  const pair = { key: await readFile(key, "utf8"), cert: await readFile(certificate, "utf8") };
-  tls = await Front.start({ serverPort: stage.lab.port, tls: pair });
-  await machine.shell(
-    "mkdir /tmp/fake /tmp/busybox && busybox --install -s /tmp/busybox && rm /tmp/busybox/wget",
-  );
-  await machine.write("/tmp/server.pem", pair.cert);
+  bare = await BareStage.set();
+  ({ stage, machine } = bare);
 });
-afterAll(async () => {
-  await tls?.close();
-  await stage?.close();
-});
-afterEach(async () => {
-  stage.front.fault = () => false;
-  stage.front.folder = null;
-  await machine.shell("umount -l /opt/restic-manager /opt /usr/local 2>/dev/null || true");
-  await machine.shell(
-    "pkill -f '[r]estic-manager-agent run' || true; rm -f /usr/local/bin/restic-manager-agent",
-  );
-  await machine.shell(
-    `rm -rf /tmp/bare /tmp/fake /usr/local/bin/restic /run/systemd/system ${unitFile} /opt/restic-manager /etc/restic-manager /var/lib/restic-manager; mkdir /tmp/fake`,
-  );
-});
+afterAll(() => bare?.close());
+afterEach(() => bare.reset());
 
-const systemPath = "/usr/sbin:/usr/bin:/sbin:/bin";
-const busyboxPath = `/tmp/busybox:${systemPath}`;
-const shells = [
-  { name: "dash", command: "dash", path: systemPath },
-  { name: "BusyBox", command: "busybox sh", path: busyboxPath },
-];
-
-const pathWithoutCurl = "/tmp/no-curl";
-const withoutCurl = () =>
-  machine.shell(
-    "mkdir -p /tmp/no-curl && for tool in /usr/bin/* /usr/sbin/* /bin/*; do ln -sf $tool /tmp/no-curl/; done; rm /tmp/no-curl/curl",
-  );
-
-/** A program of the machine that says something else than the real one. */
-const fake = (name: string, script: string) =>
-  machine.write(`/tmp/fake/${name}`, `#!/bin/sh\n${script}\n`, "755");
-
-describe.each(shells)("under $name", ({ command, path }) => {
-  /** Runs the script in vain. @returns what it said */
-  async function refused(env: Record<string, string> = {}, args = ""): Promise<string> {
-    const settings = {
-      PATH: `/tmp/fake:${path}`,
-      RM_SERVER: stage.front.url,
-      RM_TOKEN: "never-used",
-      ...env,
-    };
-    const { code, output } = await machine.run(["sh", "-c", `${command} ${installer} ${args}`], settings);
-    expect(output).not.toContain("never-used");
-    expect(code).toBe(1);
-    expect(await machine.shell("ls -A /opt/restic-manager 2>/dev/null || true")).toBe("");
-    return output;
-  }
+describe.each(shells)("under $name", (shell) => {
+  const { command, path } = shell;
+  const refused = (env?: Readonly<Record<string, string>>, args?: string) => bare.refused(shell, env, args);
 
   test("somebody who is not root", async () => {
     const line = `/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups ${command} ${installer}`;
@@ -110,23 +36,23 @@ describe.each(shells)("under $name", ({ command, path }) => {
   });
 
   test("an architecture that there is no agent for", async () => {
-    await fake("uname", 'case "$1" in -s) echo Linux ;; -m) echo riscv64 ;; esac');
+    await bare.fake("uname", 'case "$1" in -s) echo Linux ;; -m) echo riscv64 ;; esac');
     expect(await refused()).toContain("Failed: there is no agent for the architecture riscv64.");
   });
 
   test("an aarch64 machine, at a server without an agent for it", async () => {
-    await fake("uname", 'case "$1" in -s) echo Linux ;; -m) echo aarch64 ;; esac');
-    answer(200, `${"0".repeat(64)}  restic-manager-agent-0.1.0-linux-x64\n`);
+    await bare.fake("uname", 'case "$1" in -s) echo Linux ;; -m) echo aarch64 ;; esac');
+    bare.answer(200, `${"0".repeat(64)}  restic-manager-agent-0.1.0-linux-x64\n`);
     expect(await refused()).toContain("Failed: the server has no agent for Linux on arm64.");
   });
 
   test("another system", async () => {
-    await fake("uname", "echo FreeBSD");
+    await bare.fake("uname", "echo FreeBSD");
     expect(await refused()).toContain("Failed: this is FreeBSD; the installer is for Linux.");
   });
 
   test("musl, said before anything is fetched", async () => {
-    await fake("ldd", "echo 'musl libc (x86_64)' >&2; exit 1");
+    await bare.fake("ldd", "echo 'musl libc (x86_64)' >&2; exit 1");
     let asked = 0;
     stage.front.fault = () => {
       asked += 1;
@@ -137,96 +63,16 @@ describe.each(shells)("under $name", ({ command, path }) => {
   });
 
   test("a 32-bit system on a 64-bit kernel", async () => {
-    await fake("getconf", "echo 32");
+    await bare.fake("getconf", "echo 32");
     expect(await refused()).toContain("Failed: this system is a 32-bit one on a 64-bit kernel");
-  });
-
-  test("no address, and addresses that are none", async () => {
-    expect(await refused({ RM_SERVER: "" })).toContain("Failed: the server's address is missing.");
-    expect(await refused({ RM_SERVER: "backup.example.org" })).toContain(
-      "does not begin with https:// or http://",
-    );
-    expect(await refused({ RM_SERVER: "https://x.example/$(id)" })).toContain(
-      "has a character that is not allowed",
-    );
-    expect(await refused({ RM_SERVER: "https://user:secret@x.example" })).toContain("is not allowed");
-  });
-
-  test("a server that is not there, by name or by port", async () => {
-    expect(await refused({ RM_SERVER: "http://no-such-host.invalid" })).toContain("is not known:");
-    expect(await refused({ RM_SERVER: "http://127.0.0.1:9" })).toMatch(
-      /Failed: http:\/\/127\.0\.0\.1:9 can't be reached/,
-    );
-  });
-
-  test("https to a port that speaks plain http, and the reverse", async () => {
-    const plain = stage.front.url.replace("http:", "https:");
-    expect(await refused({ RM_SERVER: plain })).toContain(`Failed: ${plain} does not speak TLS.`);
-    const secure = tls.url.replace("https:", "http:");
-    expect(await refused({ RM_SERVER: secure })).toContain(
-      "It probably speaks TLS there: try https:// instead of http://.",
-    );
-  });
-
-  test("the words of Caddy and nginx about http on a port for https", async () => {
-    answer(400, "Client sent an HTTP request to an HTTPS server.\n");
-    expect(await refused()).toContain("Write https:// instead of http://.");
-    answer(400, "<html><body>The plain HTTP request was sent to HTTPS port</body></html>");
-    expect(await refused()).toContain("Write https:// instead of http://.");
-  });
-
-  test("a certificate that nobody here trusts, until it is given or pinned", async () => {
-    expect(await refused({ RM_SERVER: tls.url })).toContain(
-      "Failed: this system does not trust the certificate of",
-    );
-    const pin = `sha256:${"0".repeat(64)}`;
-    expect(await refused({ RM_SERVER: tls.url, RM_CERT_PIN: pin })).toContain("is not the pinned one.");
-    expect(await refused({ RM_SERVER: tls.url, RM_CERT_PIN: "sha1:00" })).toContain(
-      "must be sha256: and 64 small hex",
-    );
-    expect(await refused({ RM_SERVER: tls.url, RM_CA_FILE: "/no/such" })).toContain(
-      "the CA file /no/such can't be read",
-    );
-  });
-
-  test("an IPv6 address without a port has that of https", async () => {
-    const pin = `sha256:${"0".repeat(64)}`;
-    expect(await refused({ RM_SERVER: "https://[::1]", RM_CERT_PIN: pin })).toContain(
-      "no certificate could be got from [::1]:443.",
-    );
-  });
-
-  test("a redirect, which the agent would not follow", async () => {
-    answer(308, "", { location: "https://other.example/install/SHA256SUMS" });
-    expect(await refused()).toMatch(
-      /sends us on to https:\/\/other\.example.*\n {2}The agent follows no redirect/,
-    );
-  });
-
-  test("the page of a proxy, with 200, with 404 and with 405", async () => {
-    answer(200, "<!DOCTYPE html><html><title>Sign in to the hotel's network</title></html>");
-    expect(await refused()).toContain("answered with a web page instead of a list of files.");
-    for (const status of [404, 405]) {
-      answer(status, "<html>nope</html>");
-      expect(await refused()).toContain(`the server answers HTTP ${status} to`);
-    }
-  });
-
-  test("a server without a release, or without one for this machine", async () => {
-    answer(404, '{"code":"artefacts.not_found","message":"There is no release here."}');
-    expect(await refused()).toContain(
-      "the server has nothing at /install/SHA256SUMS: There is no release here.",
-    );
-    answer(200, `${"0".repeat(64)}  restic-manager-agent-0.1.0-windows-x64.exe\n`);
-    expect(await refused()).toContain("Failed: the server has no agent for Linux on");
   });
 
   test.each(["restic-manager-agent-", "restic-0", unitName])(
     "a file that was tampered with: %s",
     async (start) => {
       await machine.shell("mkdir -p /run/systemd/system");
-      await fake("systemctl", "exit 0");
-      const folder = await copyRelease("tampered");
+      await bare.fake("systemctl", "exit 0");
+      const folder = await bare.copyRelease("tampered");
       const name = (await readdir(folder)).find((file) => file.startsWith(start)) ?? "";
       await appendFile(join(folder, name), "x");
       stage.front.folder = folder;
@@ -246,15 +92,15 @@ describe.each(shells)("under $name", ({ command, path }) => {
       versions.toReversed().map((version) => `restic-manager-agent-${version}-linux-${arch}`),
     );
     for (const order of [names, names.toReversed()]) {
-      answer(200, order.map((name) => `${"0".repeat(64)}  ${name}\n`).join(""));
+      bare.answer(200, order.map((name) => `${"0".repeat(64)}  ${name}\n`).join(""));
       expect(await refused()).toContain(`Failed: restic-manager-agent-${versions[0]}-linux-`);
     }
   });
 
   test("an agent that is not online within the limit is left trying, with what to do", async () => {
     await machine.shell("mkdir -p /run/systemd/system");
-    await fake("systemctl", "exit 0");
-    const folder = await copyRelease("offline");
+    await bare.fake("systemctl", "exit 0");
+    const folder = await bare.copyRelease("offline");
     const script =
       '#!/bin/sh\n[ "$*" != "status --wait 60" ] || { echo "Not online: nobody answers." >&2; exit 1; }\n';
     await writeFile(join(folder, await agentName()), script);
@@ -292,7 +138,7 @@ describe.each(shells)("under $name", ({ command, path }) => {
   });
 
   test("a list that is not signed with the key that was given", async () => {
-    const folder = await copyRelease("unsigned");
+    const folder = await bare.copyRelease("unsigned");
     await machine.shell(
       "openssl genpkey -algorithm ed25519 2>/dev/null | openssl pkey -pubout >/tmp/other.pub",
     );
@@ -313,7 +159,7 @@ describe.each(shells)("under $name", ({ command, path }) => {
     expect(await refused()).toMatch(
       /Failed: there is too little space in .*: \d+ MiB are free, 400 MiB are needed\./,
     );
-    await fake("df", "echo Filesystem; echo tmpfs 1 1 999999999");
+    await bare.fake("df", "echo Filesystem; echo tmpfs 1 1 999999999");
     expect(await refused()).toContain("can't be written: /opt/restic-manager/bin has no space left.");
   });
 
@@ -326,7 +172,7 @@ describe.each(shells)("under $name", ({ command, path }) => {
   });
 
   test("an agent that came with a package, to install and to uninstall", async () => {
-    await fake("dpkg-query", "exit 0");
+    await bare.fake("dpkg-query", "exit 0");
     expect(await refused()).toContain(
       "Upgrade it with: apt-get update && apt-get install restic-manager-agent",
     );
@@ -368,32 +214,6 @@ describe.each(shells)("under $name", ({ command, path }) => {
   });
 });
 
-test.each(["curl", "wget"])(
-  "another certificate than the pinned one, though the system and the settings of %s would take it",
-  async (fetcher) => {
-    const system = "/etc/ssl/certs";
-    await machine.shell(`openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=other -keyout /dev/null -out /tmp/other.pem 2>&1
-cp -a ${system} /tmp/certs
-cp /tmp/server.pem ${system}/$(openssl x509 -in /tmp/server.pem -noout -hash).0
-cat /tmp/server.pem >>${system}/ca-certificates.crt
-echo insecure >/tmp/fake/.curlrc
-echo check_certificate=off >/tmp/fake/.wgetrc`);
-    if (fetcher === "wget") await withoutCurl();
-    // Whoever sits in between shows the pinned one to who only looks.
-    await fake("openssl", '[ "$1" != s_client ] || exec cat /tmp/other.pem\nexec /usr/bin/openssl "$@"');
-    const pinned = await machine.shell("openssl x509 -in /tmp/other.pem -noout -fingerprint -sha256");
-    const pin = `sha256:${pinned.trim().replace(/.*=/, "").replaceAll(":", "").toLowerCase()}`;
-    const { code, output } = await machine.run(["sh", "-c", `dash ${installer}`], {
-      ...{ PATH: `/tmp/fake:${fetcher === "wget" ? pathWithoutCurl : systemPath}`, HOME: "/tmp/fake" },
-      ...{ RM_SERVER: tls.url, RM_CERT_PIN: pin },
-    });
-    await machine.shell(`rm -rf ${system} && mv /tmp/certs ${system}`);
-    expect(output).toContain(`, ${fetcher}.`);
-    expect(output).toContain("is not signed by what RM_CA_FILE or RM_CERT_PIN names:");
-    expect(code).toBe(1);
-  },
-);
-
 describe("what is enough goes through", () => {
   test("under BusyBox, without systemd, with a read-only /usr/local, and a clock that is a day off", async () => {
     const host = new LabHost(stage.lab, {
@@ -430,31 +250,6 @@ describe("what is enough goes through", () => {
     );
   });
 
-  test.each(["a CA file", "a pin"])("a server with a certificate of its own, known by %s", async (known) => {
-    const host = new LabHost(stage.lab, {
-      name: `tls-${known.length}`,
-      paths: ["/etc"],
-      repository: "/srv/tls",
-    });
-    const fingerprint = new X509Certificate(await readFile(certificate)).fingerprint256
-      .replaceAll(":", "")
-      .toLowerCase();
-    const trust =
-      known === "a pin" ? { RM_CERT_PIN: `sha256:${fingerprint}` } : { RM_CA_FILE: "/tmp/server.pem" };
-    const settings = { PATH: systemPath, RM_SERVER: tls.url, RM_TOKEN: await host.createToken(), ...trust };
-    const { code, output } = await machine.run(["sh", "-c", `dash ${installer}`], settings);
-    expect(output).toContain("This machine is enrolled");
-    expect(code).toBe(0);
-    await machine.shell("/opt/restic-manager/bin/restic-manager-agent run >/dev/null 2>&1 &");
-    expect(await machine.shell("/opt/restic-manager/bin/restic-manager-agent status --wait 20")).toContain(
-      "Online:",
-    );
-    // Once more, with nothing: the address and the certificate are known.
-    const again = await machine.run(["sh", "-c", `dash ${installer}`], { PATH: systemPath });
-    expect(again.output).toContain(`This host stays enrolled at ${tls.url}.`);
-    expect(again.code).toBe(0);
-  });
-
   test("files that are signed with the key that was given go through, by GNU wget too", async () => {
     const host = new LabHost(stage.lab, {
       name: "wget-01",
@@ -462,7 +257,7 @@ describe("what is enough goes through", () => {
       repository: "/srv/wget",
     });
     await machine.write("/tmp/release.pub", await readFile(join(stage.release, "release.pub"), "utf8"));
-    await withoutCurl();
+    await bare.withoutCurl();
     const settings = {
       PATH: pathWithoutCurl,
       RM_SERVER: stage.front.url,
@@ -479,20 +274,6 @@ describe("what is enough goes through", () => {
     expect(code).toBe(0);
   });
 });
-
-/** What the front answers to everything. */
-function answer(status: number, body: string, headers: Record<string, string> = {}): void {
-  stage.front.fault = (_asked: IncomingMessage, response: ServerResponse) => {
-    response.writeHead(status, headers).end(body);
-    return true;
-  };
-}
-
-async function copyRelease(name: string): Promise<string> {
-  const folder = await stage.lab.makeFolder(name);
-  await cp(stage.release, folder, { recursive: true });
-  return folder;
-}
 
 async function agentName(): Promise<string> {
   const sums = await readFile(join(stage.release, "SHA256SUMS"), "utf8");

@@ -52,6 +52,21 @@ export async function addBrokenAgent(folder: string, version: string): Promise<v
   await signRelease(folder);
 }
 
+/** Puts a newer restic into the release: it says this version and leaves the work to the real one. @returns its name */
+export async function addRestic(folder: string, version: string, resticPath: string): Promise<string> {
+  const platform = releasePlatformOf(process.platform, process.arch);
+  if (platform === undefined) throw new Error("There is no release for this machine.");
+  const name = artefactName({ program: "restic", version, ...platform });
+  await writeFile(join(folder, name), newerRestic(version, resticPath));
+  await signRelease(folder);
+  return name;
+}
+
+const newerRestic = (version: string, resticPath: string): string => `#!/bin/sh
+[ "$1" != version ] || { echo '{"message_type":"version","version":"${version}"}'; exit 0; }
+exec '${resticPath}' "$@"
+`;
+
 /** Writes the list of the folder's files and its signature anew. */
 export async function signRelease(folder: string): Promise<void> {
   const own = Object.values<string>(releaseFiles);

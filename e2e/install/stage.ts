@@ -61,6 +61,16 @@ export class Stage {
     return host;
   }
 
+  /** Everything of ours that lies on the machine's disk since it is up. */
+  async left(): Promise<string[]> {
+    const places = "/etc /opt /root /usr/bin /usr/local /usr/lib/systemd /var/lib /var/cache";
+    const found = await this.machine.shell(`find ${places} -newer /ready -name '*restic-manager*' -print`);
+    return found
+      .split("\n")
+      .filter((path) => path !== "")
+      .sort();
+  }
+
   async close(): Promise<void> {
     await this.machine.close();
     await this.front.close();

@@ -104,6 +104,32 @@ attempt head -c 0 /run/kernel-log`);
     ]);
   });
 
+  test("refuses other kinds of sockets than those of a network, and writing to control groups and the kernel's settings", async () => {
+    const script = `try() { name=$1; shift; if said=$("$@" 2>&1); then echo "$name: done"; else echo "$name: \${said##*: }"; fi; }
+family() { perl -e 'socket(my $socket, $ARGV[0], $ARGV[1], 0) or die "$!\\n"' "$1" "$2"; }
+try unix family 1 1
+try inet family 2 1
+try netlink family 16 3
+try packet family 17 3
+try group sh -c 'mkdir /sys/fs/cgroup/probe && rmdir /sys/fs/cgroup/probe'
+try setting sh -c 'cat /proc/sys/kernel/msgmax >/run/value && cat /run/value >/proc/sys/kernel/msgmax'`;
+    // A setting of the machine's own namespace; the machine has them read-only, which would hide what the unit does.
+    await shell(`mount -o remount,bind,rw /proc/sys && systemctl restart ${unit}`);
+    await host.untilOnline();
+    await stage.machine.write("/run/probe.sh", script);
+    expect((await shell("sh /run/probe.sh")).trim().split("\n")).toEqual(
+      ["unix", "inet", "netlink", "packet", "group", "setting"].map((name) => `${name}: done`),
+    );
+    await setHook("sh /run/probe.sh >/run/hook 2>&1");
+    expect(await host.backUp()).toMatchObject({ status: "succeeded", error: null });
+    await shell("mount -o remount,bind,ro /proc/sys");
+    expect((await shell("cat /run/hook")).trim().split("\n")).toEqual([
+      ...["unix: done", "inet: done"],
+      ...["netlink", "packet"].map((name) => `${name}: Address family not supported by protocol`),
+      ...["group", "setting"].map((name) => `${name}: Read-only file system`),
+    ]);
+  });
+
   test("lets the agent end a hook that became another user and takes too long", async () => {
     await setHook("runuser -u nobody -- sleep 300", 1);
     expect((await host.backUp()).status).toBe("failed");

@@ -6,6 +6,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { admin } from "./lab.ts";
 
 const picturesFolder = resolve(import.meta.dirname, "../pictures");
 
@@ -23,6 +24,15 @@ const options = [
 export function launchBrowser(): Promise<Browser> {
   const executablePath = process.env.RM_CHROMIUM || "/usr/bin/chromium";
   return chromium.launch({ executablePath, args: options });
+}
+
+/** Signs in as the laboratory's admin and waits for the dashboard. */
+export async function signInOn(page: Page, url: string): Promise<void> {
+  await page.goto(`${url}/login`);
+  await page.fill('[name="username"]', admin.username);
+  await page.fill('[name="password"]', admin.password);
+  await page.click('button[type="submit"]:has-text("Sign in")');
+  await page.waitForSelector("#dashboard-live");
 }
 
 /** What went wrong on the pages of one context, one sentence each. */

@@ -21,19 +21,34 @@ export interface ReverseProxy {
   folder: string;
 }
 
+export interface ProxyWishes {
+  /** How long it is patient with a connection that says nothing, in place of its own limit. */
+  idleSeconds?: number;
+  /** In place of the laboratory's server; it need not be one. */
+  upstreamPort?: number;
+}
+
 /** Starts Caddy with deploy/Caddyfile and its own internal authority. */
-export const startCaddy = (lab: Lab): Promise<ReverseProxy> =>
-  runCaddy(lab, "deploy/Caddyfile", { RM_UPSTREAM: `127.0.0.1:${lab.port}` });
+export const startCaddy = (lab: Lab, wishes: ProxyWishes = {}): Promise<ReverseProxy> =>
+  runCaddy(lab, "deploy/Caddyfile", {
+    settings: { RM_UPSTREAM: `127.0.0.1:${wishes.upstreamPort ?? lab.port}` },
+    idleSeconds: wishes.idleSeconds,
+  });
 
 /** The same with deploy/compose/Caddyfile, in front of replicas at these addresses. */
 export const startCaddyForReplicas = (lab: Lab, addresses: readonly string[]): Promise<ReverseProxy> =>
-  runCaddy(lab, "deploy/compose/Caddyfile", { RM_REPLICAS: addresses.join(" ") });
+  runCaddy(lab, "deploy/compose/Caddyfile", { settings: { RM_REPLICAS: addresses.join(" ") } });
 
-async function runCaddy(lab: Lab, site: string, settings: NodeJS.ProcessEnv): Promise<ReverseProxy> {
+async function runCaddy(
+  lab: Lab,
+  site: string,
+  { settings, idleSeconds }: { settings: NodeJS.ProcessEnv; idleSeconds?: number | undefined },
+): Promise<ReverseProxy> {
   const [program, port] = [await findProgram("caddy"), await freePort()];
-  const folder = await lab.makeFolder("caddy");
+  const folder = await lab.makeFolder(`caddy-${port}`);
   const url = `https://localhost:${port}`;
-  const options = "admin off\nskip_install_trust\nauto_https disable_redirects\nlocal_certs";
+  const limits = idleSeconds === undefined ? "" : `servers {\ntimeouts {\nidle ${idleSeconds}s\n}\n}\n`;
+  const options = `${limits}admin off\nskip_install_trust\nauto_https disable_redirects\nlocal_certs`;
   const file = join(folder, "Caddyfile");
   await writeFile(
     file,
@@ -48,15 +63,8 @@ async function runCaddy(lab: Lab, site: string, settings: NodeJS.ProcessEnv): Pr
   return proxy;
 }
 
-export interface NginxWishes {
-  /** In place of the hour. */
-  idleSeconds?: number;
-  /** In place of the laboratory's server; it need not be one. */
-  upstreamPort?: number;
-}
-
 /** Starts nginx with deploy/nginx.conf and a certificate of the tests. */
-export async function startNginx(lab: Lab, wishes: NginxWishes = {}): Promise<ReverseProxy> {
+export async function startNginx(lab: Lab, wishes: ProxyWishes = {}): Promise<ReverseProxy> {
   const { idleSeconds, upstreamPort = lab.port } = wishes;
   const [program, port] = [await findProgram("nginx"), await freePort()];
   const folder = await lab.makeFolder(`nginx-${port}`);

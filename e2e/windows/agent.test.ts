@@ -11,6 +11,8 @@ import type { JobJson, LineJson } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { WindowsHost } from "./windows-host.ts";
 
+const registration = "HKLM\\System\\CurrentControlSet\\Services\\restic-manager-agent";
+const program = "C:\\Program Files\\restic-manager\\restic-manager-agent.exe";
 const live = ["queued", "dispatched", "running"];
 
 let lab: Lab;
@@ -90,6 +92,28 @@ describe("the executable", () => {
   });
 });
 
+describe("rmctl.exe", () => {
+  test("says its version", async () => {
+    expect(await windows.rmctl(["--version"])).toEqual({ code: 0, text: `rmctl ${productVersion}` });
+  });
+
+  test("asks a server with a token, and is refused with one that the server does not know", async () => {
+    const { token } = await lab.api.post<{ token: string }>("/api/auth/tokens", {
+      name: "win",
+      role: "viewer",
+    });
+    const asked = await windows.rmctl(["hosts", "list", "--json"], {
+      RM_SERVER: lab.url,
+      RM_API_TOKEN: token,
+    });
+    expect(asked.code).toBe(0);
+    expect(JSON.parse(asked.text)).toMatchObject({ hosts: [] });
+    const refused = await windows.rmctl(["hosts", "list"], { RM_SERVER: lab.url, RM_API_TOKEN: "rm_nobody" });
+    expect(refused).toMatchObject({ code: 11, text: expect.stringContaining("auth.required") });
+    expect(refused.text).not.toContain("rm_nobody");
+  });
+});
+
 describe("the service", () => {
   test("is registered, and not twice when it is registered again", async () => {
     expect(await state()).toBe("not registered");
@@ -99,6 +123,24 @@ describe("the service", () => {
       expect(text).not.toContain("belongs into");
     }
     expect(await state()).toBe("stopped");
+  });
+
+  test("is registered for LocalSystem, to start by itself after the others, with all that this Windows keeps", async () => {
+    const { code, text } = await windows.agent(["service", "install"]);
+    expect(code).toBe(0);
+    // Wine knows no recovery after an exit code; it takes the recovery actions, and keeps them where nobody can ask.
+    expect([...text.matchAll(/^.*could not be set.*$/gm)].map(([line]) => line)).toEqual([
+      expect.stringContaining("recovery after an error could not be set"),
+    ]);
+    const { text: kept } = await windows.run(["reg.exe", "query", registration]);
+    const values = Object.fromEntries(
+      [...kept.matchAll(/^ {4}(\w+) {4}REG_\w+ {4}(.*?)\r?$/gm)].map(([, name, value]) => [name, value]),
+    );
+    expect(values).toMatchObject({
+      ...{ ObjectName: "LocalSystem", Type: "0x10", ErrorControl: "0x1" },
+      ...{ Start: "0x2", DelayedAutoStart: "0x1", PreshutdownTimeout: "0x7530" },
+      ImagePath: `"${program}" "service" "run" "--config" "C:\\ProgramData\\restic-manager\\agent.yaml"`,
+    });
   });
 
   test("does not start before the machine is enrolled, and says so at once", async () => {
@@ -203,6 +245,7 @@ describe("taking it out", () => {
   test("stops the service and leaves configuration and data", async () => {
     expect(await windows.agent(["service", "uninstall"])).toMatchObject({ code: 0 });
     expect(await state()).toBe("not registered");
+    expect(await windows.run(["reg.exe", "query", registration])).toMatchObject({ code: 1 });
     expect(windows.read("ProgramData/restic-manager/agent.yaml")).toContain("host_id");
   });
 });

@@ -13,7 +13,9 @@ export interface Answer {
 }
 
 /** Set by `make test-windows`. */
-export function fromEnvironment(name: "RM_WINE" | "RM_WINDOWS_AGENT" | "RM_WINDOWS_RESTIC"): string {
+export function fromEnvironment(
+  name: "RM_WINE" | "RM_WINDOWS_AGENT" | "RM_WINDOWS_RMCTL" | "RM_WINDOWS_RESTIC",
+): string {
   const value = process.env[name];
   if (value === undefined) throw new Error(`${name} is not set: run make test-windows`);
   return value;
@@ -35,6 +37,7 @@ export class WindowsHost {
     const folder = this.path("Program Files/restic-manager");
     mkdirSync(folder, { recursive: true });
     copyFileSync(fromEnvironment("RM_WINDOWS_AGENT"), join(folder, "restic-manager-agent.exe"));
+    copyFileSync(fromEnvironment("RM_WINDOWS_RMCTL"), join(folder, "rmctl.exe"));
     copyFileSync(fromEnvironment("RM_WINDOWS_RESTIC"), join(folder, "restic.exe"));
   }
 
@@ -49,6 +52,10 @@ export class WindowsHost {
   /** Runs the agent's program to its end. Output goes to files: Node can't write to Wine's pipes. */
   agent(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Answer> {
     return this.run([`${programFolder}\\restic-manager-agent.exe`, ...args], environment);
+  }
+
+  rmctl(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    return this.run([`${programFolder}\\rmctl.exe`, ...args], environment);
   }
 
   run(command: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Answer> {

@@ -24,7 +24,8 @@ try {
     env: {
       ...process.env,
       PATH: [join(root, "node_modules/.bin"), process.env.PATH].join(delimiter),
-      ...{ RM_WINE: wine.folder, RM_WINDOWS_AGENT: programs.agent, RM_WINDOWS_RESTIC: programs.restic },
+      ...{ RM_WINE: wine.folder, RM_WINDOWS_AGENT: programs.agent },
+      ...{ RM_WINDOWS_RMCTL: programs.rmctl, RM_WINDOWS_RESTIC: programs.restic },
     },
   });
   process.exitCode = tests.status ?? 1;

@@ -1,4 +1,4 @@
-/** The programs that the tests run under Wine: the agent as `make package` makes it for Windows, and a restic of ours. */
+/** The programs that the tests run under Wine: agent and rmctl as `make package` makes them for Windows, and a restic of ours. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -14,18 +14,24 @@ const platform = { os: "windows", arch: "x64" } as const;
 
 export interface WindowsPrograms {
   readonly agent: string;
+  readonly rmctl: string;
   readonly restic: string;
 }
 
-/** Both, from the cache where nothing changed. @throws Error with a sentence when an archive can't be had */
+/** All, from the cache where nothing changed. @throws Error with a sentence when an archive can't be had */
 export async function buildWindowsPrograms(root: string): Promise<WindowsPrograms> {
   return {
     agent: await build(root, "packages/agent/src/main.ts", "restic-manager-agent"),
+    rmctl: await build(root, "packages/cli/src/main.ts", "rmctl"),
     restic: await build(root, "tools/test-windows/fake-restic.ts", "restic"),
   };
 }
 
-async function build(root: string, entry: string, name: "restic-manager-agent" | "restic"): Promise<string> {
+async function build(
+  root: string,
+  entry: string,
+  name: "restic-manager-agent" | "rmctl" | "restic",
+): Promise<string> {
   const cache = join(root, ".cache/package");
   const { publicKey } = openSigningKey(root, process.env);
   const { code } = await bundleProgram({ root, entry, publicKey });

@@ -63,6 +63,8 @@ const machinePrograms: Readonly<Record<string, string>> = {
   curl: "curl",
   wget: "wget",
   iproute2: "ip",
+  sudo: "sudo",
+  cron: "crontab",
 };
 
 /** Looks for every part; what is missing is installed where that is possible. Says what it installs. */

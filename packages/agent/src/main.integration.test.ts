@@ -7,6 +7,7 @@ import { productVersion } from "@restic-manager/protocol/version";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeServer } from "../../testkit/src/agent-fake-server.ts";
 import { ConnectProxy } from "../../testkit/src/connect-proxy.ts";
+import { fillDisk, mountSmallDisk } from "../../testkit/src/small-disk.ts";
 import {
   type AgentLab,
   createAgentLab,
@@ -14,6 +15,7 @@ import {
   runMain,
   startInProgram,
 } from "../fixtures/agent/lab.ts";
+import { type AgentConfig, saveConfig } from "./config.ts";
 
 let lab: AgentLab;
 beforeEach(async () => {
@@ -103,18 +105,74 @@ describe("the command line", () => {
     }
   });
 
-  test("the doctor ends with 1 when something failed", async () => {
-    const config = join(lab.dir, "none.yaml");
-    const ill = await runToEnd(["doctor", "--config", config, "--server", "http://127.0.0.1:1"]);
-    expect(ill).toMatchObject({ code: 1, said: expect.stringMatching(/^failed {3}tcp .*ECONNREFUSED/m) });
-  });
-
   test("refuses secrets that it can't read, and leaves them alone", async () => {
     const secrets = join(lab.config.data_dir, "secrets.enc");
     await mkdir(lab.config.data_dir);
     await writeFile(secrets, "damaged");
     await expect(startInProgram(lab)).rejects.toMatchObject({ code: "secrets.unreadable" });
     expect(await readFile(secrets, "utf8")).toBe("damaged");
+  });
+});
+
+describe("the doctor ends", () => {
+  /** Of a host that is enrolled; what is wrong with it is the test's. */
+  async function diagnosed(change: Partial<AgentConfig> = {}) {
+    lab.server.onHttp = (_request, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end('{"version":"0.1.0"}');
+    };
+    const config = join(lab.dir, "agent.yaml");
+    await saveConfig(config, { ...lab.config, ...change });
+    return runToEnd(["doctor", "--config", config]);
+  }
+
+  test("with 1 when something failed", async () => {
+    const config = join(lab.dir, "none.yaml");
+    const ill = await runToEnd(["doctor", "--config", config, "--server", "http://127.0.0.1:1"]);
+    expect(ill).toMatchObject({ code: 1, said: expect.stringMatching(/^failed {3}tcp .*ECONNREFUSED/m) });
+  });
+
+  test.each([
+    [50, false, 1, /^failed {3}disk {11}\d+ MiB free at \/\S+: restic's cache .* need more; make room\.$/m],
+    [500, false, 0, /^warning {2}disk {11}\d+ MiB free at \/\S+: make room soon\.$/m],
+    [24, true, 1, /^failed {3}disk {11}0 MiB free at \/\S+: restic's cache .* need more; make room\.$/m],
+  ])("on a disk of %i MiB, full: %s, with %i and a line about it", async (mebibytes, isFull, code, line) => {
+    const disk = lab.config.data_dir;
+    const unmount = await mountSmallDisk(disk, mebibytes * 1024 * 1024);
+    try {
+      if (isFull) await fillDisk(disk);
+      const { code: ended, said } = await diagnosed();
+      expect(said).toMatch(line);
+      expect({ ended, said }).toMatchObject({ ended: code });
+    } finally {
+      await unmount();
+    }
+  });
+
+  test("with 1 on a disk that has no place for one more file, which is called full", async () => {
+    const unmount = await mountSmallDisk(lab.config.data_dir, 24 * 1024 * 1024, 2);
+    try {
+      await writeFile(join(lab.config.data_dir, "last"), "");
+      const { code, said } = await diagnosed();
+      expect(said).toMatch(
+        /^failed {3}data folder {4}\/\S+ can't be written: the disk is full, or has no place for/m,
+      );
+      expect(code).toBe(1);
+    } finally {
+      await unmount();
+    }
+  });
+
+  test("with 0 on plain http to another machine, of which it warns", async () => {
+    // An address that leads here and is none of the loopback's.
+    const server = lab.server.url.replace("127.0.0.1", "0.0.0.0");
+    const { code, said } = await diagnosed({ server });
+    expect(said).toMatch(
+      /^warning {2}tls {12}The connection is not encrypted: put a reverse proxy with a certificate/m,
+    );
+    expect({ code, said }).toMatchObject({ code: 0 });
+    const own = await diagnosed();
+    expect(own.said).toMatch(/^ok {7}tls {12}None: the server is on this machine\.$/m);
+    expect(own.code).toBe(0);
   });
 });
 

@@ -67,6 +67,7 @@ import { registerOverviewRoutes } from "./features/overview/overview.api.ts";
 import { registerOverviewPages } from "./features/overview/overview.pages.tsx";
 import { registerPendingHostRoutes } from "./features/pending-hosts/pending-hosts.api.ts";
 import { registerPendingHostPages } from "./features/pending-hosts/pending-hosts.pages.tsx";
+import { RefusalTrail } from "./features/pending-hosts/refusal-trail.ts";
 import { WaitingRoom } from "./features/pending-hosts/waiting-room.ts";
 import { registerRepositoryRoutes } from "./features/repositories/repositories.api.ts";
 import {
@@ -368,7 +369,8 @@ function registerJoining(app: BuiltApp["app"], ground: Ground): WaitingRoom {
   registerEnrolmentRoutes(app, enrolment);
   registerEnrolmentPages(app, { ...enrolment, readInstaller: (kind) => readText(shelf, `install.${kind}`) });
   const room = new WaitingRoom({ ...enrolment, log, alone: database.engine === "sqlite" });
-  registerPendingHostRoutes(app, { ...enrolment, room });
+  const refusals = new RefusalTrail({ ...enrolment, log });
+  registerPendingHostRoutes(app, { ...enrolment, room, refusals });
   registerPendingHostPages(app, { ...enrolment, room });
   return room;
 }

@@ -2,12 +2,15 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { dirname, join } from "node:path";
 import type { UpdateSpec } from "@restic-manager/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fillDisk, freeDisk } from "../../../testkit/src/small-disk.ts";
 import {
   type AgentLab,
   createAgentLab,
+  endOf,
   JOB,
   OTHER_JOB,
   runJob,
@@ -222,6 +225,44 @@ describe("an update is given up, with the old version in place,", () => {
     await expectRefusal(updateTo(release, NEW), "update.disk_full", "MiB");
     expect(await readdir(join(dataDir, "update"))).toEqual([]);
   });
+
+  test.each([
+    ["of downloads", () => join(lab.config.data_dir, "update")],
+    ["of the program", () => dirname(program)],
+  ])(
+    "when the disk %s becomes full meanwhile: nothing is left, and the old one goes on",
+    async (_which, of) => {
+      const disk = of();
+      mount(disk, "tmpfs", "size=24m");
+      await installProgram(program, agentScript(OLD));
+      const data = agentScript(NEW, "exit 1", 4_000_000);
+      use(createRelease({ [nameOf("restic-manager-agent", NEW)]: data }));
+      const { promise: begun, resolve: begin } = Promise.withResolvers<ServerResponse>();
+      lab.server.onHttp = (_request, response) => {
+        response.writeHead(200, { "content-length": data.length }).write(data.subarray(0, 1_000_000));
+        begin(response);
+      };
+      await start(OLD);
+      await lab.server.until(() => lab.server.hellos.length > 0, "hello");
+      send(updateTo(release, NEW));
+      const response = await begun;
+      await lab.server.until(() => lab.server.all("job.progress").length > 0, "the first megabyte");
+      await fillDisk(disk);
+      response.end(data.subarray(1_000_000));
+      expect(await endOf(lab, JOB)).toMatchObject({
+        ...{ status: "failed" },
+        error: {
+          code: "update.disk_full",
+          message: expect.stringContaining("Nothing was changed. Free some"),
+        },
+      });
+      await freeDisk(disk);
+      expect(await readdir(join(lab.config.data_dir, "update"))).toEqual([]);
+      expect(await inPlace()).toContain(`echo ${OLD};`);
+      expect(await filesBeside()).toEqual(["restic-manager-agent"]);
+      expect(await runJob(lab, OTHER_JOB, updateTo(release, OLD))).toMatchObject({ status: "succeeded" });
+    },
+  );
 
   test("when the new version does not say that it is what it is called", async () => {
     use(createRelease({ [nameOf("restic-manager-agent", NEW)]: agentScript("9.9.9") }, release.key));

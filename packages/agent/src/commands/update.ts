@@ -32,12 +32,14 @@ export async function runUpdate(
   spec: UpdateSpec,
 ): Promise<CommandOutcome> {
   const { updates } = deps;
-  const folder = dirname(spec.program === "agent" ? updates.agent.program : updates.restic.program);
+  const { program, fresh } = spec.program === "agent" ? updates.agent : updates.restic;
   try {
     return await (spec.program === "agent" ? updateAgent(deps, job, spec) : updateRestic(deps, job, spec));
   } catch (error) {
-    const known = diskError(error, folder);
+    const known = diskError(error, dirname(program));
     if (known === undefined || job.detached.aborted) throw error;
+    // Where nothing can be written, nothing can be removed either.
+    await removeTree(fresh).catch(() => undefined);
     return failedResult(known);
   }
 }

@@ -3,7 +3,7 @@ import { access, constants, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Clock } from "../platform/clock.ts";
 import { reasonOf } from "../platform/errors.ts";
-import { removeTree, touchPrivateFile } from "../platform/files.ts";
+import { hasErrorCode, removeTree, touchPrivateFile } from "../platform/files.ts";
 import type { Random } from "../platform/random.ts";
 import { type BinarySearch, findRestic } from "../restic/binary.ts";
 import { toolEnv } from "../restic/env.ts";
@@ -76,9 +76,12 @@ async function lookAtFolder(given: MachineLooks, name: string, folder: string): 
     if (where === folder) await tryWriting(join(folder, `.doctor-${given.random.hex(8)}`));
     else await access(where, constants.W_OK);
   } catch (error) {
+    const isFull = hasErrorCode(error, "ENOSPC") || hasErrorCode(error, "EDQUOT");
     return failed(
       name,
-      `${where} can't be written (${reasonOf(error)}): run this as root, or choose another folder.`,
+      isFull
+        ? `${where} can't be written: the disk is full, or has no place for one more file (df -h, df -i). Make room.`
+        : `${where} can't be written (${reasonOf(error)}): run this as root, or choose another folder.`,
     );
   }
   if (where !== folder) return ok(name, `${folder} is not there yet and can be made.`);
@@ -106,7 +109,9 @@ async function lookAtDisk(dataDir: string): Promise<Finding> {
   const where = await nearestExisting(dataDir);
   const { bavail, bsize } = await statfs(where);
   const free = bavail * bsize;
-  const sentence = `${(free / 1024 ** 3).toFixed(1)} GiB free at ${where}`;
+  const amount =
+    free < 1024 ** 3 ? `${Math.floor(free / 1024 ** 2)} MiB` : `${(free / 1024 ** 3).toFixed(1)} GiB`;
+  const sentence = `${amount} free at ${where}`;
   if (free < MIN_FREE_BYTES)
     return failed("disk", `${sentence}: restic's cache and the log of a backup need more; make room.`);
   return free < LOW_FREE_BYTES ? warning("disk", `${sentence}: make room soon.`) : ok("disk", `${sentence}.`);

@@ -81,7 +81,8 @@ async function fetchOnce(deps: DownloadDeps, file: Download, have: number): Prom
       response.destroy();
     }
   } catch (error) {
-    if (hasErrorCode(error, "ENOSPC")) return { kind: "no_room", message: "The disk became full." };
+    if (hasErrorCode(error, "ENOSPC") || hasErrorCode(error, "EDQUOT"))
+      return { kind: "no_room", message: "The disk became full." };
     return { kind: "broken", reason: reasonOf(error) };
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Brings one file of a release into the folder of the program that it shall replace: chosen from the signed list,
- * downloaded, and compared with its digest as it lies there. Invariant: nothing is downloaded before the list's signature
- * is good, and nothing is left at the place when the digest is not the list's.
+ * downloaded, and compared with its digest as it lies there. Invariants: nothing is downloaded before the list's signature
+ * is good; nothing is left at the place when the digest is not the list's, and nothing anywhere when a disk is full.
  */
 import { access, constants, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -66,8 +66,15 @@ export async function fetchRelease(
     onTrouble: hooks.tell,
   });
   if (end.kind === "aborted") return end;
+  // A full disk is not kept full by the beginning of a file.
+  if (end.kind === "no_room") await removeTree(path);
   if (end.kind !== "done") return { kind: "failed", error: downloadError(name, end) };
-  await placeFresh(path, wanted.place);
+  try {
+    await placeFresh(path, wanted.place);
+  } finally {
+    // It is still there when the place is on another disk.
+    await removeTree(path);
+  }
   if ((await fileDigest(wanted.place)) === sha256) return { kind: "placed" };
   await removeTree(wanted.place);
   return {

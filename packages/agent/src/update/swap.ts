@@ -25,7 +25,10 @@ export async function keepPrevious({
   await syncDir(dirname(previous));
 }
 
-/** Moves a downloaded file into the folder of the program, executable and safe on the disk, under the name `to`. */
+/**
+ * Brings a downloaded file into the folder of the program, executable and safe on the disk, under the name `to`. From
+ * another disk it is copied, and the download stays for the caller to remove.
+ */
 export async function placeFresh(downloaded: string, to: string): Promise<void> {
   await rm(to, { force: true });
   try {
@@ -33,7 +36,6 @@ export async function placeFresh(downloaded: string, to: string): Promise<void> 
   } catch (error) {
     if (!hasErrorCode(error, "EXDEV")) throw error;
     await copyDurably(downloaded, to);
-    await rm(downloaded, { force: true });
   }
   await chmod(to, EXECUTABLE);
   await syncFile(to);
@@ -86,7 +88,13 @@ async function replaceRunning(from: string, to: string, platform: NodeJS.Platfor
   await rename(from, to);
 }
 
+/** Leaves nothing of a copy that did not become whole. */
 async function copyDurably(from: string, to: string): Promise<void> {
-  await copyFile(from, to);
-  await syncFile(to);
+  try {
+    await copyFile(from, to);
+    await syncFile(to);
+  } catch (error) {
+    await rm(to, { force: true });
+    throw error;
+  }
 }

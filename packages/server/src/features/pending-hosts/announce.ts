@@ -11,6 +11,7 @@ import { newId, newToken } from "../../platform/random.ts";
 import { recordAudit, recordAuditSparsely } from "../audit/audit.ts";
 import { findHost, getHost, replaceBearer } from "../hosts/hosts.ts";
 import { fingerprintOf, isProof } from "./announced-key.ts";
+import { endExpired } from "./expiry.ts";
 import {
   type AnnouncedFacts,
   countWaiting,
@@ -20,7 +21,6 @@ import {
   saveProof,
   selectLive,
   selectPendingHost,
-  sweep,
   takeNonce,
   updateAnnouncement,
 } from "./pending-hosts.store.ts";
@@ -34,9 +34,6 @@ import {
   pendingHostChanged,
   rejected,
 } from "./pending-hosts.ts";
-
-/** How long an announcement that is over still says what became of it. */
-const rememberedMs = 30 * 24 * 60 * 60 * 1000;
 
 export interface AnnounceInput extends AnnouncedFacts {
   /** SubjectPublicKeyInfo, base64. */
@@ -73,7 +70,7 @@ async function takePlace(deps: PendingHostsDeps, input: AnnounceInput): Promise<
   const fresh = { id: newId(at), nonce: newToken(), expiresAt: at + announcementLifetimeMs };
   const { nonce, expiresAt } = fresh;
   return inTransaction(deps.db, async (tx) => {
-    await sweep(tx, at, at - rememberedMs);
+    await endExpired(tx, at);
     if (repeated !== null) await refuseOver(tx, repeated, fingerprint, at);
     const live = await findLive(tx, fingerprint);
     if (live) {

@@ -11,10 +11,12 @@ import { type EnrolmentDeps, planBody, toPlanInput } from "../enrolment/enrolmen
 import { announce } from "./announce.ts";
 import { acceptPendingHost, rejectPendingHost } from "./decisions.ts";
 import { type Duplicate, listPendingHosts, type WaitingHost } from "./pending-hosts.ts";
+import type { RefusalReason, RefusalTrail } from "./refusal-trail.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
 export interface PendingHostRouteDeps extends EnrolmentDeps {
   room: WaitingRoom;
+  refusals: RefusalTrail;
   /** The public URL, when one is set: its name is then the only one. */
   baseUrl: string | undefined;
 }
@@ -87,11 +89,15 @@ const toWire = (one: WaitingHost, connected: boolean): z.input<typeof pendingHos
 });
 
 export function registerPendingHostRoutes(app: App, deps: PendingHostRouteDeps): void {
+  const { refusals } = deps;
+  const tooOften = (request: FastifyRequest) =>
+    void refusals.record("request.rate_exceeded", clientAddress(request));
   apiRoute(app, {
     method: "POST",
     url: "/api/agents/announce",
     policy: "anonymous",
     perMinute: announcementsPerMinute,
+    onRateExceeded: tooOften,
     summary: "Ask to become a host, without a token; called by the agent, which then proves its key.",
     schema: { body: announceRequest, response: { 200: announceResponse } },
     async answer({ body, request }) {
@@ -106,6 +112,10 @@ export function registerPendingHostRoutes(app: App, deps: PendingHostRouteDeps):
         address: clientAddress(request),
         publicKey: body.public_key,
         pendingId: body.pending_id ?? null,
+      }).catch(async (error: unknown) => {
+        if (error instanceof AppError && error.code === "pending.list_full")
+          await refusals.record("pending.list_full", clientAddress(request));
+        throw error;
       });
       return { pending_id: pendingId, nonce, expires_at: toInstant(expiresAt) };
     },
@@ -163,15 +173,25 @@ function registerDecisionRoutes(app: App, deps: PendingHostRouteDeps): void {
   });
 }
 
-function registerWaitingSocket(app: App, { room, baseUrl }: PendingHostRouteDeps): void {
+function registerWaitingSocket(app: App, { room, refusals, baseUrl }: PendingHostRouteDeps): void {
+  const refused = (code: RefusalReason, request: FastifyRequest) =>
+    refusals.record(code, clientAddress(request));
   app.route({
     method: "GET",
     url: "/ws/agent/pending",
     schema: { summary: "Where a machine waits to be accepted; see docs/protocol.md.", hide: true },
     // Nobody is known here: the first message is the proof, and there are few seconds and few sockets for it.
-    config: { policy: "anonymous", rateLimit: { max: dialsPerMinute, timeWindow: 60_000 } },
+    config: {
+      policy: "anonymous",
+      rateLimit: {
+        ...{ max: dialsPerMinute, timeWindow: 60_000 },
+        onExceeded: (request) => void refused("request.rate_exceeded", request),
+      },
+    },
     preValidation: async (request) => {
-      if (request.headers.upgrade !== undefined && room.isFull) throw tooMany();
+      if (request.headers.upgrade === undefined || !room.isFull) return;
+      await refused("pending.too_many_connections", request);
+      throw tooMany();
     },
     handler: (_request, reply) =>
       reply.code(426).send({ code: "link.upgrade_required", message: "Connect with WebSocket." }),

@@ -143,6 +143,18 @@ describe("a machine that announces itself", () => {
       body: { code: "pending.expired" },
     });
     expect((await machine.announce()).pendingId).not.toBe(pendingId);
+    const { fingerprint } = machine;
+    expect(await audited("pending_host.expire")).toMatchObject([{ fingerprint, address: "127.0.0.1" }]);
+  });
+
+  it("is in the audit trail when its hour is over, though nobody comes after it", async () => {
+    await start();
+    const machine = new AnnouncedMachine(server, "web-01");
+    await machine.announce();
+    await server.clock.suspend(announcementLifetimeMs);
+    await server.until("the entry", async () => (await audited("pending_host.expire")).length > 0);
+    const { fingerprint } = machine;
+    expect(await audited("pending_host.expire")).toMatchObject([{ fingerprint, address: "127.0.0.1" }]);
   });
 });
 
@@ -411,6 +423,21 @@ describe("limits", () => {
     expect([answer.status, answer.body.code]).toEqual([429, "request.rate_exceeded"]);
     expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
     expect(await list()).toHaveLength(1);
+    for (let times = 0; times < 5; times++) expect((await machine.tryAnnounce()).status).toBe(429);
+    const refusal = { code: "request.rate_exceeded", address: "127.0.0.1" };
+    await server.until("the entry", async () => (await audited("pending_host.refuse")).length > 0);
+    expect(await audited("pending_host.refuse")).toEqual([refusal]);
+  });
+
+  it("one address may dial sixty times a minute, and the burst beyond is one entry of the audit trail", async () => {
+    await start();
+    const dial = async () => (await fetch(`${server.url}/ws/agent/pending`)).status;
+    for (let times = 0; times < 60; times++) expect(await dial()).toBe(426);
+    for (let times = 0; times < 5; times++) expect(await dial()).toBe(429);
+    await server.until("the entry", async () => (await audited("pending_host.refuse")).length > 0);
+    expect(await audited("pending_host.refuse")).toEqual([
+      { code: "request.rate_exceeded", address: "127.0.0.1" },
+    ]);
   });
 
   it("the 101st machine is refused in words; none of the hundred is pushed out, and those may come again", async () => {
@@ -424,6 +451,10 @@ describe("limits", () => {
       expect((await machine.tryAnnounce({}, from(i))).status).toBe(200);
     const refused = await machines[maxPendingHosts]?.tryAnnounce({}, from(200));
     expect([refused?.status, refused?.body.code]).toEqual([409, "pending.list_full"]);
+    expect((await machines[maxPendingHosts]?.tryAnnounce({}, from(203)))?.status).toBe(409);
+    expect(await audited("pending_host.refuse")).toEqual([
+      { code: "pending.list_full", address: "10.0.0.200" },
+    ]);
     const listed = await list();
     expect(listed).toHaveLength(maxPendingHosts);
     const seventh = listed.find(({ hostname }) => hostname === "m-7");

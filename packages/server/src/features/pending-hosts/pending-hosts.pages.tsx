@@ -21,7 +21,7 @@ import {
   renderPendingStatus,
 } from "./pending-hosts.views.tsx";
 
-export interface PendingHostPageDeps extends PendingHostRouteDeps {
+export interface PendingHostPageDeps extends Omit<PendingHostRouteDeps, "refusals"> {
   page: PageOf;
 }
 

@@ -14,6 +14,7 @@ import { deleteHost, findHostByBearer, getHost, listHosts, recordHello } from ".
 import { findEverydayAccess } from "../repositories/repositories.ts";
 import { type AnnounceInput, announce, collect, type Proved, prove } from "./announce.ts";
 import { acceptPendingHost, rejectPendingHost } from "./decisions.ts";
+import { sweepExpired } from "./expiry.ts";
 import { decide } from "./pending-hosts.store.ts";
 import {
   announcementLifetimeMs,
@@ -22,6 +23,7 @@ import {
   maxPendingHosts,
   pendingHostChanged,
 } from "./pending-hosts.ts";
+import { burstEndsMs, RefusalTrail } from "./refusal-trail.ts";
 
 const box = createSecretBox(Buffer.alloc(32, 7));
 const ownName = "rm.example.org";
@@ -240,6 +242,48 @@ describe.each(engines)("pending hosts on %s", (engine) => {
     await clock.advance(32 * 24 * 3_600_000);
     await say(machine("other"));
     await expect(getPendingHost(deps, waiting.id)).rejects.toMatchObject({ code: "pending.not_found" });
+  });
+
+  it("leaves one entry when its hour is over, whoever looks first and however often; none when it was decided", async () => {
+    const [one, other] = [machine("web-01"), machine("web-02")];
+    const waiting = await wait(one);
+    await rejectPendingHost(deps, { ...{ id: (await wait(other)).id, reason: "" }, actor: systemActor });
+    const expired = async () => (await listAudit(deps, { action: "pending_host.expire" })).entries;
+    await clock.advance(announcementLifetimeMs - 1);
+    await sweepExpired(deps);
+    expect(await expired()).toEqual([]);
+    await clock.advance(1);
+    await Promise.all([sweepExpired(deps), sweepExpired(deps), say(one)]);
+    await sweepExpired(deps);
+    const { id, fingerprint } = waiting;
+    expect(await expired()).toMatchObject([
+      {
+        ...{ actor: systemActor, target: { kind: "pending_host", id, name: "web-01" } },
+        payload: { fingerprint, address, expired_at: new Date(clock.now()).toISOString() },
+      },
+    ]);
+  });
+
+  it("is refused in one entry for each burst and reason, whoever comes and for however long", async () => {
+    const trail = new RefusalTrail({ ...deps, log: createLog("silent") });
+    const written = async () =>
+      (await listAudit(deps, { action: "pending_host.refuse" })).entries
+        .map(({ payload }) => payload)
+        .reverse();
+    const full = (from: string) => trail.record("pending.list_full", from);
+    for (let times = 0; times < 100; times++) {
+      await full(`10.0.0.${times}`);
+      await clock.advance(burstEndsMs - 1);
+    }
+    expect(await written()).toEqual([{ code: "pending.list_full", address: "10.0.0.0" }]);
+    await Promise.all([trail.record("request.rate_exceeded", "10.0.1.1"), full("10.0.1.2")]);
+    expect(await written()).toHaveLength(2);
+    await clock.advance(burstEndsMs);
+    await Promise.all([full("10.0.2.1"), full("10.0.2.2")]);
+    expect((await written()).slice(1)).toEqual([
+      { code: "request.rate_exceeded", address: "10.0.1.1" },
+      { code: "pending.list_full", address: "10.0.2.1" },
+    ]);
   });
 
   it("goes with the host that came of it, and its key may announce itself anew", async () => {

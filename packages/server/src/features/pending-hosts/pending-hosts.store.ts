@@ -225,15 +225,21 @@ export async function endAnnouncement(tx: Db, id: string): Promise<void> {
   await table(tx).updateTable("pending_hosts").set({ live_fingerprint: null }).where("id", "=", id).execute();
 }
 
-/** Lets go of the keys of those that expired, and forgets what was over before `forgetBefore`. */
-export async function sweep(tx: Db, nowMs: number, forgetBefore: number): Promise<void> {
-  await table(tx)
+/** Lets go of the keys of those that expired. @returns each of them once, however many do this at once */
+export async function expireWaiting(tx: Db, nowMs: number): Promise<PendingHost[]> {
+  const rows = await table(tx)
     .updateTable("pending_hosts")
     .set({ live_fingerprint: null })
     .where("state", "=", "pending")
     .where("expires_at", "<=", nowMs)
     .where("live_fingerprint", "is not", null)
+    .returningAll()
     .execute();
+  return rows.map(toPendingHost);
+}
+
+/** Forgets what was over before this moment. */
+export async function forgetOver(tx: Db, forgetBefore: number): Promise<void> {
   await table(tx)
     .deleteFrom("pending_hosts")
     .where("live_fingerprint", "is", null)

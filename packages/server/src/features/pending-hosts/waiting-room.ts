@@ -6,6 +6,7 @@ import type { WebSocket } from "@fastify/websocket";
 import type { Logger } from "pino";
 import { eventsMissed, replicaLost } from "../../platform/replicas/replicas.ts";
 import { replaced } from "./announce.ts";
+import { sweepExpired } from "./expiry.ts";
 import {
   maxPendingHosts,
   type PendingHost,
@@ -16,6 +17,8 @@ import { type Peer, WaitingSocket } from "./waiting-socket.ts";
 
 /** Every pending host, those that collect their bearer, and strangers within their ten seconds. */
 const maxSockets = 4 * maxPendingHosts;
+/** How late the audit trail may learn that an hour is over. */
+const tickMs = 60_000;
 
 export interface WaitingRoomDeps extends PendingHostsDeps {
   log: Logger;
@@ -30,7 +33,8 @@ export class WaitingRoom {
   private readonly open = new Set<WaitingSocket>();
   private readonly waiting = new Map<string, WaitingSocket>();
   private readonly unsubscribe: (() => void)[] = [];
-  private stopping = false;
+  private readonly stopping = new AbortController();
+  private ticking: Promise<void> = Promise.resolve();
 
   constructor(deps: WaitingRoomDeps) {
     this.deps = deps;
@@ -46,12 +50,24 @@ export class WaitingRoom {
       events.on(eventsMissed, lookAtAll),
       events.on(replicaLost, lookAtAll),
     );
+    this.ticking = this.keepTicking();
   }
 
   async stop(): Promise<void> {
-    this.stopping = true;
+    this.stopping.abort();
     for (const off of this.unsubscribe.splice(0)) off();
     for (const socket of this.open) socket.close(1001, "server stops");
+    await this.ticking;
+  }
+
+  private async keepTicking(): Promise<void> {
+    const { clock, log } = this.deps;
+    while (!this.stopping.signal.aborted) {
+      await sweepExpired(this.deps).catch((error: unknown) =>
+        log.error({ err: error }, "announcements could not be ended"),
+      );
+      await clock.sleep(tickMs, this.stopping.signal);
+    }
   }
 
   /** Whether the machine has proved its key and is connected now; of another replica's it is known only that it was. */
@@ -74,7 +90,7 @@ export class WaitingRoom {
       this.waiting.delete(pendingId);
     });
     waiting.open();
-    if (this.stopping) waiting.close(1001, "server stops");
+    if (this.stopping.signal.aborted) waiting.close(1001, "server stops");
   }
 
   private lookAt(pendingId: string): void {

@@ -53,13 +53,15 @@ export interface Route<S extends Schemas> {
   schema?: S;
   /** Requests a minute from one address; the app-wide limit when absent. */
   perMinute?: number;
+  /** Told of each request that `perMinute` refuses. */
+  onRateExceeded?: (request: FastifyRequest) => void;
   /** False: HEAD is not answered, because it would cost as much as GET. */
   answersHead?: boolean;
   answer(call: Call<S>): Promise<unknown> | unknown;
 }
 
 function add<S extends Schemas>(app: App, route: Route<S>, page: boolean): void {
-  const { summary, schema } = route;
+  const { summary, schema, perMinute: max, onRateExceeded: onExceeded } = route;
   app.withTypeProvider<ZodTypeProvider>().route({
     method: route.method,
     url: route.url,
@@ -68,7 +70,7 @@ function add<S extends Schemas>(app: App, route: Route<S>, page: boolean): void 
     config: {
       policy: route.policy,
       page,
-      ...(route.perMinute ? { rateLimit: { max: route.perMinute, timeWindow: 60_000 } } : {}),
+      ...(max ? { rateLimit: { max, timeWindow: 60_000, ...(onExceeded && { onExceeded }) } } : {}),
     },
     handler: async (request, reply) => {
       const call = {

@@ -7,13 +7,24 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 /**
- * Mounts one over `folder`. @returns what takes it away again
+ * Mounts one over `folder`, for `maxFiles` files and folders, itself among them. @returns what takes it away again
  * @throws Error with a sentence where nobody may mount anything: these tests must not be skipped in silence
  */
-export async function mountSmallDisk(folder: string, sizeBytes: number): Promise<() => Promise<void>> {
+export async function mountSmallDisk(
+  folder: string,
+  sizeBytes: number,
+  maxFiles = 10_000,
+): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   try {
-    await run("mount", ["-t", "tmpfs", "-o", `size=${sizeBytes},mode=0700`, "tmpfs", folder]);
+    await run("mount", [
+      "-t",
+      "tmpfs",
+      "-o",
+      `size=${sizeBytes},nr_inodes=${maxFiles},mode=0700`,
+      "tmpfs",
+      folder,
+    ]);
   } catch (cause) {
     throw new Error(
       "A full disk can't be tried here: mounting a tmpfs needs root and the right to mount. Run the tests as root, in a container with --cap-add SYS_ADMIN.",
