@@ -71,9 +71,19 @@ export class ScriptedAgent {
       socket.on("message", (data) => {
         const frame = parseServerFrame(String(data));
         if (frame.ok) this.receive(frame.message);
-        if (frame.ok && frame.message.type === "welcome") resolve(true);
+        if (frame.ok && frame.message.type === "welcome") {
+          this.keepAlive(socket, frame.message.heartbeat_interval_ms);
+          resolve(true);
+        }
       });
     });
+  }
+
+  /** Without its heartbeats a host counts as away after a minute and a half, whatever its socket does. */
+  private keepAlive(socket: WebSocket, everyMs: number): void {
+    const beat = (): void => this.write({ type: "heartbeat", sent_at: new Date().toISOString() });
+    const beating = setInterval(beat, everyMs);
+    socket.on("close", () => clearInterval(beating));
   }
 
   private hello(): AgentMessage {

@@ -10,7 +10,7 @@ import { LinkProxy } from "../chaos/link-proxy.ts";
 import { expectTruth } from "../chaos/truth.ts";
 import { ReplicaLab } from "../lab/replicas.ts";
 
-const moves = sized(30, 600);
+const moves = sized(20, 300);
 /** A transaction has some ways to go; the agent is at the other replica within two. */
 const wayMs = 20;
 
@@ -38,7 +38,7 @@ beforeAll(async () => {
 afterAll(() => replicas?.close());
 
 test("an agent moves between replicas under load: no job or line is lost or doubled", {
-  timeout: testTimeout,
+  timeout: 2 * testTimeout,
 }, async () => {
   const chance = createChance("moves");
   const seen = new Set<string | undefined>();
