@@ -8,7 +8,7 @@ import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { eventsMissed, healthChanged, replicaLost } from "../../platform/replicas/replicas.ts";
 import { createHost } from "../hosts/hosts.ts";
-import { agentConnected, agentDisconnected } from "./agent-link.contract.ts";
+import { agentConnected, agentDisconnected, linkReleased } from "./agent-link.contract.ts";
 import { SharedLinks } from "./agent-link.links.ts";
 
 describe.each(engines)("links on %s", (engine) => {
@@ -110,6 +110,25 @@ describe.each(engines)("links on %s", (engine) => {
     alive.add("them");
     await missEvents();
     expect(links.isElsewhere(host)).toBe(true);
+  });
+
+  it("are told once the row is gone, too: whoever read it meanwhile took the agent for connected", async () => {
+    await start();
+    await put("them");
+    tell("them", false);
+    // The row goes a moment later; we read it before, as others do that missed an event.
+    await missEvents();
+    expect(links.isElsewhere(host)).toBe(true);
+    bus.deliver(linkReleased.name, { hostId: host, replicaId: "them" });
+    expect(links.isElsewhere(host)).toBe(false);
+  });
+
+  it("tell others when a row of ours goes, also one of a session that ended while the database was away", async () => {
+    await put("us");
+    const released = new Promise((resolve) => bus.on(linkReleased, resolve));
+    await start();
+    expect(await released).toEqual({ hostId: host, replicaId: "us" });
+    expect(await rows()).toEqual([]);
   });
 
   it("believe an event that comes while the rows are read more than the rows", async () => {

@@ -10,7 +10,7 @@ import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
 import { Looks } from "../../platform/looks.ts";
 import { eventsMissed, healthChanged, type Replicas, replicaLost } from "../../platform/replicas/replicas.ts";
-import { agentConnected, agentDisconnected } from "./agent-link.contract.ts";
+import { agentConnected, agentDisconnected, linkReleased } from "./agent-link.contract.ts";
 import {
   type AgentLink,
   claimLink,
@@ -108,6 +108,10 @@ export class SharedLinks implements Links {
       bus.on(agentDisconnected, (link, origin) => {
         if (origin === "replica") this.apply({ ...link, connected: false });
       }),
+      // Who read the rows between the two has taken it for connected again.
+      bus.on(linkReleased, (link, origin) => {
+        if (origin === "replica") this.apply({ ...link, connected: false });
+      }),
       // Its rows stay: should it only have been slow, they are read again once it is back.
       bus.on(replicaLost, ({ replicaId }) => void this.picture.delete(replicaId)),
       bus.on(eventsMissed, this.looks.ask),
@@ -139,7 +143,10 @@ export class SharedLinks implements Links {
       // It may be back by now.
       if (!here.has(hostId)) await releaseLink(tx, { hostId, replicaId });
     };
-    void this.supervise(here.commit(work));
+    const tell = () => {
+      if (!here.has(hostId)) this.deps.bus.emit(linkReleased, { hostId, replicaId });
+    };
+    void this.supervise(here.commit(work).then(tell));
   }
 
   isElsewhere(hostId: string): boolean {
