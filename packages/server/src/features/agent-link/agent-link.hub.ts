@@ -156,6 +156,11 @@ export class AgentHub {
     return this.isHere(hostId) && this.links.holds(hostId);
   }
 
+  /** Whether a live replica has the host's agent or greets it now: by the rows, for what a picture of a moment ago would spoil. */
+  async isHeld(tx: Db, hostId: string): Promise<boolean> {
+    return this.isHere(hostId) || this.links.isHeld(tx, hostId);
+  }
+
   /** @returns whether the message went out; false when the host is not connected here */
   send(hostId: string, message: ServerMessage): boolean {
     const session = this.sessions.get(hostId);

@@ -32,6 +32,7 @@ export {
   listHosts,
   listHostsNamed,
   listHostsOnMachines,
+  lockHost,
   recordAppliedVersion,
   recordRestic,
   replaceBearer,
