@@ -1,4 +1,4 @@
-/** What an agent tells about its job in the moment in which another server changes the job's row, on PostgreSQL. */
+/** What an agent or a person says of a job in the moment in which another server changes the job's row, on PostgreSQL. */
 import { FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -8,9 +8,11 @@ import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { createHost, type Host } from "../hosts/hosts.ts";
+import { cancelJob } from "./job.ts";
 import { createJobEventHandlers } from "./jobs.events.ts";
 import { LiveProgress } from "./jobs.progress.ts";
 import { createJobs, getJob, type Job, moveJob } from "./jobs.ts";
+import { recordOwnRun } from "./own-runs.ts";
 
 const clock = new FakeClock();
 const bus = new EventBus(createLog("silent"));
@@ -73,4 +75,30 @@ it("its end counts, although its dispatch is taken back in that moment", async (
   });
   await told;
   expect((await getJob(database.db, job.id)).status).toBe("succeeded");
+});
+
+it("it is cancelled at once, although it was taken back only in that moment", async () => {
+  let cancelled: Promise<unknown> = Promise.resolve();
+  await inTransaction(database.db, async (tx) => {
+    await moveJob(tx, job, "queued");
+    cancelled = cancelJob({ db: database.db, clock, bus }, { jobId: job.id, actor: systemActor });
+    await untilOneWaits();
+  });
+  expect(await cancelled).toBe("cancelled");
+});
+
+it("the run that its host began by itself is the one that counts, although it is sent again in that moment", async () => {
+  await moveJob(database.db, job, "queued");
+  const scheduled = { jobId: job.id, scheduleId: "s", plannedAt: clock.now() };
+  const newJob = { hostId: host.id, spec: job.spec, actor: systemActor, scheduled };
+  let told: Promise<unknown> = Promise.resolve();
+  await inTransaction(database.db, async (tx) => {
+    await moveJob(tx, { ...job, status: "queued" }, "dispatched", { attempt: 2 });
+    told = inTransaction(database.db, (other) =>
+      recordOwnRun(other, host, { newJob, attempt: 1, at: clock.now() }),
+    );
+    await untilOneWaits();
+  });
+  await told;
+  expect(await getJob(database.db, job.id)).toMatchObject({ status: "dispatched", attempt: 1 });
 });
