@@ -12,7 +12,7 @@ import { newId } from "../../platform/random.ts";
 import { eventsMissed } from "../../platform/replicas/replicas.ts";
 import { agentGreeted } from "../agent-link/agent-link.ts";
 import { createHost, recordHello } from "../hosts/hosts.ts";
-import { createJobs, getJob, type Job, jobChanged, moveJob } from "./job.ts";
+import { createJobs, getJob, type Job, jobCancelRequested, jobChanged, moveJob } from "./job.ts";
 import { JobDispatcher, type JobOrder } from "./jobs.dispatch.ts";
 
 let database: TestDatabase;
@@ -206,6 +206,15 @@ it("stops what somebody wished to cancel at another replica whose word was lost"
   bus.emit(eventsMissed, {});
   await vi.waitUntil(() => sent.length === 2);
   expect(sent.at(-1)).toEqual({ type: "command.cancel", job_id: job.id });
+});
+
+it("cancels nothing by the word of an event alone: anybody who may connect to PostgreSQL can say it", async () => {
+  const job = await addJob();
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  bus.deliver(jobCancelRequested.name, { jobId: job.id, hostId });
+  await dispatcher.settled();
+  expect(sent.map(({ type }) => type)).toEqual(["command.run"]);
 });
 
 it("ends a job whose secrets can't be opened, says why, and goes on with the next", async () => {

@@ -151,7 +151,10 @@ export class JobDispatcher {
   private cancelInTurn(hostId: string, jobId: string): void {
     if (!this.deps.hub.isHere(hostId)) return;
     this.enqueue(hostId, async () => {
-      this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
+      // Whoever may connect to PostgreSQL can say it; only the row is a person's wish.
+      const job = await store.findJob(this.deps.db, jobId);
+      if (job?.hostId === hostId && job.cancelRequestedAt !== null)
+        this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
     });
   }
 
