@@ -1,6 +1,6 @@
 /** Servers that start at once on one PostgreSQL, before it, and beside a newer one. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -28,6 +28,9 @@ let clock: FakeClock;
 let log: string[];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "rm-together-"));
+  // Once: a server that reads it must not find it half written for the next.
+  mkdirSync(join(folder, "assets"));
+  writeFileSync(join(folder, "assets", "manifest.json"), "{}");
   clock = new FakeClock();
   log = [];
 });
@@ -37,8 +40,6 @@ const logger = () => createLog("info", { write: (line) => log.push(line) });
 
 async function start(databaseUrl: string, name: string): Promise<RunningServer> {
   const assetsDir = join(folder, "assets");
-  await mkdir(assetsDir, { recursive: true });
-  await writeFile(join(assetsDir, "manifest.json"), "{}");
   const config = parseConfig({
     RM_LISTEN: "127.0.0.1:0",
     RM_DATA_DIR: join(folder, name),

@@ -20,6 +20,8 @@ const link = z.object({ hostId: z.string(), replicaId: z.string() });
 export const agentConnected = sharedTopic("agent-link.connected", { payload: link });
 /** That replica has the agent no more; another one may have it already. */
 export const agentDisconnected = sharedTopic("agent-link.disconnected", { payload: link });
+/** The row that said so is gone, too, and no other was put in its place by that replica. */
+export const linkReleased = sharedTopic("agent-link.released", { payload: link });
 /** Local, right before `agentConnected`: the jobs that the agent says it holds. */
 export const agentGreeted = topic<{ hostId: string; jobs: KnownJob[] }>("agent-link.greeted");
 

@@ -338,3 +338,15 @@ describe("a hub that stops", () => {
     expect(await late.closed).toBe(1001);
   });
 });
+
+it("sends no agent away for good by the word of an event, while the row of its host is there", async () => {
+  const host = await addHost("kept");
+  const dialled = await dial(host);
+  dialled.client.send(encodeMessage(hello()));
+  await until("the agent is ready", () => hub.isHere(host.id));
+  await hub.removeHost(host.id);
+  expect(hub.isHere(host.id)).toBe(true);
+  await database.db.withTables<{ hosts: { id: string } }>().deleteFrom("hosts").execute();
+  await hub.removeHost(host.id);
+  expect([await dialled.closed, dialled.types.at(-1)]).toEqual([1000, "goodbye"]);
+});

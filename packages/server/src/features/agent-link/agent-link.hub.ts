@@ -156,6 +156,11 @@ export class AgentHub {
     return this.isHere(hostId) && this.links.holds(hostId);
   }
 
+  /** Whether a live replica has the host's agent or greets it now: by the rows, for what a picture of a moment ago would spoil. */
+  async isHeld(tx: Db, hostId: string): Promise<boolean> {
+    return this.isHere(hostId) || this.links.isHeld(tx, hostId);
+  }
+
   /** @returns whether the message went out; false when the host is not connected here */
   send(hostId: string, message: ServerMessage): boolean {
     const session = this.sessions.get(hostId);
@@ -196,8 +201,9 @@ export class AgentHub {
     await this.pushes.get(hostId)?.catch(() => undefined);
   }
 
-  /** The host was removed: its agent shall not dial again. */
+  /** The host was removed, which its row must show: its agent shall not dial again, so an event alone is not enough. */
   async removeHost(hostId: string): Promise<void> {
+    if (!this.sessions.has(hostId) || (await findHost(this.deps.db, hostId))) return;
     const session = this.sessions.get(hostId);
     const message = "This host was removed from restic-manager.";
     session?.send({ type: "goodbye", code: "link.host_removed", message, retry: false });

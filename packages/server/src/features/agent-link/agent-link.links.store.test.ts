@@ -8,7 +8,7 @@ import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { eventsMissed, healthChanged, replicaLost } from "../../platform/replicas/replicas.ts";
 import { createHost } from "../hosts/hosts.ts";
-import { agentConnected, agentDisconnected } from "./agent-link.contract.ts";
+import { agentConnected, agentDisconnected, linkReleased } from "./agent-link.contract.ts";
 import { SharedLinks } from "./agent-link.links.ts";
 
 describe.each(engines)("links on %s", (engine) => {
@@ -112,6 +112,25 @@ describe.each(engines)("links on %s", (engine) => {
     expect(links.isElsewhere(host)).toBe(true);
   });
 
+  it("are told once the row is gone, too: whoever read it meanwhile took the agent for connected", async () => {
+    await start();
+    await put("them");
+    tell("them", false);
+    // The row goes a moment later; we read it before, as others do that missed an event.
+    await missEvents();
+    expect(links.isElsewhere(host)).toBe(true);
+    bus.deliver(linkReleased.name, { hostId: host, replicaId: "them" });
+    expect(links.isElsewhere(host)).toBe(false);
+  });
+
+  it("tell others when a row of ours goes, also one of a session that ended while the database was away", async () => {
+    await put("us");
+    const released = new Promise((resolve) => bus.on(linkReleased, resolve));
+    await start();
+    expect(await released).toEqual({ hostId: host, replicaId: "us" });
+    expect(await rows()).toEqual([]);
+  });
+
   it("believe an event that comes while the rows are read more than the rows", async () => {
     await put("them");
     await start();
@@ -179,6 +198,26 @@ describe.each(engines)("links on %s", (engine) => {
       ]),
     );
     expect(caughtUp).toBe(2);
+  });
+
+  it.runIf(engine === "postgres")("are held by a live replica only, by the rows", async () => {
+    await start();
+    const isHeld = () => links.isHeld(database.db, host);
+    const seen = (at: string) =>
+      sql`INSERT INTO replicas VALUES ('them', 'http://them', '0', 0, ${sql.raw(at)})
+        ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at`.execute(database.db);
+    expect(await isHeld()).toBe(false);
+    await put("them");
+    // Not known here yet: it has just started.
+    alive.delete("them");
+    await seen("(extract(epoch FROM clock_timestamp()) * 1000)::bigint");
+    expect(await isHeld()).toBe(true);
+    await seen("0");
+    expect(await isHeld()).toBe(false);
+    await links.claim(database.db, host);
+    expect(await isHeld()).toBe(false);
+    sessions.add(host);
+    expect(await isHeld()).toBe(true);
   });
 
   it("go with their server", async () => {

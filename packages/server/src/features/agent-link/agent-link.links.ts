@@ -9,8 +9,9 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
 import { Looks } from "../../platform/looks.ts";
+import { listReplicas } from "../../platform/replicas/known-replicas.ts";
 import { eventsMissed, healthChanged, type Replicas, replicaLost } from "../../platform/replicas/replicas.ts";
-import { agentConnected, agentDisconnected } from "./agent-link.contract.ts";
+import { agentConnected, agentDisconnected, linkReleased } from "./agent-link.contract.ts";
 import {
   type AgentLink,
   claimLink,
@@ -53,6 +54,8 @@ export interface Links {
   countElsewhere(): ReadonlyMap<string, number>;
   /** Whether no other replica has greeted the agent since we did; by the row. */
   holds(hostId: string): Promise<boolean>;
+  /** Whether a live replica, this one included, has the agent or greets it now; by the rows. */
+  isHeld(tx: Db, hostId: string): Promise<boolean>;
   /** Where the replica answers that has the agent; by the row. Undefined when that is nobody alive, or we. */
   findUrl(hostId: string): Promise<{ replicaId: string; url: string } | undefined>;
 }
@@ -68,6 +71,7 @@ export class OwnLinks implements Links {
   isElsewhere = (): boolean => false;
   countElsewhere = (): ReadonlyMap<string, number> => new Map();
   holds = async (): Promise<boolean> => true;
+  isHeld = async (): Promise<boolean> => false;
   findUrl = async (): Promise<undefined> => undefined;
 }
 
@@ -108,6 +112,10 @@ export class SharedLinks implements Links {
       bus.on(agentDisconnected, (link, origin) => {
         if (origin === "replica") this.apply({ ...link, connected: false });
       }),
+      // Who read the rows between the two has taken it for connected again.
+      bus.on(linkReleased, (link, origin) => {
+        if (origin === "replica") this.apply({ ...link, connected: false });
+      }),
       // Its rows stay: should it only have been slow, they are read again once it is back.
       bus.on(replicaLost, ({ replicaId }) => void this.picture.delete(replicaId)),
       bus.on(eventsMissed, this.looks.ask),
@@ -139,7 +147,10 @@ export class SharedLinks implements Links {
       // It may be back by now.
       if (!here.has(hostId)) await releaseLink(tx, { hostId, replicaId });
     };
-    void this.supervise(here.commit(work));
+    const tell = () => {
+      if (!here.has(hostId)) this.deps.bus.emit(linkReleased, { hostId, replicaId });
+    };
+    void this.supervise(here.commit(work).then(tell));
   }
 
   isElsewhere(hostId: string): boolean {
@@ -154,6 +165,13 @@ export class SharedLinks implements Links {
 
   async holds(hostId: string): Promise<boolean> {
     return (await findLinkHolder(this.deps.db, hostId)) === this.replicaId;
+  }
+
+  async isHeld(tx: Db, hostId: string): Promise<boolean> {
+    const holder = await findLinkHolder(tx, hostId);
+    if (holder === null) return false;
+    if (holder === this.replicaId) return this.here?.has(hostId) ?? false;
+    return (await listReplicas(tx)).some(({ id, isAlive }) => id === holder && isAlive);
   }
 
   async findUrl(hostId: string): Promise<{ replicaId: string; url: string } | undefined> {

@@ -264,6 +264,15 @@ export async function recordRestic(tx: Db, hostId: string, version: string): Pro
     .execute();
 }
 
+/** Holds the host's row until the transaction ends: whoever else changes or removes it waits. A write of nothing does it on both engines. */
+export async function lockHost(tx: Db, hostId: string): Promise<void> {
+  await hosts(tx)
+    .updateTable("hosts")
+    .set((e) => ({ name: e.ref("name") }))
+    .where("id", "=", hostId)
+    .execute();
+}
+
 /** What a person sets of a host. */
 export async function updateSettings(
   tx: Db,

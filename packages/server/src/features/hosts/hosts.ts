@@ -16,6 +16,7 @@ import {
   bumpScheduleVersion,
   deleteHostRow,
   insertHost,
+  lockHost,
   markFirstConnect,
   selectHost,
   selectHostByName,
@@ -33,6 +34,7 @@ export {
   listHostsByIds,
   listHostsNamed,
   listHostsOnMachines,
+  lockHost,
   recordAppliedVersion,
   recordRestic,
   replaceBearer,
@@ -220,6 +222,7 @@ export function twinOf(host: Pick<Host, "twin">, nowMs: number): Twin | null {
 /** Records that another machine uses a host's bearer; audited once for each time that it begins. */
 export async function recordTwin(db: Db, host: Host, twin: Twin): Promise<void> {
   await inTransaction(db, async (tx) => {
+    await lockHost(tx, host.id);
     const before = await getHost(tx, host.id);
     if (!twinOf(before, twin.seenAt)) {
       await recordAudit(tx, {
@@ -318,6 +321,7 @@ async function editHost(
 ): Promise<Host> {
   const { hostId, actor, action, payload, change } = edit;
   const edited = await inTransaction(deps.db, async (tx) => {
+    await lockHost(tx, hostId);
     const before = await getHost(tx, hostId);
     const after = { ...before, ...change };
     if (JSON.stringify(before) === JSON.stringify(after)) return null;
@@ -352,6 +356,7 @@ export async function deleteHost(
 ): Promise<void> {
   const { hostId, typedName, actor } = input;
   await inTransaction(deps.db, async (tx) => {
+    await lockHost(tx, hostId);
     const host = await getHost(tx, hostId);
     if (typedName !== host.name) throw nameMismatch(host.name);
     const lost = await deps.losses(tx, hostId);

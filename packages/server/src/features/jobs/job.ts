@@ -129,10 +129,12 @@ export const jobCancelRequested = sharedTopic("jobs.cancel_requested", { payload
 /** @throws AppError `jobs.not_found` */
 export async function getJob(db: Db, jobId: string): Promise<Job> {
   const job = await store.findJob(db, jobId);
-  if (!job)
-    throw new AppError("not_found", "jobs.not_found", "This job does not exist, or its host was removed.");
+  if (!job) throw notFound();
   return job;
 }
+
+const notFound = (): AppError =>
+  new AppError("not_found", "jobs.not_found", "This job does not exist, or its host was removed.");
 
 export interface NewJob {
   hostId: string;
@@ -291,7 +293,8 @@ export async function cancelJob(
 ): Promise<CancelOutcome> {
   const at = deps.clock.now();
   const { job, outcome } = await inTransaction(deps.db, async (tx) => {
-    const before = await getJob(tx, input.jobId);
+    const before = await store.lockJob(tx, input.jobId);
+    if (!before) throw notFound();
     if (isFinal(before.status)) return { job: before, outcome: "already_finished" as const };
     await recordAudit(tx, {
       at,

@@ -12,7 +12,7 @@ import { newId } from "../../platform/random.ts";
 import { eventsMissed } from "../../platform/replicas/replicas.ts";
 import { agentGreeted } from "../agent-link/agent-link.ts";
 import { createHost, recordHello } from "../hosts/hosts.ts";
-import { createJobs, getJob, type Job, jobChanged, moveJob } from "./job.ts";
+import { createJobs, getJob, type Job, jobCancelRequested, jobChanged, moveJob } from "./job.ts";
 import { JobDispatcher, type JobOrder } from "./jobs.dispatch.ts";
 
 let database: TestDatabase;
@@ -31,6 +31,8 @@ let onAsked: () => void;
 let at: "here" | "elsewhere" | "nowhere";
 /** Whether no other replica has greeted the agent since. */
 let held: boolean;
+/** Whether a replica has the agent by the rows, whatever the picture says. */
+let greeted: boolean;
 /** Settles when its configuration is sent. */
 let configured: Promise<void>;
 let leads: boolean;
@@ -43,7 +45,7 @@ beforeEach(async () => {
   sent = [];
   onRun = () => undefined;
   onAsked = () => undefined;
-  [at, held, leads] = ["here", true, true];
+  [at, held, leads, greeted] = ["here", true, true, false];
   configured = Promise.resolve();
   const hub = {
     isConnected: () => at !== "nowhere",
@@ -51,6 +53,7 @@ beforeEach(async () => {
       onAsked();
       return at === "here";
     },
+    isHeld: async () => greeted,
     holds: async () => held,
     configured: () => configured,
     send: (_hostId: string, message: ServerMessage) => {
@@ -184,6 +187,17 @@ it("takes back what nobody acknowledged as the leader alone, and not from anothe
   await vi.waitUntil(async () => (await getJob(database.db, job.id)).status === "queued");
 });
 
+it("takes nothing back from an agent that another replica greets in that moment, and that may run it", async () => {
+  const job = await addJob();
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  // The word of it has not come, so by the picture it is nowhere.
+  [at, greeted] = ["nowhere", true];
+  await clock.advance(70_000);
+  await dispatcher.stop();
+  expect((await getJob(database.db, job.id)).status).toBe("dispatched");
+});
+
 it("stops what somebody wished to cancel at another replica whose word was lost", async () => {
   const job = await addJob();
   bus.emit(agentGreeted, { hostId, jobs: [] });
@@ -192,6 +206,15 @@ it("stops what somebody wished to cancel at another replica whose word was lost"
   bus.emit(eventsMissed, {});
   await vi.waitUntil(() => sent.length === 2);
   expect(sent.at(-1)).toEqual({ type: "command.cancel", job_id: job.id });
+});
+
+it("cancels nothing by the word of an event alone: anybody who may connect to PostgreSQL can say it", async () => {
+  const job = await addJob();
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  bus.deliver(jobCancelRequested.name, { jobId: job.id, hostId });
+  await dispatcher.settled();
+  expect(sent.map(({ type }) => type)).toEqual(["command.run"]);
 });
 
 it("ends a job whose secrets can't be opened, says why, and goes on with the next", async () => {

@@ -10,7 +10,7 @@ import { AppError } from "../../platform/errors.ts";
 import { type Actor, systemActor } from "../../platform/http/identity.ts";
 import { eventsMissed, replicaLost } from "../../platform/replicas/replicas.ts";
 import { type AgentHub, agentGreeted } from "../agent-link/agent-link.ts";
-import { findHost, type Host, knowsJobKind } from "../hosts/hosts.ts";
+import { findHost, type Host, knowsJobKind, lockHost } from "../hosts/hosts.ts";
 import {
   announce,
   isFinal,
@@ -38,7 +38,7 @@ const tickMs = 5000;
 
 export interface DispatchDeps extends JobsDeps {
   log: Logger;
-  hub: Pick<AgentHub, "isHere" | "isConnected" | "holds" | "configured" | "send">;
+  hub: Pick<AgentHub, "isHere" | "isConnected" | "isHeld" | "holds" | "configured" | "send">;
   /** Whether this server does what only one of all replicas shall do. */
   isLeader(): boolean;
   /**
@@ -151,7 +151,10 @@ export class JobDispatcher {
   private cancelInTurn(hostId: string, jobId: string): void {
     if (!this.deps.hub.isHere(hostId)) return;
     this.enqueue(hostId, async () => {
-      this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
+      // Whoever may connect to PostgreSQL can say it; only the row is a person's wish.
+      const job = await store.findJob(this.deps.db, jobId);
+      if (job?.hostId === hostId && job.cancelRequestedAt !== null)
+        this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
     });
   }
 
@@ -193,7 +196,7 @@ export class JobDispatcher {
     for (const job of await store.listUnacknowledged(db, now - acknowledgeWithinMs)) {
       if (hub.isHere(job.hostId)) this.enqueue(job.hostId, () => this.redeliver(job.id));
       else if (leads && !hub.isConnected(job.hostId) && now - (job.dispatchedAt ?? 0) > leaseMs)
-        await this.moveAndTell(job, "queued");
+        await this.takeBack(job);
     }
     if (leads)
       for (const job of await store.listOverdue(db, now - expireQueuedMs)) await this.expire(job, now);
@@ -206,6 +209,19 @@ export class JobDispatcher {
   private async redeliver(jobId: string): Promise<void> {
     const job = await store.findJob(this.deps.db, jobId);
     if (job?.status === "dispatched" && job.acknowledgedAt === null) await this.sendRun(job);
+  }
+
+  /**
+   * Nobody acknowledged it, and its agent is nowhere. Another replica may greet the agent right now, which then says that
+   * it has the job: a hello writes the host's row, so that it comes before or after this as a whole.
+   */
+  private async takeBack(job: Job): Promise<void> {
+    const { db, hub, bus } = this.deps;
+    const moved = await inTransaction(db, async (tx) => {
+      await lockHost(tx, job.hostId);
+      return (await hub.isHeld(tx, job.hostId)) ? null : moveJob(tx, job, "queued");
+    });
+    if (moved) announce(bus, moved);
   }
 
   /** Gives up on a job whose host did not come back in time. Its end is still taken should it come later. */

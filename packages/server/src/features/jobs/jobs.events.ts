@@ -18,9 +18,12 @@ export function createJobEventHandlers(deps: JobsDeps & { progress: LiveProgress
   };
 }
 
-/** The host's own job of this attempt. A stolen host can't touch another's. @throws AppError to refuse the event */
-async function findOwn(tx: Db, host: Host, event: { job_id: string; attempt: number }): Promise<Job> {
-  return requireOwn(await store.findJob(tx, event.job_id), host, event);
+/**
+ * The host's own job of this attempt, which nobody moves meanwhile: the leader may take its dispatch back right now. A
+ * stolen host can't touch another's. @throws AppError to refuse the event
+ */
+async function lockOwn(tx: Db, host: Host, event: { job_id: string; attempt: number }): Promise<Job> {
+  return requireOwn(await store.lockJob(tx, event.job_id), host, event);
 }
 
 function requireOwn<J extends Pick<Job, "hostId" | "attempt">>(
@@ -51,7 +54,7 @@ async function onStarted(
   host: Host,
   event: JobStarted,
 ): Promise<AfterCommit | undefined> {
-  const moved = await moveToRunning(deps, tx, await findOwn(tx, host, event), event.at);
+  const moved = await moveToRunning(deps, tx, await lockOwn(tx, host, event), event.at);
   return moved ? () => announce(deps.bus, moved) : undefined;
 }
 
@@ -69,7 +72,7 @@ async function onFinished(
   host: Host,
   event: JobFinished,
 ): Promise<AfterCommit | undefined> {
-  const found = await findOwn(tx, host, event);
+  const found = await lockOwn(tx, host, event);
   if (isFinal(found.status) && found.status !== "expired") return undefined;
   // An agent that could not even start the job reports only its end.
   const job = (await moveToRunning(deps, tx, found, event.at)) ?? found;

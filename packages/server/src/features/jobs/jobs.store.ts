@@ -106,6 +106,17 @@ export async function findJob(db: Db, jobId: string): Promise<Job | null> {
   return row ? toJob(row) : null;
 }
 
+/** As findJob; the row stays as it is until the transaction ends: whoever else moves it waits. A write of nothing does it on both engines. */
+export async function lockJob(tx: Db, jobId: string): Promise<Job | null> {
+  await tx
+    .withTables<Tables>()
+    .updateTable("jobs")
+    .set((e) => ({ status: e.ref("status") }))
+    .where("id", "=", jobId)
+    .execute();
+  return findJob(tx, jobId);
+}
+
 /** Whose job it is, without the rest of the row: a backup's spec may name ten thousand paths. */
 export async function findJobOwner(
   db: Db,

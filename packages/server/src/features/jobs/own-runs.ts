@@ -20,7 +20,7 @@ export async function recordOwnRun(
   run: { newJob: NewJob & { scheduled: { jobId: string } }; attempt: number; at: number },
 ): Promise<Job> {
   const { newJob, attempt, at } = run;
-  const known = await store.findJob(tx, newJob.scheduled.jobId);
+  const known = await store.lockJob(tx, newJob.scheduled.jobId);
   if (known && known.hostId !== host.id)
     throw new AppError("not_found", "jobs.unknown", "This host has no such job.");
   const job = known ?? (await insertNewJob(tx, host, newJob, at));

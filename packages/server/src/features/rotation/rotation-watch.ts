@@ -100,7 +100,11 @@ export class RotationWatch {
         advance(tx, { box, now: clock.now(), isConnected }, repositoryId),
       );
       for (const hostId of switched) {
-        await deliver(hostId);
+        await deliver(hostId).catch((error: unknown) => {
+          this.failed(error);
+          // The replica that has its agent can't be asked: it hears of this as of any edit.
+          bus.emit(credentialsChanged, { hostId });
+        });
         bus.emit(hostChanged, { hostId });
       }
       for (const job of jobs) announce(bus, job);

@@ -9,7 +9,7 @@ import { systemActor } from "../../platform/http/identity.ts";
 import { listAudit } from "../audit/audit.ts";
 import { deleteHost, getHost, type Host } from "../hosts/hosts.ts";
 import { announce, getJob, isFinal, type Job } from "../jobs/jobs.ts";
-import { editCredentials, findAccess, type Slot } from "../repositories/repositories.ts";
+import { credentialsChanged, editCredentials, findAccess, type Slot } from "../repositories/repositories.ts";
 import { completeKeyOrder } from "./key-orders.ts";
 import {
   refuseRotationEdit,
@@ -33,11 +33,14 @@ describe.each(engines)("a rotation on %s", (engine) => {
   let keys: Map<string, string>;
   /** To whom a configuration was delivered, in order. */
   let delivered: string[];
+  /** Whose replica can't be asked. */
+  let unreachable: Set<string>;
 
   beforeEach(async () => {
     lab = await MaintenanceLab.open(engine);
     keys = new Map([[OLD, "a".repeat(64)]]);
     delivered = [];
+    unreachable = new Set();
     hosts = [await lab.addHost("alpha")];
     await lab.clock.advance(1000);
     hosts.push(await lab.addHost("beta"));
@@ -56,7 +59,10 @@ describe.each(engines)("a rotation on %s", (engine) => {
     const made = new RotationWatch({
       ...deps(),
       isLeader: () => true,
-      deliver: async (hostId) => void delivered.push(hostId),
+      async deliver(hostId) {
+        if (unreachable.has(hostId)) throw new Error("the other replica is silent");
+        delivered.push(hostId);
+      },
     });
     made.start();
     return made;
@@ -135,6 +141,16 @@ describe.each(engines)("a rotation on %s", (engine) => {
 
   const locked: JobError = { code: "restic.repository_locked", message: "Locked.", last_lines: [] };
   const refused: JobError = { code: "key.refused", message: "May not delete.", last_lines: [] };
+
+  it("tells every replica of a new password when the one that has the agent can't be asked, and goes on with the others", async () => {
+    unreachable.add(first().id);
+    const edited: string[] = [];
+    lab.bus.on(credentialsChanged, ({ hostId }) => edited.push(hostId));
+    await start();
+    await runAll();
+    expect([edited, delivered]).toEqual([[first().id], [second().id]]);
+    expect(await state()).toBe("ready");
+  });
 
   it("adds, switches every host after it has opened the repository, waits for a person, and removes", async () => {
     await lab.addAdmin(first());

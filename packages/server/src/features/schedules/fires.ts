@@ -192,7 +192,7 @@ export function refusalOf(
  * @throws AppError `schedules.not_found`, `schedules.key_mismatch`, `schedules.clock_ahead`
  */
 export async function recordRan(tx: Db, host: Host, event: ScheduleRan, now: number): Promise<Job> {
-  const schedule = await store.findSchedule(tx, event.schedule_id);
+  const schedule = await store.lockSchedule(tx, event.schedule_id);
   if (schedule?.hostId !== host.id) throw notFound();
   const plannedAt = fromInstant(event.planned_at);
   const sourceGroupId = event.source_group_id;

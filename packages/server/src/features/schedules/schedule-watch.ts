@@ -101,7 +101,7 @@ export class ScheduleWatch {
     const plannedAt = fromInstant(planned_at);
     const at = this.deps.clock.now();
     const { jobs, code } = await this.commits.run(async (tx) => {
-      const schedule = await store.findSchedule(tx, schedule_id);
+      const schedule = await store.lockSchedule(tx, schedule_id);
       const refusal = refusalOf(host, schedule, plannedAt, at);
       if (refusal !== null || !schedule) return { jobs: [], code: refusal };
       return { ...(await claimFire(tx, host, schedule, { plannedAt, at })), code: null };
@@ -141,7 +141,7 @@ export class ScheduleWatch {
 
   private async lookAt(tx: Db, scheduleId: string): Promise<Job[]> {
     const now = this.deps.clock.now();
-    const schedule = await store.findSchedule(tx, scheduleId);
+    const schedule = await store.lockSchedule(tx, scheduleId);
     const host = schedule && (await findHost(tx, schedule.hostId));
     if (!host || schedule.nextFireAt === null) return [];
     const plannedAt = newestDue(schedule, now);
@@ -173,7 +173,7 @@ export class ScheduleWatch {
     ) => Promise<Job[]>,
   ): Promise<Job[]> {
     const now = this.deps.clock.now();
-    const schedule = await store.findSchedule(tx, run.scheduleId);
+    const schedule = await store.lockSchedule(tx, run.scheduleId);
     const host = schedule && (await findHost(tx, run.hostId));
     const settledAt = host ? this.settledAt(host) : now + settleMs;
     if (!host || settledAt > now) {

@@ -25,3 +25,7 @@ export function isUniqueViolation(error: unknown): boolean {
   // PostgreSQL: SQLSTATE 23505. SQLite: SQLITE_CONSTRAINT_UNIQUE 2067 and SQLITE_CONSTRAINT_PRIMARYKEY 1555.
   return code === "23505" || errcode === 2067 || errcode === 1555;
 }
+
+/** Whether PostgreSQL ended a transaction because it and another one waited for each other; done again it goes through. */
+export const isDeadlock = (error: unknown): boolean =>
+  error instanceof Error && (error as { code?: unknown }).code === "40P01";

@@ -92,6 +92,7 @@ it.each([
 
 it.each([
   ["55P03", "database.busy"],
+  ["40P01", "database.busy"],
   ["57014", "database.slow"],
 ])("says what a PostgreSQL means that fails with %s: %s", (state, code) => {
   expect(explainDatabaseFailure(withCode(state))).toMatchObject({ kind: "unavailable", code });

@@ -3,6 +3,7 @@
  * refuses an event for good, and these are to be sent again.
  */
 import { AppError } from "../errors.ts";
+import { isDeadlock } from "./db.ts";
 
 /** https://www.sqlite.org/rescode.html; extended codes have more in the higher bits. */
 const sqliteCodes = { busy: 5, full: 13 } as const;
@@ -63,6 +64,11 @@ export function explainDatabaseFailure(error: unknown): AppError | null {
   if (sqlite === sqliteCodes.busy || code === postgresCodes.lockTimeout) {
     const message =
       "Another program has locked the server's database for long. Try again once it has finished.";
+    return new AppError("unavailable", "database.busy", message, { cause: error });
+  }
+  if (isDeadlock(error)) {
+    const message =
+      "Somebody else changed the same things at the same moment, so nothing of this was saved. Try again.";
     return new AppError("unavailable", "database.busy", message, { cause: error });
   }
   if (code === postgresCodes.cancelled) {

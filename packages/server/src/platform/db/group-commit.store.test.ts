@@ -80,3 +80,29 @@ describe.each(engines)("a group commit on %s", (engine) => {
     expect(await stored()).toEqual(["one", "two"]);
   });
 });
+
+it("a group commit on postgres that waits for another server's in a circle is made again: nobody fails", async () => {
+  const database = await openEmptyDatabase("postgres");
+  try {
+    await sql`CREATE TABLE rows AS SELECT * FROM (VALUES ('x', 0), ('y', 0)) AS v (id, n)`.execute(
+      database.db,
+    );
+    const touch = (tx: Db, id: string) => sql`UPDATE rows SET n = n + 1 WHERE id = ${id}`.execute(tx);
+    const held = { x: Promise.withResolvers<void>(), y: Promise.withResolvers<void>() };
+    const both = (first: "x" | "y", second: "x" | "y") =>
+      new GroupCommit(database.db, new FakeClock()).run(async (tx) => {
+        await touch(tx, first);
+        held[first].resolve();
+        await held[second].promise;
+        await touch(tx, second);
+      });
+    await Promise.all([both("x", "y"), both("y", "x")]);
+    const { rows } = await sql`SELECT id, n FROM rows ORDER BY id`.execute(database.db);
+    expect(rows).toEqual([
+      { id: "x", n: 2 },
+      { id: "y", n: 2 },
+    ]);
+  } finally {
+    await database.close();
+  }
+});

@@ -5,7 +5,7 @@
  */
 import { setImmediate as socketsRead } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
-import { type Db, inTransaction } from "./db.ts";
+import { type Db, inTransaction, isDeadlock } from "./db.ts";
 
 /** A transaction takes nothing more after this long, unless its owner says less: on SQLite, readers wait for it. */
 const defaultTransactionMs = 25;
@@ -14,6 +14,9 @@ const maxGroup = 64;
 
 /** After a commit the next one waits for as long as that one took, but never so long that a person would notice. */
 const maxPauseMs = 5;
+
+/** After so many in a row something other than chance is wrong. */
+const maxDeadlocks = 5;
 
 interface Entry {
   /** Runs in the transaction. @returns what answers the waiter once that is committed */
@@ -38,6 +41,7 @@ export class GroupCommit {
   private waiting: Entry[] = [];
   private running = false;
   private failuresInRow = 0;
+  private deadlocksInRow = 0;
 
   constructor(db: Db, clock: Clock, maxTransactionMs = defaultTransactionMs) {
     this.db = db;
@@ -74,6 +78,7 @@ export class GroupCommit {
       try {
         await inTransaction(this.db, (tx) => this.fill(tx, group));
         this.failuresInRow = 0;
+        this.deadlocksInRow = 0;
         for (const answer of group.answers) answer();
         // The slower the disk, the more goes into one transaction.
         const pauseMs = Math.min(this.clock.now() - group.filledAt, maxPauseMs);
@@ -98,6 +103,11 @@ export class GroupCommit {
   }
 
   private fail({ taken, current }: Group, error: unknown): void {
+    // Another server's transaction has the same rows in another order: nobody's work is to blame.
+    if (isDeadlock(error) && ++this.deadlocksInRow <= maxDeadlocks) {
+      this.waiting.unshift(...taken);
+      return;
+    }
     this.failuresInRow++;
     if (current && this.failuresInRow === 1) {
       current.reject(error);

@@ -214,3 +214,13 @@ it("is a database without more ado for whoever needs no other limits", async () 
   expect(await pidOf(db)).toBeGreaterThan(0);
   await db.destroy();
 });
+
+it("a transaction in which a failure was passed over is no success: nothing of it is stored", async () => {
+  const db = open({});
+  const written = inTransaction(db, async (tx) => {
+    await sql`INSERT INTO things VALUES (2, 0)`.execute(tx);
+    await sql`SELECT 1 / 0`.execute(tx).catch(() => undefined);
+  });
+  await expect(written).rejects.toThrow("rolled back");
+  expect((await sql`SELECT id FROM things`.execute(db)).rows).toEqual([{ id: 1 }]);
+});

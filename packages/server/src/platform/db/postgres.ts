@@ -184,6 +184,9 @@ async function connectGuarded(pool: pg.Pool): Promise<PostgresPoolClient> {
   }
 }
 
+/** PostgreSQL's answer to the commit of a transaction in which a statement failed is no error. */
+const rolledBack = "the transaction was rolled back: one of its statements had failed, and nobody minded";
+
 /** A connection of the pool while somebody has it. */
 class GuardedClient {
   private readonly client: pg.PoolClient;
@@ -200,7 +203,9 @@ class GuardedClient {
   query = async <R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>> => {
     if (this.lost) throw this.lost;
     try {
-      return (await this.client.query(text, [...values])) as unknown as PostgresQueryResult<R>;
+      const result = await this.client.query(text, [...values]);
+      if (text === "commit" && result.command !== "COMMIT") throw new Error(rolledBack);
+      return result as unknown as PostgresQueryResult<R>;
     } catch (error) {
       this.lost = asDatabaseAway(error);
       throw this.lost ?? error;

@@ -48,6 +48,8 @@ export class PostgresReplica implements Replicas {
   /** The others that are alive, by id: where they answer. */
   private others = new Map<string, string>();
   private leads = false;
+  /** When the lease was last asked for, or renewed, by a beat that was answered. */
+  private renewedAt = 0;
   private healthy = true;
   private started = false;
   /** Since when the database does not answer: when the first beat began that failed. */
@@ -67,9 +69,9 @@ export class PostgresReplica implements Replicas {
     deps.bus.connect(this.bridge.publish);
   }
 
-  /** The last renewal came at most one heartbeat before the first beat that failed. */
+  /** Counted from the renewal itself: a server that was stopped for a while, and goes on, has seen no beat fail. */
   isLeader(): boolean {
-    return this.leads && this.failingMs() < giveUpAfterMs - heartbeatMs;
+    return this.leads && this.deps.clock.now() - this.renewedAt < giveUpAfterMs;
   }
 
   isHealthy(): boolean {
@@ -161,7 +163,9 @@ export class PostgresReplica implements Replicas {
     const line = this.line ?? (await this.connect());
     const { id, url } = this;
     await store.touch(line.query, { id, url, version: this.deps.version });
+    const renewedAt = this.deps.clock.now();
     this.leads = await store.takeLease(line.query, id);
+    this.renewedAt = renewedAt;
     if (this.leads) await store.removeForgotten(line.query);
     this.know(await store.listOthers(line.query, id));
     if (this.bridge.isHeard) this.bridge.beat();

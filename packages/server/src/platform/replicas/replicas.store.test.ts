@@ -294,6 +294,15 @@ describe("the lease", () => {
     expect(leaders()).toEqual([b.id]);
   });
 
+  it("is no longer taken for its own by a holder that was stopped for a while and goes on", async () => {
+    const a = await start();
+    expect(a.replicas.isLeader()).toBe(true);
+    // No beat failed meanwhile: none was tried.
+    clock.jump(60 * 60_000);
+    expect(a.replicas.isLeader()).toBe(false);
+    await beats("a has asked", () => a.replicas.isLeader());
+  });
+
   it("stays when its holder's line is only replaced", async () => {
     const [a, b] = [await start(), await start()];
     await acquainted(a, b);
