@@ -172,6 +172,16 @@ describe("a replica that was asked and", () => {
     other.server.close();
   });
 
+  it("has another key or clock is said to have one", async () => {
+    const refused = JSON.stringify({ code: "replicas.request_refused", message: "No." });
+    const other = await listen((_request, response) => response.writeHead(401).end(refused));
+    const answer = await listFolder(await lendTo(other.url));
+    expect(answer).toMatchObject({ status: 503, body: { code: "hosts.elsewhere_refused" } });
+    expect(answer.text).toContain("clocks");
+    other.server.closeAllConnections();
+    other.server.close();
+  });
+
   it("is not there is one that can't be reached", async () => {
     const host = await lendTo("http://127.0.0.1:9");
     expect((await listFolder(host)).body).toMatchObject({ code: "hosts.elsewhere" });

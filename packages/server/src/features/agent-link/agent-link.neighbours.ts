@@ -159,7 +159,7 @@ export class Neighbours {
     if (!answer) {
       const { code } = refusal.safeParse(body).data ?? {};
       this.deps.log.warn({ status: response.statusCode, code }, "another replica refused to answer");
-      throw elsewhere();
+      throw code === "replicas.request_refused" ? refusing() : elsewhere();
     }
     if (!("error" in answer)) return answer.answer;
     const { kind, code, message } = answer.error;
@@ -180,4 +180,11 @@ const elsewhere = (): AppError =>
     "unavailable",
     "hosts.elsewhere",
     "The host is connected to another server of this installation, which can't be reached from here. Look at RM_REPLICA_URL of that server, then try again.",
+  );
+
+const refusing = (): AppError =>
+  new AppError(
+    "unavailable",
+    "hosts.elsewhere_refused",
+    "The host is connected to another server of this installation, which refuses this one's questions. Both need the same key file, and clocks that agree within half a minute.",
   );
