@@ -145,11 +145,18 @@ export interface System {
 
 const platformOf = ({ os, arch }: System) => releasePlatformOf(os === "windows" ? "win32" : os, arch);
 
+/** Of each release, what was looked up in its list: a fleet asks the same of it for every host. */
+const newestVersions = new WeakMap<Release, Map<string, string | undefined>>();
+
 /** The newest version of a program that is served for a system; undefined when there is none, whatever the reason. */
 export function servedVersion(release: Release, program: ReleaseProgram, system: System): string | undefined {
   const platform = platformOf(system);
   if (release.kind !== "whole" || !platform) return undefined;
-  return newestVersion(release.sums, program, platform);
+  const known = newestVersions.get(release) ?? new Map<string, string | undefined>();
+  newestVersions.set(release, known);
+  const key = `${program} ${platform.os} ${platform.arch}`;
+  if (!known.has(key)) known.set(key, newestVersion(release.sums, program, platform));
+  return known.get(key);
 }
 
 /** The newest version of a program, for whatever system; undefined when there is none, whatever the reason. */
