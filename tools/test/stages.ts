@@ -45,7 +45,7 @@ export const stages: readonly Stage[] = [
   { name: "docs", commands: [["node", "tools/docs/main.ts", "--check"]], isQuick: true },
   { name: "unit", commands: [], project: "unit", workers: 2, isQuick: true },
   { name: "build", commands: [["npm", "run", "--silent", "build"]], isQuick: false },
-  { name: "waiting", commands: [], project: "waiting", workers: 2, isQuick: false, runsBeside: true },
+  { name: "waiting", commands: [], project: "waiting", workers: 3, isQuick: false, runsBeside: true },
   { name: "stores", commands: [], project: "stores", workers: 2, isQuick: false },
   { name: "integration", commands: [], project: "integration", workers: 3, isQuick: false },
   { name: "e2e", commands: [], project: "e2e", workers: 3, isQuick: false },
