@@ -6,6 +6,7 @@ export * from "./clock.ts";
 export * from "./database-proxy.ts";
 export * from "./databases.ts";
 export * from "./filled-database.ts";
+export * from "./hosts.ts";
 export * from "./html.ts";
 export * from "./postgres-cluster.ts";
 export * from "./release-folder.ts";

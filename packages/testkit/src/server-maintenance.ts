@@ -4,7 +4,6 @@
  */
 import type { JobFinished } from "@restic-manager/protocol";
 import {
-  createHost,
   getHost,
   type Host,
   recordHello,
@@ -31,10 +30,10 @@ import { type Engine, inTransaction } from "../../server/src/platform/db/db.ts";
 import { EventBus } from "../../server/src/platform/events.ts";
 import { systemActor } from "../../server/src/platform/http/identity.ts";
 import { createLog } from "../../server/src/platform/log.ts";
-import { newId } from "../../server/src/platform/random.ts";
 import { createSecretBox } from "../../server/src/platform/secrets.ts";
 import { FakeClock } from "./clock.ts";
 import { openTestDatabase, type TestDatabase } from "./databases.ts";
+import { makeHost } from "./hosts.ts";
 import { reportOf, snapshotOf } from "./server-messages.ts";
 
 const minuteMs = 60_000;
@@ -105,9 +104,7 @@ export class MaintenanceLab {
     const at = this.clock.now();
     const { location = "rest:https://backup.example.org/shared", keepDaily = 7 } = options;
     const repository = await ensureRepository(this.db, location, at);
-    const identity = { id: newId(at), name, os: "linux", arch: "x64", tags: [], repositoryId: repository.id };
-    const versions = { agentVersion: null, resticVersion: null };
-    const host = await createHost(this.db, { ...identity, ...versions, bearer: `bearer of ${name}`, at });
+    const host = await makeHost(this.db, { name, repositoryId: repository.id, at });
     const access = { location, password: "everyday-secret", rest_username: null, rest_password: null };
     await saveEverydayAccess(this.db, this.box, { hostId: host.id, access, at });
     const draft = readGroupDraft({ name: "web", includes: ["/srv"], retention: { keep_daily: keepDaily } });

@@ -3,13 +3,7 @@
  * the test moves, and an agent that is no more than its heartbeat and what the test says it did.
  */
 import { agentConnected } from "../../server/src/features/agent-link/agent-link.ts";
-import {
-  createHost,
-  getHost,
-  type Host,
-  recordHello,
-  touchHosts,
-} from "../../server/src/features/hosts/hosts.ts";
+import { getHost, type Host, recordHello, touchHosts } from "../../server/src/features/hosts/hosts.ts";
 import {
   announce,
   getJob,
@@ -31,9 +25,9 @@ import type { Engine } from "../../server/src/platform/db/db.ts";
 import { EventBus } from "../../server/src/platform/events.ts";
 import { systemActor } from "../../server/src/platform/http/identity.ts";
 import { createLog } from "../../server/src/platform/log.ts";
-import { newId } from "../../server/src/platform/random.ts";
 import { FakeClock } from "./clock.ts";
 import { openTestDatabase, type TestDatabase } from "./databases.ts";
+import { makeHost } from "./hosts.ts";
 
 const minuteMs = 60_000;
 /** The watch looks so often. */
@@ -102,9 +96,7 @@ export class ScheduleLab {
   /** A connected host with one source group, `default`. */
   async addHost(name = `host-${++this.count}`): Promise<{ host: Host; groupId: string }> {
     const at = this.clock.now();
-    const identity = { id: newId(at), name, os: "linux", arch: "x64", tags: [], repositoryId: null };
-    const versions = { agentVersion: null, resticVersion: null };
-    const host = await createHost(this.db, { ...identity, ...versions, bearer: `bearer of ${name}`, at });
+    const host = await makeHost(this.db, { name, at });
     const group = await createDefaultGroup(this.db, { host, initialPaths: ["/etc"], at });
     await this.connect(host.id);
     return { host: await getHost(this.db, host.id), groupId: group.id };

@@ -9,7 +9,7 @@ import { jobKinds } from "@restic-manager/protocol";
 import { agentConnected, agentDisconnected } from "../../server/src/features/agent-link/agent-link.ts";
 import { ReleaseShelf } from "../../server/src/features/artefacts/artefacts.ts";
 import { listAudit } from "../../server/src/features/audit/audit.ts";
-import { createHost, getHost, type Host, recordHello } from "../../server/src/features/hosts/hosts.ts";
+import { getHost, type Host, recordHello } from "../../server/src/features/hosts/hosts.ts";
 import {
   announce,
   getJob,
@@ -24,9 +24,9 @@ import { UpdateWatch } from "../../server/src/features/updates/updates.ts";
 import type { Engine } from "../../server/src/platform/db/db.ts";
 import { EventBus } from "../../server/src/platform/events.ts";
 import { createLog } from "../../server/src/platform/log.ts";
-import { newId } from "../../server/src/platform/random.ts";
 import { FakeClock } from "./clock.ts";
 import { openTestDatabase, type TestDatabase } from "./databases.ts";
+import { makeHost } from "./hosts.ts";
 import { releaseContent, writeRelease } from "./release-folder.ts";
 
 /** What a host's agent says of itself. */
@@ -135,9 +135,7 @@ export class UpdatesLab {
   async addHost(name: string, more: UpdatesHello & { tags?: string[] } = {}): Promise<Host> {
     const at = this.clock.now();
     const { tags = [], os = "linux", arch = "x64" } = more;
-    const none = { agentVersion: null, resticVersion: null, repositoryId: null };
-    const identity = { id: newId(at), name, os, arch, tags, bearer: name, at };
-    const { id } = await createHost(this.db, { ...identity, ...none });
+    const { id } = await makeHost(this.db, { name, os, arch, tags, at });
     await this.hello(id, more);
     return getHost(this.db, id);
   }

@@ -7,6 +7,7 @@ import {
   FakeClock,
   linesOf,
   logOf,
+  makeHost,
   openTestDatabase,
   type TestDatabase,
 } from "@restic-manager/testkit";
@@ -15,8 +16,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Db } from "../../platform/db/db.ts";
 import { GroupCommit } from "../../platform/db/group-commit.ts";
 import { createLog } from "../../platform/log.ts";
-import { newId } from "../../platform/random.ts";
-import { createHost, type Host } from "../hosts/hosts.ts";
+import type { Host } from "../hosts/hosts.ts";
 import type { LinkHandlers } from "./agent-link.contract.ts";
 import { AgentDumps } from "./agent-link.dumps.ts";
 import { AgentRequests } from "./agent-link.requests.ts";
@@ -41,11 +41,7 @@ describe.each(engines)("the stream of an agent on %s", (engine) => {
   });
   afterEach(() => database.close());
 
-  const addHost = (name: string): Promise<Host> =>
-    createHost(database.db, {
-      ...{ id: newId(clock.now()), name, os: "linux", arch: "x64", tags: [], repositoryId: null },
-      ...{ bearer: `bearer of ${name}`, agentVersion: null, resticVersion: null, at: clock.now() },
-    });
+  const addHost = (name: string): Promise<Host> => makeHost(database.db, { name, at: clock.now() });
 
   const storeLog = async (tx: Db, { id }: Host, { seq }: LogStream) => {
     await sql`INSERT INTO taken (host_id, seq) VALUES (${id}, ${seq})`.execute(tx);

@@ -13,6 +13,7 @@ import {
   FakeClock,
   linesOf,
   logOf,
+  makeHost,
   openTestDatabase,
   type TestDatabase,
 } from "@restic-manager/testkit";
@@ -23,7 +24,7 @@ import { EventBus } from "../../platform/events.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { healthChanged } from "../../platform/replicas/replicas.ts";
-import { createHost, getHost, type Host } from "../hosts/hosts.ts";
+import { getHost, type Host } from "../hosts/hosts.ts";
 import { AgentHub, agentDisconnected, type LinkHandlers, OwnLinks } from "./agent-link.ts";
 
 const config: ServerMessage = { type: "config.update", version: 1, repository: null };
@@ -86,19 +87,7 @@ afterEach(async () => {
   await database.close();
 });
 
-const addHost = (name: string): Promise<Host> =>
-  createHost(database.db, {
-    id: newId(clock.now()),
-    name,
-    os: "linux",
-    arch: "x64",
-    tags: [],
-    repositoryId: null,
-    bearer: `bearer of ${name}`,
-    agentVersion: null,
-    resticVersion: null,
-    at: clock.now(),
-  });
+const addHost = (name: string): Promise<Host> => makeHost(database.db, { name, at: clock.now() });
 
 const hello = (streamId = newId(clock.now())): Hello => ({
   type: "hello",

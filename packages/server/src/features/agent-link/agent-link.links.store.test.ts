@@ -1,13 +1,11 @@
 /** The picture of who has which agent, and the rows that it comes from, on both engines. */
-import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { engines, FakeClock, makeHost, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { inTransaction } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import { createLog } from "../../platform/log.ts";
-import { newId } from "../../platform/random.ts";
 import { eventsMissed, healthChanged, replicaLost } from "../../platform/replicas/replicas.ts";
-import { createHost } from "../hosts/hosts.ts";
 import { agentConnected, agentDisconnected, linkReleased } from "./agent-link.contract.ts";
 import { SharedLinks } from "./agent-link.links.ts";
 
@@ -60,9 +58,7 @@ describe.each(engines)("links on %s", (engine) => {
   }
 
   const addHost = async (name: string): Promise<string> => {
-    const identity = { id: newId(clock.now()), name, os: "linux", arch: "x64", tags: [], repositoryId: null };
-    const versions = { agentVersion: null, resticVersion: null };
-    return (await createHost(database.db, { ...identity, ...versions, bearer: name, at: clock.now() })).id;
+    return (await makeHost(database.db, { name, at: clock.now() })).id;
   };
   const tell = (replicaId: string, connected: boolean, hostId = host) =>
     bus.deliver((connected ? agentConnected : agentDisconnected).name, { hostId, replicaId });

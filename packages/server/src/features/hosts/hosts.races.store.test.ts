@@ -1,15 +1,13 @@
 /** Two servers change one host in the same moment, on PostgreSQL: nothing is lost, nothing is written twice. */
-import { FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { FakeClock, makeHost, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { inTransaction } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
-import { newId } from "../../platform/random.ts";
 import {
   bumpScheduleVersion,
-  createHost,
   deleteHost,
   getHost,
   type Host,
@@ -27,16 +25,7 @@ let host: Host;
 
 beforeEach(async () => {
   database = await openTestDatabase("postgres");
-  const identity = {
-    id: newId(clock.now()),
-    name: "h",
-    os: "linux",
-    arch: "x64",
-    tags: [],
-    repositoryId: null,
-  };
-  const versions = { agentVersion: null, resticVersion: null };
-  host = await createHost(database.db, { ...identity, ...versions, bearer: "h", at: clock.now() });
+  host = await makeHost(database.db, { at: clock.now() });
 });
 afterEach(() => database.close());
 

@@ -1,17 +1,16 @@
 /** The dispatcher alone, with a link that answers in the worst moment: what is true is never judged by what was. */
 
 import type { ServerMessage } from "@restic-manager/protocol";
-import { FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { FakeClock, makeHost, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { AppError } from "../../platform/errors.ts";
 import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
-import { newId } from "../../platform/random.ts";
 import { eventsMissed } from "../../platform/replicas/replicas.ts";
 import { agentGreeted } from "../agent-link/agent-link.ts";
-import { createHost, recordHello } from "../hosts/hosts.ts";
+import { recordHello } from "../hosts/hosts.ts";
 import { createJobs, getJob, type Job, jobCancelRequested, jobChanged, moveJob } from "./job.ts";
 import { JobDispatcher, type JobOrder } from "./jobs.dispatch.ts";
 
@@ -74,9 +73,7 @@ beforeEach(async () => {
     isLeader: () => leads,
   });
   dispatcher.start();
-  const host = { id: newId(clock.now()), name: "h", os: "linux", arch: "x64", tags: [], repositoryId: null };
-  const versions = { agentVersion: null, resticVersion: null };
-  hostId = (await createHost(database.db, { ...host, ...versions, bearer: "b", at: clock.now() })).id;
+  hostId = (await makeHost(database.db, { at: clock.now() })).id;
 });
 afterEach(async () => {
   await dispatcher.stop();

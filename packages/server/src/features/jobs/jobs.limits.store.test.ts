@@ -5,6 +5,7 @@ import {
   FakeClock,
   linesOf,
   logOf,
+  makeHost,
   openTestDatabase,
   type TestDatabase,
 } from "@restic-manager/testkit";
@@ -14,8 +15,7 @@ import type { Db } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
-import { newId } from "../../platform/random.ts";
-import { createHost, type Host } from "../hosts/hosts.ts";
+import type { Host } from "../hosts/hosts.ts";
 import { createJobs, type Job } from "./job.ts";
 import { createJobEventHandlers } from "./jobs.events.ts";
 import { appendLog, countLogLines, readLog } from "./jobs.log.ts";
@@ -33,9 +33,7 @@ describe.each(engines)("a job's log on %s", (engine) => {
   beforeEach(async () => {
     database = await openTestDatabase(engine);
     db = database.db;
-    const identity = { id: newId(clock.now()), name: "h", os: "linux", arch: "x64", tags: [] };
-    const rest = { repositoryId: null, bearer: "h", agentVersion: null, resticVersion: null };
-    host = await createHost(db, { ...identity, ...rest, at: clock.now() });
+    host = await makeHost(db, { at: clock.now() });
     const deps = { db, clock, bus: new EventBus(createLog("silent")) };
     const [made] = await createJobs(deps, [{ hostId: host.id, spec: { kind: "check" }, actor: systemActor }]);
     if (!made) throw new Error("no job");

@@ -1,13 +1,12 @@
 /** What an agent or a person says of a job in the moment in which another server changes the job's row, on PostgreSQL. */
-import { FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { FakeClock, makeHost, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { inTransaction } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
-import { newId } from "../../platform/random.ts";
-import { createHost, type Host } from "../hosts/hosts.ts";
+import type { Host } from "../hosts/hosts.ts";
 import { cancelJob } from "./job.ts";
 import { createJobEventHandlers } from "./jobs.events.ts";
 import { LiveProgress } from "./jobs.progress.ts";
@@ -23,16 +22,7 @@ let job: Job;
 
 beforeEach(async () => {
   database = await openTestDatabase("postgres");
-  const identity = {
-    id: newId(clock.now()),
-    name: "h",
-    os: "linux",
-    arch: "x64",
-    tags: [],
-    repositoryId: null,
-  };
-  const versions = { agentVersion: null, resticVersion: null };
-  host = await createHost(database.db, { ...identity, ...versions, bearer: "h", at: clock.now() });
+  host = await makeHost(database.db, { at: clock.now() });
   const deps = { db: database.db, clock, bus };
   const [made] = await createJobs(deps, [{ hostId: host.id, spec: { kind: "init" }, actor: systemActor }]);
   if (!made) throw new Error("no job was made");

@@ -1,12 +1,11 @@
 /** Removing old logs: the right ones, in slices, and the job says that its log is gone. */
-import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { engines, FakeClock, makeHost, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { newId } from "../../platform/random.ts";
-import { createHost } from "../hosts/hosts.ts";
 import { appendLog, countLogLines } from "./jobs.log.ts";
 import { LogRetention } from "./jobs.retention.ts";
 import { createJobs, getJob, type Job, moveJob } from "./jobs.ts";
@@ -26,15 +25,7 @@ describe.each(engines)("log retention on %s", (engine) => {
   async function makeFinishedJob(finishedAt: number, chunks: number): Promise<Job> {
     const { db } = database;
     const at = clock.now();
-    const identity = { name: `host-${newId(at)}`, os: "linux", arch: "x64", tags: [], repositoryId: null };
-    const host = await createHost(db, {
-      ...identity,
-      id: newId(at),
-      bearer: newId(at),
-      agentVersion: null,
-      resticVersion: null,
-      at,
-    });
+    const host = await makeHost(db, { name: `host-${newId(at)}`, at });
     const deps = { db, clock, bus: new EventBus(log) };
     const [job] = await createJobs(deps, [{ hostId: host.id, spec: { kind: "init" }, actor: systemActor }]);
     if (!job) throw new Error("no job");

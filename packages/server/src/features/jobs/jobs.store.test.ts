@@ -1,13 +1,18 @@
 /** Jobs and their logs on both engines: the table of transitions walked whole, races, chunks, odd bytes. */
-import { engines, FakeClock, linesOf, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import {
+  engines,
+  FakeClock,
+  linesOf,
+  makeHost,
+  openTestDatabase,
+  type TestDatabase,
+} from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
-import { newId } from "../../platform/random.ts";
-import { createHost } from "../hosts/hosts.ts";
 import { appendLog, countLogLines, readLog, streamLog } from "./jobs.log.ts";
 import { findNextQueued } from "./jobs.store.ts";
 import {
@@ -46,9 +51,7 @@ describe.each(engines)("jobs on %s", (engine) => {
   afterEach(() => database.close());
 
   async function addHost(name: string): Promise<string> {
-    const host = { id: newId(clock.now()), name, os: "linux", arch: "x64", tags: [], repositoryId: null };
-    const versions = { agentVersion: null, resticVersion: null };
-    return (await createHost(db, { ...host, ...versions, bearer: name, at: clock.now() })).id;
+    return (await makeHost(db, { name, at: clock.now() })).id;
   }
 
   async function addJob(spec: Job["spec"] = init): Promise<Job> {

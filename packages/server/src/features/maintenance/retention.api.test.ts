@@ -3,6 +3,7 @@ import {
   buildTestApp,
   FakeClock,
   find,
+  makeHost,
   openTestDatabase,
   parseHtml,
   reportOf,
@@ -17,7 +18,7 @@ import { inTransaction } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import type { App } from "../../platform/http/route.ts";
 import { createLog } from "../../platform/log.ts";
-import { createHost, type Host, setHostRepository } from "../hosts/hosts.ts";
+import { type Host, setHostRepository } from "../hosts/hosts.ts";
 import { ensureRepository } from "../repositories/repositories.ts";
 import { onSnapshotsReport } from "../snapshots/snapshots.ts";
 import { createDefaultGroup, listSourceGroups } from "../sources/sources.ts";
@@ -39,16 +40,7 @@ beforeEach(async () => {
   database = await openTestDatabase("sqlite");
   const { db } = database;
   schedules = [{ cron: "0 3 * * *", timeZone: "UTC", pausedAt: null }];
-  const shared = { os: "linux", arch: "x64", tags: [], repositoryId: null };
-  const versions = { agentVersion: null, resticVersion: null };
-  host = await createHost(db, {
-    ...shared,
-    ...versions,
-    id: "H1",
-    name: "host",
-    bearer: "b",
-    at: clock.now(),
-  });
+  host = await makeHost(db, { id: "H1", name: "host", at: clock.now() });
   await createDefaultGroup(db, { host, initialPaths: ["/etc"], at: clock.now() });
   groupId = (await listSourceGroups(db, host.id))[0]?.id ?? "";
   app = (await buildTestApp({ identify: async () => testIdentity("viewer") })).app;

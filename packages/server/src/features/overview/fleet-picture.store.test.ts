@@ -1,10 +1,10 @@
 /** The fleet's figures and order on both engines: current for a small fleet, some seconds old for a large one, never blocked. */
-import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { engines, FakeClock, makeHost, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Db } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import { createLog } from "../../platform/log.ts";
-import { createHost, deleteHost } from "../hosts/hosts.ts";
+import { deleteHost } from "../hosts/hosts.ts";
 import { LiveProgress } from "../jobs/jobs.ts";
 import { FleetPictures } from "./fleet-picture.ts";
 
@@ -30,10 +30,7 @@ describe.each(engines)("the fleet's picture on %s", (engine) => {
 
   const nameOf = (index: number) => `host-${String(index).padStart(4, "0")}`;
   const add = (index: number, tags: string[] = []) =>
-    createHost(db, {
-      ...{ id: `H${index}`, name: nameOf(index), os: "linux", arch: "x64", tags, repositoryId: null },
-      ...{ agentVersion: null, resticVersion: null, bearer: `bearer ${index}`, at: clock.now() },
-    });
+    makeHost(db, { id: `H${index}`, name: nameOf(index), tags, at: clock.now() });
   const total = async () => (await pictures.look()).figures.total;
 
   it("is of this moment while the fleet is small", async () => {

@@ -4,6 +4,7 @@ import {
   countQueries,
   engines,
   FakeClock,
+  makeHost,
   openTestDatabase,
   type TestDatabase,
 } from "@restic-manager/testkit";
@@ -14,7 +15,6 @@ import { systemActor } from "../../platform/http/identity.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import {
-  createHost,
   getHost,
   listHosts,
   recordHello,
@@ -52,9 +52,7 @@ describe.each(engines)("the overview on %s", (engine) => {
   afterEach(() => database.close());
 
   async function addHost(name: string, tags: string[] = []): Promise<string> {
-    const identity = { id: newId(clock.now()), name, os: "linux", arch: "x64", tags, repositoryId: null };
-    const versions = { agentVersion: null, resticVersion: null };
-    return (await createHost(db, { ...identity, ...versions, bearer: name, at: clock.now() })).id;
+    return (await makeHost(db, { name, tags, at: clock.now() })).id;
   }
 
   async function connect(hostId: string, resticProblem: { code: string; message: string } | null = null) {

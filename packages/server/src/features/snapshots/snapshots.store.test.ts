@@ -2,6 +2,7 @@
 import {
   engines,
   FakeClock,
+  makeHost,
   openTestDatabase,
   reportOf,
   snapshotOf,
@@ -13,7 +14,7 @@ import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { EventBus } from "../../platform/events.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
-import { createHost, type Host } from "../hosts/hosts.ts";
+import type { Host } from "../hosts/hosts.ts";
 import {
   countByTag,
   countSnapshots,
@@ -47,9 +48,7 @@ describe.each(engines)("snapshots on %s", (engine) => {
   afterEach(() => database.close());
 
   function addHost(name: string): Promise<Host> {
-    const identity = { id: newId(clock.now()), name, os: "linux", arch: "x64", tags: [], repositoryId: null };
-    const versions = { agentVersion: null, resticVersion: null };
-    return createHost(db, { ...identity, ...versions, bearer: name, at: clock.now() });
+    return makeHost(db, { name, at: clock.now() });
   }
 
   /** As the link does it: one transaction, then what follows the commit. */

@@ -1,12 +1,11 @@
 /** Changes of source groups on both engines: what is stored, refused, audited and told, and where hooks are. */
-import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { engines, FakeClock, makeHost, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { EventBus } from "../../platform/events.ts";
 import { createLog } from "../../platform/log.ts";
-import { newId } from "../../platform/random.ts";
 import { createSecretBox } from "../../platform/secrets.ts";
-import { createHost, getHost, type Host, scheduleSetChanged } from "../hosts/hosts.ts";
+import { getHost, type Host, scheduleSetChanged } from "../hosts/hosts.ts";
 import { createJobs } from "../jobs/jobs.ts";
 import { readGroupDraft } from "./group-draft.ts";
 import {
@@ -47,9 +46,7 @@ describe.each(engines)("changing source groups on %s", (engine) => {
   afterEach(() => database.close());
 
   function addHost(name: string, os = "linux"): Promise<Host> {
-    const identity = { id: newId(clock.now()), name, os, arch: "x64", tags: [], repositoryId: null };
-    const versions = { agentVersion: null, resticVersion: null };
-    return createHost(database.db, { ...identity, ...versions, bearer: name, at: clock.now() });
+    return makeHost(database.db, { name, os, at: clock.now() });
   }
 
   const draft = (more: Partial<GroupBody> = {}) =>

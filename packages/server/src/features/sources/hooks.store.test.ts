@@ -1,20 +1,13 @@
 /** Hooks on both engines: sealed where they lie, opened for a run or an editor, and whose they are. */
 import { encodeMessage, maxFrameBytes } from "@restic-manager/protocol";
-import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { engines, FakeClock, makeHost, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { EventBus } from "../../platform/events.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { createSecretBox } from "../../platform/secrets.ts";
-import {
-  createHost,
-  deleteHost,
-  getHost,
-  type Host,
-  scheduleSetChanged,
-  setBandwidth,
-} from "../hosts/hosts.ts";
+import { deleteHost, getHost, type Host, scheduleSetChanged, setBandwidth } from "../hosts/hosts.ts";
 import { createJobs } from "../jobs/jobs.ts";
 import { readGroupDraft } from "./group-draft.ts";
 import {
@@ -48,9 +41,7 @@ describe.each(engines)("hooks on %s", (engine) => {
     events.on(scheduleSetChanged, ({ hostId }) => told.push(hostId));
     const box = createSecretBox(Buffer.alloc(32, 7));
     deps = { db: database.db, box, clock, events, schedulesUsing: async () => [] };
-    const identity = { id: newId(1), name: "h", os: "linux", arch: "x64", tags: [], repositoryId: null };
-    const versions = { agentVersion: null, resticVersion: null };
-    host = await createHost(database.db, { ...identity, ...versions, bearer: "b", at: clock.now() });
+    host = await makeHost(database.db, { at: clock.now() });
   });
   afterEach(() => database.close());
 

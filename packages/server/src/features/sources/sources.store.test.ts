@@ -1,8 +1,7 @@
 /** Source groups on both engines: what a new host starts with, and which jobs a wish becomes. */
-import { engines, FakeClock, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
+import { engines, FakeClock, makeHost, openTestDatabase, type TestDatabase } from "@restic-manager/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { newId } from "../../platform/random.ts";
-import { createHost, type Host } from "../hosts/hosts.ts";
+import type { Host } from "../hosts/hosts.ts";
 import { backupsOf, createDefaultGroup, listSourceGroups } from "./sources.ts";
 
 const clock = new FakeClock();
@@ -15,9 +14,7 @@ describe.each(engines)("source groups on %s", (engine) => {
   afterEach(() => database.close());
 
   function addHost(os = "linux"): Promise<Host> {
-    const identity = { id: newId(clock.now()), name: "h", os, arch: "x64", tags: [], repositoryId: null };
-    const versions = { agentVersion: null, resticVersion: null };
-    return createHost(database.db, { ...identity, ...versions, bearer: "b", at: clock.now() });
+    return makeHost(database.db, { os, at: clock.now() });
   }
 
   it("begin with the token's paths, in their order and nothing else", async () => {
