@@ -13,12 +13,11 @@ const lifetimeMs = 30_000;
 /** Far more than people ask within a minute; beyond it somebody who has the key floods us. */
 const maxRemembered = 100_000;
 
-const sealedBody = z.object({ sealed: z.string().min(1) });
-const request = z.object({ id: z.string().min(1).max(64), expires_at: z.number().int(), asked: z.unknown() });
-
 /** A body as it goes over HTTP. */
-export type Sealed = z.infer<typeof sealedBody>;
-export const sealed = sealedBody;
+export const sealed = z.object({ sealed: z.string().min(1) });
+export type Sealed = z.infer<typeof sealed>;
+
+const request = z.object({ id: z.string().min(1).max(64), expires_at: z.number().int(), asked: z.unknown() });
 
 /** Seals a request. @returns its id, which opens the answer, and the body */
 export function sealRequest(
@@ -69,7 +68,7 @@ export const sealAnswer = (box: SecretBox, requestId: string, answer: unknown): 
 
 /** @throws whatever is wrong with it */
 export function openAnswer(box: SecretBox, requestId: string, body: unknown): unknown {
-  const text = box.open(sealedBody.parse(body).sealed, { row: requestId, slot: "replica.answer" });
+  const text = box.open(sealed.parse(body).sealed, { row: requestId, slot: "replica.answer" });
   return JSON.parse(text);
 }
 

@@ -1,6 +1,5 @@
 /**
- * All agents that are connected to this server: at most one session for each host, and who was alive when.
- * Presence is written for the whole fleet at once, every few seconds.
+ * All agents that are connected to this server: at most one session for each host.
  */
 
 import type { Readable } from "node:stream";
@@ -29,12 +28,12 @@ import {
   offlineAfterMs,
   recordHello,
   recordTwin,
-  touchHosts,
 } from "../hosts/hosts.ts";
 import { agentConnected, agentDisconnected, agentGreeted, type LinkHandlers } from "./agent-link.contract.ts";
 import { AgentDumps, type DumpQuestion } from "./agent-link.dumps.ts";
 import type { Links, SessionsHere } from "./agent-link.links.ts";
 import type { Neighbours } from "./agent-link.neighbours.ts";
+import { Presence } from "./agent-link.presence.ts";
 import {
   differ,
   explainTwin,
@@ -90,7 +89,7 @@ export class AgentHub {
   private readonly commits: GroupCommit;
   /** Every session that was welcomed. Commands go only to those that are ready. */
   private readonly sessions = new Map<string, AgentSession>();
-  private readonly alive = new Map<string, number>();
+  private readonly presence: Presence;
   /** The last greeting of each host while it goes on: of two connections that race, one is greeted after the other. */
   private readonly greetings = new Map<string, Promise<void>>();
   /** The newest configuration of each host that is read and sent now. */
@@ -99,7 +98,7 @@ export class AgentHub {
   private readonly requests: AgentRequests;
   private readonly dumps: AgentDumps;
   private readonly stopping = new AbortController();
-  private presence: Promise<void> | null = null;
+  private ticking: Promise<void> | null = null;
   private stopListening: () => void = () => undefined;
 
   constructor(deps: AgentHubDeps) {
@@ -108,10 +107,11 @@ export class AgentHub {
     this.commits = new GroupCommit(deps.db, deps.clock);
     this.requests = new AgentRequests(deps.clock);
     this.dumps = new AgentDumps(deps.clock);
+    this.presence = new Presence(deps);
   }
 
   start(): void {
-    this.presence = this.keepPresence();
+    this.ticking = this.keepTicking();
     this.links.start(this.here());
     this.stopListening = this.deps.bus.on(healthChanged, ({ healthy }) => {
       if (!healthy) this.sendAllAway();
@@ -122,12 +122,12 @@ export class AgentHub {
   async stop(): Promise<void> {
     this.stopping.abort();
     this.stopListening();
-    await this.presence;
+    await this.ticking;
     const sessions = [...this.sessions.values()];
     for (const session of sessions) session.send(stoppingGoodbye);
     await Promise.all(sessions.map((session) => session.close(1001, "server stops")));
     await this.links.stop();
-    await this.writePresence();
+    await this.presence.write();
   }
 
   /** Whether an agent that dials now would be served. */
@@ -406,9 +406,9 @@ export class AgentHub {
     }
     // Only now: the session that was replaced may have committed more while it closed.
     const position = await findPosition(db, host.id);
-    const onAlive = (hostId: string, at: number) => this.alive.set(hostId, at);
     const peer = { host, machine, streamId: hello.stream_id, position };
     const { commits, requests, dumps } = this;
+    const onAlive = this.presence.note;
     return new AgentSession({ commits, clock, log, handlers, requests, dumps, onAlive }, socket, peer);
   }
 
@@ -424,25 +424,12 @@ export class AgentHub {
     this.deps.bus.emit(agentDisconnected, { hostId, replicaId: this.links.replicaId });
   }
 
-  private async keepPresence(): Promise<void> {
+  private async keepTicking(): Promise<void> {
     while (!this.stopping.signal.aborted) {
       await this.deps.clock.sleep(presenceIntervalMs, this.stopping.signal);
-      await this.writePresence();
+      await this.presence.write();
       this.cutSilent();
     }
-  }
-
-  private async writePresence(): Promise<void> {
-    if (this.alive.size === 0) return;
-    const seen = new Map(this.alive);
-    try {
-      await touchHosts(this.deps.db, seen);
-    } catch (error) {
-      // The next time writes the same times again; a database that stays away is reported by /readyz.
-      this.deps.log.error({ err: error }, "heartbeats could not be written");
-      return;
-    }
-    for (const [hostId, at] of seen) if (this.alive.get(hostId) === at) this.alive.delete(hostId);
   }
 
   /** A half-open connection looks alive to TCP for hours; without a frame for as long as offline takes it is none. */
