@@ -28,7 +28,7 @@ const rows = (root: ReturnType<typeof render>) => root.querySelectorAll("#replic
 describe("Settings → Server", () => {
   it("names the database and what is kept", () => {
     const text = textOf(find(render([replica("1")]), "#installation"));
-    expect(text).toContain("PostgreSQL 15.18 3.00 GiB");
+    expect(text).toContain("PostgreSQL 15.18 · 3.00 GiB");
     expect(text).toContain("kept for 90 days");
   });
 

@@ -56,7 +56,7 @@ function ServerBody({ view }: { view: InstallationView }): JSX.Element {
               {database.engine} <span class="mono">{database.version}</span>
             </span>{" "}
             <span class="faint">
-              <Bytes size={database.sizeBytes} />
+              · <Bytes size={database.sizeBytes} />
             </span>
           </Pair>
           <Pair label="Log lines of jobs">
