@@ -247,46 +247,51 @@ export class JobDispatcher {
   /**
    * Compares what we hold for this host with what its agent said it holds; once for each connection. Commands come
    * last, so that a comparison that fails half-way can be made again.
+   * @returns the jobs of the host that were read for it, null when it is made already
    */
-  private async reconcile(hostId: string): Promise<void> {
+  private async reconcile(hostId: string): Promise<Job[] | null> {
     const known = this.unreconciled.get(hostId);
-    if (!known) return;
-    const byId = new Map(known.map((job) => [job.job_id, job]));
-    // A dispatch whose acknowledgement got lost was taken back meanwhile, but the agent has the job after all.
-    for (const job of await store.listRequeued(this.deps.db, hostId)) {
-      if (byId.get(job.id)?.attempt === job.attempt) await this.moveAndTell(job, "dispatched");
-    }
+    if (!known) return null;
+    const attempts = new Map(known.map((job) => [job.job_id, job.attempt]));
+    const unfinished = await store.listUnfinishedOf(this.deps.db, hostId);
     const unknown: Job[] = [];
     const lost: Job[] = [];
-    for (const job of await store.listLiveJobs(this.deps.db, hostId)) {
-      if (byId.get(job.id)?.attempt === job.attempt) await this.adopt(job);
-      else (job.status === "dispatched" ? unknown : lost).push(job);
+    for (const job of unfinished) {
+      // What was never sent has no attempt that an agent could hold.
+      if (job.attempt > 0 && attempts.get(job.id) === job.attempt) await this.adopt(job);
+      else if (job.status === "dispatched") unknown.push(job);
+      else if (job.status !== "queued") lost.push(job);
     }
-    const unwanted = await this.listUnwanted(hostId, known);
+    const unwanted = await this.listUnwanted(hostId, known, unfinished);
     // Another replica has greeted the agent meanwhile, and may have given it jobs since.
-    if (lost.length > 0 && !(await this.deps.hub.holds(hostId))) return;
+    if (lost.length > 0 && !(await this.deps.hub.holds(hostId))) return unfinished;
     // The agent has connected again meanwhile; what it said then is compared next.
-    if (this.unreconciled.get(hostId) !== known) return;
+    if (this.unreconciled.get(hostId) !== known) return unfinished;
     for (const job of lost) await this.lose(job);
     this.unreconciled.delete(hostId);
     for (const jobId of unwanted) this.deps.hub.send(hostId, { type: "command.cancel", job_id: jobId });
     for (const job of unknown) await this.sendRun(job);
+    return unfinished;
   }
 
   /** What the agent runs although somebody cancelled it: also while its dispatch was taken back. */
-  private async listUnwanted(hostId: string, known: KnownJob[]): Promise<string[]> {
+  private async listUnwanted(hostId: string, known: KnownJob[], unfinished: Job[]): Promise<string[]> {
     const unwanted: string[] = [];
     for (const { job_id: jobId, state } of known) {
-      const job = state === "running" ? await store.findJob(this.deps.db, jobId) : null;
+      if (state !== "running") continue;
+      const job = unfinished.find(({ id }) => id === jobId) ?? (await store.findJob(this.deps.db, jobId));
       if (job?.hostId !== hostId) continue;
       if (job.status === "cancelled" || job.cancelRequestedAt !== null) unwanted.push(jobId);
     }
     return unwanted;
   }
 
+  /** The agent has the job, also if its acknowledgement got lost and the dispatch was taken back meanwhile. */
   private async adopt(job: Job): Promise<void> {
-    if (job.acknowledgedAt !== null) return;
-    await store.updateJob(this.deps.db, job, { status: job.status, acknowledgedAt: this.deps.clock.now() });
+    const acknowledgedAt = job.acknowledgedAt ?? this.deps.clock.now();
+    if (job.status === "queued") await this.moveAndTell(job, "dispatched", { acknowledgedAt });
+    else if (job.acknowledgedAt === null)
+      await store.updateJob(this.deps.db, job, { status: job.status, acknowledgedAt });
   }
 
   private async lose(job: Job): Promise<void> {
@@ -312,10 +317,11 @@ export class JobDispatcher {
   /** Sends the next queued job when the host is here and does nothing else. */
   private async dispatchNext(hostId: string): Promise<void> {
     if (!this.deps.hub.isHere(hostId)) return;
-    await this.reconcile(hostId);
+    const unfinished = await this.reconcile(hostId);
     if (this.unreconciled.has(hostId)) return;
     // Most hosts that connect have nothing waiting: no transaction for them.
-    if (!(await store.findNextQueued(this.deps.db, hostId))) return;
+    const waits = unfinished?.some(({ status }) => status === "queued");
+    if (!(waits ?? (await store.findNextQueued(this.deps.db, hostId)))) return;
     const job = await inTransaction(this.deps.db, async (tx) => {
       const next = await findStartable(tx, hostId, (id) => this.deps.hub.isConnected(id));
       const patch = {

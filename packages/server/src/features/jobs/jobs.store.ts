@@ -178,6 +178,17 @@ export async function listLiveJobs(db: Db, hostId: string): Promise<Job[]> {
   return rows.map(toJob);
 }
 
+/** Everything of a host that is not final, oldest first. */
+export async function listUnfinishedOf(db: Db, hostId: string): Promise<Job[]> {
+  const query = db.withTables<Tables>().selectFrom("jobs").selectAll();
+  const rows = await query
+    .where("status", "in", ["queued", ...live])
+    .where("host_id", "=", hostId)
+    .orderBy("id")
+    .execute();
+  return rows.map(toJob);
+}
+
 /** Everything on a repository that is not final, oldest first. */
 export async function listUnfinished(db: Db, repositoryId: string): Promise<Job[]> {
   const query = db
@@ -226,17 +237,6 @@ export async function listOverdue(db: Db, before: number): Promise<Job[]> {
     .where("created_at", "<", before)
     .orderBy("id")
     .limit(1000)
-    .execute();
-  return rows.map(toJob);
-}
-
-/** Queued again after a dispatch that nobody acknowledged. */
-export async function listRequeued(db: Db, hostId: string): Promise<Job[]> {
-  const query = db.withTables<Tables>().selectFrom("jobs").selectAll();
-  const rows = await query
-    .where("status", "=", "queued")
-    .where("host_id", "=", hostId)
-    .where("attempt", ">", 0)
     .execute();
   return rows.map(toJob);
 }
