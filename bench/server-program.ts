@@ -10,11 +10,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { listPrograms } from "../tools/package/programs.ts";
 import { databaseUrl } from "./database.ts";
 
+const root = fileURLToPath(new URL("..", import.meta.url));
 /** This checkout's build, unless BENCH_SERVER names the main.js of another one to compare with. */
-const serverMain =
-  process.env.BENCH_SERVER ?? fileURLToPath(new URL("../packages/server/dist/src/main.js", import.meta.url));
+const serverMain = process.env.BENCH_SERVER ?? join(root, "packages/server/dist/src/main.js");
 /** sysconf(_SC_CLK_TCK), 100 on every Linux that we know. */
 const ticksPerSecond = 100;
 
@@ -43,7 +44,7 @@ export function makeFolder(): string {
 export const databaseFile = (dataDir: string): string => join(dataDir, "restic-manager.db");
 
 /**
- * Starts the real server and waits until it listens. BENCH_NODE_FLAGS such as `--cpu-prof` are for a profile by hand.
+ * Starts the real server, with the flags of its executable, and waits until it listens. BENCH_NODE_FLAGS such as `--cpu-prof` are for a profile by hand.
  * @param main the program; the built modules when it is absent
  */
 export async function startServerProgram(
@@ -57,8 +58,9 @@ export async function startServerProgram(
     RM_LOG_LEVEL: "info",
     ...(databaseUrl() === undefined ? {} : { RM_DATABASE_URL: databaseUrl() }),
   };
-  const flags = process.env.BENCH_NODE_FLAGS?.split(" ") ?? [];
-  return startProgram([...flags, main], env, input.port);
+  const ours = listPrograms(root).find(({ name }) => name === "restic-manager-server")?.nodeFlags ?? [];
+  const added = process.env.BENCH_NODE_FLAGS?.split(" ") ?? [];
+  return startProgram([...ours, ...added, main], env, input.port);
 }
 
 /** Starts a benchmark's own file again as its bare counterpart: `node FILE bare PORT …words`. */

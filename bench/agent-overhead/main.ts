@@ -10,7 +10,7 @@ import { createCipheriv, randomBytes } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
-import { LabHost } from "../../e2e/lab/host.ts";
+import { type JobJson, LabHost } from "../../e2e/lab/host.ts";
 import { Lab, plainEnvironment } from "../../e2e/lab/lab.ts";
 import { atMost, printReport } from "../report.ts";
 
@@ -21,6 +21,8 @@ const idleMs = 10_000;
 /** One run of one side: long enough that what is paid once for each job is seen as the small part that it is. */
 const runMs = process.argv.includes("--quick") ? 2_000 : 12_000;
 const rounds = process.argv.includes("--quick") ? 3 : 7;
+const askEveryMs = 2000;
+const jobLimitMs = 180_000;
 /** No round begins later: on a machine with other work a set ends with fewer, and its row says so. */
 const setLimitMs = 260_000;
 
@@ -107,7 +109,7 @@ async function backUpThroughAgent(lab: Lab, set: FileSet, number: number, timing
   await settleDisk();
   const cpuMs = async () => (await cpuMsOf(host.agent?.pid)) + (await cpuMsOf(lab.server?.pid));
   const cpuBeforeMs = await cpuMs();
-  const job = await host.backUp(180_000);
+  const job = await finished(host, await host.startBackup());
   timing.ownCpuMs.push((await cpuMs()) - cpuBeforeMs);
   if (job.status !== "succeeded" || !job.finished_at)
     throw new Error(`the backup ${job.status}: ${job.error?.message}`);
@@ -116,6 +118,16 @@ async function backUpThroughAgent(lab: Lab, set: FileSet, number: number, timing
   const tookMs = Date.parse(job.finished_at) - Date.parse(job.created_at);
   timing.throughAgentMs.push(tookMs);
   timing.outsideResticMs.push(tookMs - (job.summary?.duration_ms ?? 0));
+}
+
+/** Asked seldom: the time is the server's, and each question takes away from restic what no browser on another machine would. */
+async function finished(host: LabHost, jobId: string): Promise<JobJson> {
+  for (const since = performance.now(); performance.now() - since < jobLimitMs; ) {
+    await new Promise((resolve) => setTimeout(resolve, askEveryMs));
+    const job = await host.job(jobId);
+    if (job.finished_at !== null) return job;
+  }
+  throw new Error(`the backup took longer than ${jobLimitMs / 1000} s`);
 }
 
 /** Fields 14 and 15 of proc(5)'s stat, in hundredths of a second; the name before them may hold blanks. */

@@ -26,8 +26,8 @@ import {
 /** As the server tells its agents. */
 const heartbeatIntervalMs = 25_000;
 const dialAtOnce = 400;
-/** After the last hello the programs tidy up; what they need for ever is measured later. */
-const settleMs = 5000;
+/** After the last hello the programs tidy up, the server within half a minute; what they need for ever is measured later. */
+const settleMs = 40_000;
 /** Commits closer together than this are seen as one: up to fifty a second are told apart, one is allowed. */
 const commitPollMs = 20;
 

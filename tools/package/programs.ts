@@ -29,6 +29,12 @@ const everywhere: readonly ReleasePlatform[] = [...linux, { os: "windows", arch:
  */
 const agentNewSpaceMib = 16;
 
+/**
+ * The same of the server, which would keep 128 MiB for it. 10,000 agents that dial at once cost as much CPU time as without a
+ * bound; with 8 MiB a quarter more, because what a hello needs for a moment outlives so little room.
+ */
+const serverNewSpaceMib = 16;
+
 const known: readonly Program[] = [
   {
     name: "restic-manager-agent",
@@ -41,6 +47,7 @@ const known: readonly Program[] = [
     name: "restic-manager-server",
     entry: "packages/server/src/main.ts",
     platforms: linux,
+    nodeFlags: [`--max-semi-space-size=${serverNewSpaceMib}`],
     assets: "packages/server/dist/assets",
     assetInputs: "packages/server/dist/assets-inputs.json",
   },

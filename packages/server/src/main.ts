@@ -61,8 +61,12 @@ function say(text: string): number {
 async function runServer(config: Config): Promise<number> {
   const { createLog } = await import("./platform/log.ts");
   const { startServer } = await import("./start.ts");
+  const { MemoryRelease, ownMemory } = await import("./platform/memory.ts");
+  const { systemClock } = await import("./platform/clock.ts");
   const log = createLog(config.logLevel);
   const server = await startServer(config, { log, ...filesBeside() });
+  const release = new MemoryRelease({ clock: systemClock, log, memory: ownMemory() });
+  release.start();
   log.info({ url: server.url, version: productVersion }, "restic-manager is listening");
   if (server.setupUrl)
     log.info({ setupUrl: server.setupUrl }, "no administrator yet: open this link to make one");
@@ -70,6 +74,7 @@ async function runServer(config: Config): Promise<number> {
     for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => resolve(name));
   });
   log.info({ signal }, "stopping");
+  await release.stop();
   await server.stop();
   return 0;
 }

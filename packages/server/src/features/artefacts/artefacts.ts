@@ -40,6 +40,8 @@ export interface ShelfDeps {
 
 /** Between two looks at the folders' names, sizes and times. The digests are made anew only when those differ. */
 const lookMs = 5000;
+/** A gigabyte to read and digest: first a fleet may come back that was waiting for the server. Whoever needs it waits for it. */
+const firstLookAfterMs = 30_000;
 
 /** Knows what is served. Asked at any time; reads the files once, and again when they change. */
 export class ReleaseShelf {
@@ -47,20 +49,27 @@ export class ReleaseShelf {
   private known: { release: Release; fingerprint: string } | null = null;
   private lookedAt = Number.NEGATIVE_INFINITY;
   private looking: Promise<Release> | null = null;
+  private readonly stopping = new AbortController();
 
   constructor(deps: ShelfDeps) {
     this.deps = deps;
   }
 
-  /** Reads what is there, so that the log says at the start whether it can be served. */
+  /** Reads what is there, so that the log says whether it can be served. */
   start(): void {
-    void this.current().catch((error: unknown) => {
+    void this.lookOnce().catch((error: unknown) => {
       this.deps.log.error({ err: error }, "the files for hosts could not be read");
     });
   }
 
   async stop(): Promise<void> {
-    // It holds nothing: a look that goes on ends by itself.
+    // A look that goes on ends by itself: it holds nothing.
+    this.stopping.abort();
+  }
+
+  private async lookOnce(): Promise<void> {
+    await this.deps.clock.sleep(firstLookAfterMs, this.stopping.signal);
+    if (!this.stopping.signal.aborted) await this.current();
   }
 
   /** What is served now; a folder that was just changed may be seen some seconds later. */
