@@ -9,7 +9,8 @@ import {
   releaseContent,
   writeRelease,
 } from "@restic-manager/testkit";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { pino } from "pino";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { App } from "../../platform/http/route.ts";
 import { createLog } from "../../platform/log.ts";
 import { registerArtefactRoutes } from "./artefacts.api.ts";
@@ -61,6 +62,19 @@ describe("the set that is served", () => {
     expect(answer.headers["x-artefact-version"]).toBe("0.2.0");
     await rm(data(), { recursive: true });
     expect(await look()).toMatchObject({ kind: "whole", source: "built_in" });
+  });
+
+  it("is read half a minute after the start, so that a fleet that comes back goes first", async () => {
+    await writeRelease(data(), releaseContent("0.2.0"));
+    const said: string[] = [];
+    const log = pino({}, { write: (line: string) => void said.push(line) });
+    const started = new ReleaseShelf({ clock, log, dataFolder: data(), builtInFolder: undefined });
+    started.start();
+    await clock.advance(29_999);
+    expect(said).toEqual([]);
+    await clock.advance(1);
+    await vi.waitFor(() => expect(said.join()).toContain("the files for hosts are served"));
+    await started.stop();
   });
 
   it("is looked at once: a request does not read it again", async () => {
