@@ -3,7 +3,7 @@
  * rest-servers as child processes in a temporary folder of their own. Everything that was started here is ended by
  * its process id when the laboratory closes, restic and its runners included.
  */
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomBytes, randomInt } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -29,15 +29,19 @@ export async function findProgram(name: ToolName): Promise<string> {
   return (await getTool(tools[name], searchPlaces)).path;
 }
 
+/** Below the ports that Linux gives to clients: one of those could be some client's own before a program listens there. */
+const labPorts = [10_000, 32_000] as const;
+
 /** A port of the loopback on which nobody listens now. */
 export function freePort(): Promise<number> {
   return new Promise((done, failed) => {
+    const port = randomInt(...labPorts);
     const probe = createServer();
-    probe.once("error", failed);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => done(typeof address === "object" && address !== null ? address.port : 0));
+    probe.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") done(freePort());
+      else failed(error);
     });
+    probe.listen(port, "127.0.0.1", () => probe.close(() => done(port)));
   });
 }
 
