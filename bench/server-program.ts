@@ -44,7 +44,8 @@ export function makeFolder(): string {
 export const databaseFile = (dataDir: string): string => join(dataDir, "restic-manager.db");
 
 /**
- * Starts the real server, with the flags of its executable, and waits until it listens. BENCH_NODE_FLAGS such as `--cpu-prof` are for a profile by hand.
+ * Starts the real server, with the flags of its executable, and waits until it listens. BENCH_NODE_FLAGS such as
+ * `--cpu-prof` are for a profile by hand.
  * @param main the program; the built modules when it is absent
  */
 export async function startServerProgram(

@@ -31,7 +31,7 @@ const agentNewSpaceMib = 16;
 
 /**
  * The same of the server, which would keep 128 MiB for it. 10,000 agents that dial at once cost as much CPU time as without a
- * bound; with 8 MiB a quarter more, because what a hello needs for a moment outlives so little room.
+ * bound (docs/benchmarks.md).
  */
 const serverNewSpaceMib = 16;
 

@@ -40,7 +40,7 @@ export interface ShelfDeps {
 
 /** Between two looks at the folders' names, sizes and times. The digests are made anew only when those differ. */
 const lookMs = 5000;
-/** A gigabyte to read and digest: first a fleet may come back that was waiting for the server. Whoever needs it waits for it. */
+/** A gigabyte to read and digest: a fleet that waited for the server goes first. Who needs a file before has it read at once. */
 const firstLookAfterMs = 30_000;
 
 /** Knows what is served. Asked at any time; reads the files once, and again when they change. */
@@ -55,9 +55,9 @@ export class ReleaseShelf {
     this.deps = deps;
   }
 
-  /** Reads what is there, so that the log says whether it can be served. */
+  /** Reads what is there after a while, so that the log says whether it can be served. */
   start(): void {
-    void this.lookOnce().catch((error: unknown) => {
+    void this.lookLater().catch((error: unknown) => {
       this.deps.log.error({ err: error }, "the files for hosts could not be read");
     });
   }
@@ -67,7 +67,7 @@ export class ReleaseShelf {
     this.stopping.abort();
   }
 
-  private async lookOnce(): Promise<void> {
+  private async lookLater(): Promise<void> {
     await this.deps.clock.sleep(firstLookAfterMs, this.stopping.signal);
     if (!this.stopping.signal.aborted) await this.current();
   }

@@ -119,9 +119,10 @@ async function readFileOf(folder: string, name: string): Promise<ReleaseFile | n
   return { name, path, sizeBytes: before.size, modifiedMs: before.mtimeMs, tag: sha256, sha256, artefact };
 }
 
-/** An executable has a hundred megabytes: a piece takes a millisecond, and reading it little beside that. */
+/** A millisecond of digesting, and few reads. */
 const pieceBytes = 1024 * 1024;
 
+/** In pieces: an executable has a hundred megabytes. */
 async function digestOf(path: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const piece of createReadStream(path, { highWaterMark: pieceBytes }))

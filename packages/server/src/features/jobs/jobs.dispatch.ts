@@ -247,7 +247,7 @@ export class JobDispatcher {
   /**
    * Compares what we hold for this host with what its agent said it holds; once for each connection. Commands come
    * last, so that a comparison that fails half-way can be made again.
-   * @returns the jobs of the host that were read for it, null when it is made already
+   * @returns the host's unfinished jobs as they were read for it; null when it was made before
    */
   private async reconcile(hostId: string): Promise<Job[] | null> {
     const known = this.unreconciled.get(hostId);
