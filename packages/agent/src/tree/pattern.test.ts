@@ -30,6 +30,8 @@ describe("a search", () => {
     ["*", "/a"],
     ["a[b", "/a[b"],
     ["😀?", "/😀😀"],
+    ["/etc/", "/etc/a/b"],
+    ["x[a/b]y", "/x[a/b]y"],
   ])("for %j finds %j", (pattern, path) => expect(find(pattern, path)).toBe(true));
 
   test.each([
@@ -41,6 +43,10 @@ describe("a search", () => {
     ["[a-c]", "/d"],
     ["[!a]", "/a"],
     ["c/*", "/etc/x"],
+    ["etc/ho", "/etc/hosts/config"],
+    ["etc/ho", "/etc/hosts/ghost"],
+    ["/]", "/]/"],
+    ["x[a/b]y", "/xay"],
   ])("for %j does not find %j", (pattern, path) => expect(find(pattern, path)).toBe(false));
 
   test("for any pattern ends, and never throws", () => {

@@ -1,6 +1,7 @@
 /**
- * What a search means: a part of the name, or a glob of it; with `/` of the whole path. In any case. `*` and `?` stand for
- * no slash, `**` for anything. Invariant: matching takes time in proportion to pattern times text, whatever the pattern.
+ * What a search means: a part of the name, or a glob of it; with `/` of the whole path, up to a part of the name that begins
+ * it. In any case. `*`, `?` and brackets stand for no slash, `**` for anything. Invariants: what matches has a name that
+ * contains `nameContains`; matching takes time in proportion to pattern times text, whatever the pattern.
  */
 
 export type Pattern = {
@@ -13,27 +14,32 @@ export type Pattern = {
 type Token = { kind: "text"; char: string } | { kind: "any" | "star" | "stars" } | ClassToken;
 type ClassToken = { kind: "class"; negated: boolean; ranges: [string, string][] };
 
-const isGlob = (pattern: string): boolean => /[*?]|\[.+\]/s.test(pattern);
+const isGlob = (pattern: string): boolean => /[*?]|\[[^/]+\]/.test(pattern);
 
 export function compilePattern(written: string): Pattern {
   const pattern = written.toLowerCase();
-  const whole = (key: string, folder: string) => (folder === "/" ? `/${key}` : `${folder}/${key}`);
   const last = pattern.slice(pattern.lastIndexOf("/") + 1);
-  if (!isGlob(pattern)) {
-    if (!pattern.includes("/")) return { nameContains: pattern, matches: (key) => key.includes(pattern) };
-    return { nameContains: last, matches: (key, folder) => whole(key, folder).includes(pattern) };
-  }
+  const above = pattern.slice(0, pattern.length - last.length);
+  if (!isGlob(pattern)) return { nameContains: last, matches: matchText(above, last) };
   const tokens = tokenise(pattern);
-  if (!pattern.includes("/"))
-    return { nameContains: longestText(tokens), matches: (key) => matchAll(tokens, key) };
+  if (above === "") return { nameContains: longestText(tokens), matches: (key) => matchAll(tokens, key) };
   // A pattern that does not begin at the root may begin at any folder.
   const anchored = pattern.startsWith("/")
     ? tokens
     : [STARS, { kind: "text" as const, char: "/" }, ...tokens];
   return {
     nameContains: last.includes("**") ? "" : longestText(tokenise(last)),
-    matches: (key, folder) => matchAll(anchored, whole(key, folder)),
+    matches: (key, folder) => matchAll(anchored, within(folder) + key),
   };
+}
+
+const within = (folder: string) => (folder === "/" ? "/" : `${folder}/`);
+
+/** @param above the pattern up to its last slash; alone it means everything below such a folder */
+function matchText(above: string, last: string): Pattern["matches"] {
+  if (above === "") return (key) => key.includes(last);
+  if (last === "") return (_key, folder) => within(folder).includes(above);
+  return (key, folder) => key.startsWith(last) && within(folder).endsWith(above);
 }
 
 const STARS: Token = { kind: "stars" };
@@ -50,9 +56,11 @@ function tokenise(pattern: string): Token[] {
       tokens.push(star);
     } else {
       const closing = char === "[" ? chars.indexOf("]", at + 2) : -1;
-      if (closing < 0) tokens.push({ kind: "text", char });
+      const inside = chars.slice(at + 1, Math.max(closing, 0));
+      // Brackets around a slash are no class, as in a shell: a class is of one name.
+      if (closing < 0 || inside.includes("/")) tokens.push({ kind: "text", char });
       else {
-        tokens.push(toClass(chars.slice(at + 1, closing)));
+        tokens.push(toClass(inside));
         at = closing;
       }
     }
