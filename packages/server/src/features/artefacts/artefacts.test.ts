@@ -77,6 +77,23 @@ describe("the set that is served", () => {
     await started.stop();
   });
 
+  it("is outlined by its signed list, for pages that can't wait until every file was read", async () => {
+    expect(await shelf.outline()).toEqual({ kind: "none" });
+    await writeRelease(builtIn(), releaseContent("0.1.0"));
+    await rm(join(builtIn(), "install.sh"));
+    const system = { os: "linux", arch: "x64" };
+    const version = async () => servedVersion(await shelf.outline(), "restic-manager-agent", system);
+    expect(await version()).toBe("0.1.0");
+    // Once the files were looked at, a set that may not be served has no versions either.
+    expect(await shelf.current()).toMatchObject({ kind: "broken" });
+    expect(await version()).toBeUndefined();
+    await writeRelease(builtIn(), releaseContent("0.2.0"));
+    expect(await version()).toBeUndefined();
+    await clock.advance(6000);
+    expect(await version()).toBe("0.2.0");
+    expect(await shelf.current()).toMatchObject({ kind: "whole" });
+  });
+
   it("is looked at once: a request does not read it again", async () => {
     await writeRelease(data(), releaseContent("0.2.0"));
     const first = await shelf.current();

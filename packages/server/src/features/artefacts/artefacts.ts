@@ -16,7 +16,13 @@ import {
 import type { Logger } from "pino";
 import type { Clock } from "../../platform/clock.ts";
 import { AppError } from "../../platform/errors.ts";
-import { fingerprintOf, type ReleaseFile, type ReleaseSet, readReleaseSet } from "./release-set.ts";
+import {
+  fingerprintOf,
+  type ReleaseFile,
+  type ReleaseSet,
+  readReleaseList,
+  readReleaseSet,
+} from "./release-set.ts";
 
 export type { ReleaseFile };
 
@@ -28,6 +34,11 @@ export type Release =
   | { kind: "none"; dataFolder: string }
   | { kind: "broken"; source: ReleaseSource; folder: string; problem: string; checkedAt: number }
   | (Extract<ReleaseSet, { kind: "whole" }> & { source: ReleaseSource; folder: string; checkedAt: number });
+
+/** As much of it as its signed list says: which versions there are. */
+export type ReleaseOutline =
+  | { kind: "none" | "broken" }
+  | { kind: "whole"; sums: ReadonlyMap<string, string> };
 
 export interface ShelfDeps {
   clock: Clock;
@@ -57,9 +68,7 @@ export class ReleaseShelf {
 
   /** Reads what is there after a while, so that the log says whether it can be served. */
   start(): void {
-    void this.lookLater().catch((error: unknown) => {
-      this.deps.log.error({ err: error }, "the files for hosts could not be read");
-    });
+    void this.lookLater().catch((error: unknown) => this.tellUnread(error));
   }
 
   async stop(): Promise<void> {
@@ -74,11 +83,26 @@ export class ReleaseShelf {
 
   /** What is served now; a folder that was just changed may be seen some seconds later. */
   async current(): Promise<Release> {
-    if (this.known && this.deps.clock.now() - this.lookedAt < lookMs) return this.known.release;
+    if (this.known && this.isFresh()) return this.known.release;
     this.looking ??= this.look().finally(() => {
       this.looking = null;
     });
     return this.looking;
+  }
+
+  /** What its list says, for a page that must not wait until a gigabyte was read: no file of it was looked at unless all were. */
+  async outline(): Promise<ReleaseOutline> {
+    if (this.known && this.isFresh()) return this.known.release;
+    if (this.known) void this.current().catch((error: unknown) => this.tellUnread(error));
+    for (const { folder } of this.places()) {
+      const set = await readReleaseList(folder);
+      if (set.kind !== "empty") return set;
+    }
+    return { kind: "none" };
+  }
+
+  private isFresh(): boolean {
+    return this.deps.clock.now() - this.lookedAt < lookMs;
   }
 
   private async look(): Promise<Release> {
@@ -107,6 +131,10 @@ export class ReleaseShelf {
     const builtIn =
       builtInFolder === undefined ? [] : [{ source: "built_in" as const, folder: builtInFolder }];
     return [{ source: "data", folder: dataFolder }, ...builtIn];
+  }
+
+  private tellUnread(error: unknown): void {
+    this.deps.log.error({ err: error }, "the files for hosts could not be read");
   }
 
   private tell(release: Release, before: Release | undefined): void {
@@ -155,10 +183,14 @@ export interface System {
 const platformOf = ({ os, arch }: System) => releasePlatformOf(os === "windows" ? "win32" : os, arch);
 
 /** Of each release, what was looked up in its list: a fleet asks the same of it for every host. */
-const newestVersions = new WeakMap<Release, Map<string, string | undefined>>();
+const newestVersions = new WeakMap<ReleaseOutline, Map<string, string | undefined>>();
 
 /** The newest version of a program that is served for a system; undefined when there is none, whatever the reason. */
-export function servedVersion(release: Release, program: ReleaseProgram, system: System): string | undefined {
+export function servedVersion(
+  release: ReleaseOutline,
+  program: ReleaseProgram,
+  system: System,
+): string | undefined {
   const platform = platformOf(system);
   if (release.kind !== "whole" || !platform) return undefined;
   const known = newestVersions.get(release) ?? new Map<string, string | undefined>();

@@ -54,11 +54,20 @@ export async function fingerprintOf(folder: string): Promise<string> {
   return lines.filter(Boolean).join("\n");
 }
 
-/** Reads and checks the whole folder; every byte of it once. */
-export async function readReleaseSet(folder: string): Promise<ReleaseSet> {
+/** What a folder's list says, when its signature is good; none of the files is looked at. */
+export type ReleaseList = Exclude<ReleaseSet, { kind: "whole" }> | ({ kind: "whole" } & Head);
+
+/** Reads the list alone. */
+export async function readReleaseList(folder: string): Promise<ReleaseList> {
   if ((await fingerprintOf(folder)) === "") return { kind: "empty" };
   const head = await readHead(folder);
-  if ("problem" in head) return { kind: "broken", problem: head.problem };
+  return "problem" in head ? { kind: "broken", problem: head.problem } : { kind: "whole", ...head };
+}
+
+/** Reads and checks the whole folder; every byte of it once. */
+export async function readReleaseSet(folder: string): Promise<ReleaseSet> {
+  const head = await readReleaseList(folder);
+  if (head.kind !== "whole") return head;
   const files = new Map<string, ReleaseFile>();
   for (const [name, sha256] of head.sums) {
     const file = await readFileOf(folder, name);
@@ -71,7 +80,7 @@ export async function readReleaseSet(folder: string): Promise<ReleaseSet> {
     const file = await readFileOf(folder, name);
     if (file) files.set(name, file);
   }
-  return { kind: "whole", files, ...head };
+  return { ...head, files };
 }
 
 interface Head {

@@ -23,7 +23,7 @@ describe.each(engines)("the fleet's picture on %s", (engine) => {
     const log = createLog("silent");
     pictures = new FleetPictures({
       ...{ db, clock, log, progress: new LiveProgress({ db, bus: new EventBus(log) }) },
-      shelf: { current: async () => ({ kind: "none", dataFolder: "" }) },
+      shelf: { outline: async () => ({ kind: "none" }) },
     });
   });
   afterEach(() => database.close());

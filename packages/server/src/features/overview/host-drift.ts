@@ -1,5 +1,5 @@
 /** Whether a host runs older programs than this server serves. */
-import { type Release, servedVersion } from "../artefacts/artefacts.ts";
+import { type ReleaseOutline, servedVersion } from "../artefacts/artefacts.ts";
 import { type Host, knowsJobKind } from "../hosts/hosts.ts";
 import { driftOfHost, releaseNameOf } from "../updates/updates.ts";
 
@@ -17,7 +17,7 @@ export interface Outdated {
   versions: string;
 }
 
-export function behindOf(host: Host, release: Release): Behind {
+export function behindOf(host: Host, release: ReleaseOutline): Behind {
   const served = (program: "agent" | "restic") =>
     // Before its first word nothing is known of it.
     host.firstConnectedAt !== null && driftOfHost(host, program, release) === "behind"

@@ -46,7 +46,7 @@ describe.each(engines)("the overview on %s", (engine) => {
     bus = new EventBus(createLog("silent"));
     deps = {
       ...{ db, clock, progress: new LiveProgress({ db, bus }) },
-      shelf: { current: async () => ({ kind: "none", dataFolder: "" }) },
+      shelf: { outline: async () => ({ kind: "none" }) },
     };
   });
   afterEach(() => database.close());

@@ -5,7 +5,7 @@
 
 import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
-import type { Release, ReleaseShelf } from "../artefacts/artefacts.ts";
+import type { ReleaseOutline, ReleaseShelf } from "../artefacts/artefacts.ts";
 import { type Host, isOnline, twinOf } from "../hosts/hosts.ts";
 import {
   type JobOutline,
@@ -27,7 +27,7 @@ export interface OverviewDeps {
   db: Db;
   clock: Clock;
   progress: LiveProgress;
-  shelf: Pick<ReleaseShelf, "current">;
+  shelf: Pick<ReleaseShelf, "outline">;
 }
 
 /** One host with what the table says about it. */
@@ -87,7 +87,7 @@ export async function describeHosts(
   const ids = hosts.map(({ id }) => id);
   const repositoryIds = [...new Set(hosts.flatMap(({ repositoryId }) => repositoryId ?? []))];
   const { backups, active } = await listLatestJobs(deps.db, ids);
-  const [totals, release] = [await sumSnapshots(deps.db, ids), await deps.shelf.current()];
+  const [totals, release] = [await sumSnapshots(deps.db, ids), await deps.shelf.outline()];
   const all = assemble(deps, hosts, { backups, active, totals, release });
   const planned = await listFleetSchedules(deps.db, ids);
   const groupCounts = await countSourceGroups(deps.db, ids);
@@ -119,7 +119,7 @@ export async function getOverview(deps: OverviewDeps, host: Host): Promise<HostO
     backups,
     active,
     totals: await sumSnapshots(deps.db, [host.id]),
-    release: await deps.shelf.current(),
+    release: await deps.shelf.outline(),
   });
   if (!overview) throw new Error("one host in, one host out");
   return overview;
@@ -132,7 +132,7 @@ function assemble(
     backups: JobOutline[];
     active: JobOutline[];
     totals: Map<string, SnapshotTotals>;
-    release: Release;
+    release: ReleaseOutline;
   },
 ): HostOverview[] {
   const now = deps.clock.now();

@@ -102,17 +102,16 @@ export const sparkBox = { width: 58, height: 14 } as const;
 
 /** The path of a sparkline over a range; null for less than two points. Whole numbers only: a thousand are on a page. */
 export function sparkPath(
-  points: readonly { at: number; rawBytes: number | null }[],
+  points: readonly { at: number; rawBytes: number }[],
   range: ChartRange,
 ): string | null {
-  const known = points.flatMap(({ at, rawBytes }) => (rawBytes === null ? [] : [{ at, value: rawBytes }]));
-  if (known.length < 2) return null;
-  const values = known.map(({ value }) => value);
-  const least = Math.min(...values);
-  const spread = Math.max(...values) - least;
-  const spots = known.map(({ at, value }) => {
+  if (points.length < 2) return null;
+  const sizes = points.map(({ rawBytes }) => rawBytes);
+  const least = Math.min(...sizes);
+  const spread = Math.max(...sizes) - least;
+  const spots = points.map(({ at, rawBytes }) => {
     const x = Math.round((xOf(at, range) / chartBox.width) * sparkBox.width);
-    const share = spread === 0 ? 0.5 : (value - least) / spread;
+    const share = spread === 0 ? 0.5 : (rawBytes - least) / spread;
     return { x, y: Math.round(1 + (1 - share) * (sparkBox.height - 2)) };
   });
   return `M${withoutMiddles(spots)

@@ -15,7 +15,7 @@ describe.each(engines)("the sizes of the fleet on %s", (engine) => {
   });
   afterEach(() => database.close());
 
-  async function add(name: string, sizes: [daysAgo: number, rawBytes: number][]): Promise<string> {
+  async function add(name: string, sizes: [daysAgo: number, rawBytes: number | null][]): Promise<string> {
     const location = `rest:https://backup.example.org/${name}`;
     const { id } = await inTransaction(database.db, (tx) => ensureRepository(tx, location, now));
     for (const [daysAgo, rawBytes] of sizes) {
@@ -23,7 +23,7 @@ describe.each(engines)("the sizes of the fleet on %s", (engine) => {
         job_id: null,
         repository_id: null,
         uncompressed_bytes: null,
-        snapshot_count: null,
+        snapshot_count: 3,
         locks: null,
       };
       const told = { stats: { ...none, raw_bytes: rawBytes }, at: now - daysAgo * dayMs, ambiguous: false };
@@ -32,10 +32,11 @@ describe.each(engines)("the sizes of the fleet on %s", (engine) => {
     return id;
   }
 
-  it("hold each repository with its days in the range, the oldest first, in two queries", async () => {
+  it("hold each repository with the days in the range that have a size, the oldest first, in two queries", async () => {
     const grown = await add("grown", [
       [40, 10],
       [29, 20],
+      [7, null],
       [0, 30],
     ]);
     const silent = await add("silent", []);

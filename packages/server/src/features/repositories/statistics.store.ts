@@ -1,5 +1,6 @@
 /** SQL of repositories' figures and of `repository_history`. No rules. */
 import type { RepositoryLock } from "@restic-manager/protocol";
+import { sql } from "kysely";
 import type { Db } from "../../platform/db/db.ts";
 import type { Repository } from "./statistics.ts";
 
@@ -110,21 +111,29 @@ export async function listSizes(
   return new Map(rows.map((row) => [row.id, row.raw_bytes]));
 }
 
-/** The sizes of repositories day by day from a day on, the oldest first. */
+/**
+ * The days from one on that have a size, the oldest first, by repository. One row for each repository: a page of a fleet
+ * asks for thousands of days, and a row costs more than its two numbers.
+ */
 export async function listDailySizes(
   db: Db,
   repositoryIds: readonly string[],
   fromDay: number,
-): Promise<{ repository_id: string; day: number; raw_bytes: number | null }[]> {
-  if (repositoryIds.length === 0) return [];
-  return tables(db)
+): Promise<Map<string, [day: number, rawBytes: number][]>> {
+  if (repositoryIds.length === 0) return new Map();
+  const rows = await tables(db)
     .selectFrom("repository_history")
-    .select(["repository_id", "day", "raw_bytes"])
+    // Both engines have string_agg, and it leaves out what is null.
+    .select([
+      "repository_id",
+      sql<string>`string_agg('[' || day || ',' || raw_bytes || ']', ',' ORDER BY day)`.as("days"),
+    ])
     .where("repository_id", "in", repositoryIds)
     .where("day", ">=", fromDay)
-    .orderBy("repository_id")
-    .orderBy("day")
+    .where("raw_bytes", "is not", null)
+    .groupBy("repository_id")
     .execute();
+  return new Map(rows.map(({ repository_id, days }) => [repository_id, JSON.parse(`[${days}]`)]));
 }
 
 /** From that day on, the oldest first. */

@@ -86,10 +86,10 @@ export async function listHistory(
   }));
 }
 
-/** A repository's size, now and over the days. */
+/** A repository's size, now and on the days that have one, the oldest first. */
 export interface SizeHistory {
   rawBytes: number | null;
-  days: { at: number; rawBytes: number | null }[];
+  days: { at: number; rawBytes: number }[];
 }
 
 /** The size of each repository with its last `days` UTC days, by id. Two queries for all, one when no days are asked for. */
@@ -98,14 +98,12 @@ export async function listFleetSizes(
   repositoryIds: readonly string[],
   range: { days: number; now: number },
 ): Promise<Map<string, SizeHistory>> {
+  const sizes = await store.listSizes(db, repositoryIds);
   const from = Math.floor(range.now / dayMs) - range.days + 1;
-  const sizes = new Map<string, SizeHistory>();
-  for (const [id, rawBytes] of await store.listSizes(db, repositoryIds))
-    sizes.set(id, { rawBytes, days: [] });
-  if (range.days === 0) return sizes;
-  for (const { repository_id, day, raw_bytes } of await store.listDailySizes(db, repositoryIds, from))
-    sizes.get(repository_id)?.days.push({ at: day * dayMs, rawBytes: raw_bytes });
-  return sizes;
+  const daily = range.days === 0 ? undefined : await store.listDailySizes(db, repositoryIds, from);
+  const daysOf = (id: string) =>
+    daily?.get(id)?.map(([day, rawBytes]) => ({ at: day * dayMs, rawBytes })) ?? [];
+  return new Map([...sizes].map(([id, rawBytes]) => [id, { rawBytes, days: daysOf(id) }]));
 }
 
 /**

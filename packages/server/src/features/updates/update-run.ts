@@ -6,7 +6,13 @@
  */
 import type { ReleaseProgram, UpdateProgram } from "@restic-manager/protocol";
 import type { Actor } from "../../platform/http/identity.ts";
-import { type Drift, driftOf, type Release, servedVersion } from "../artefacts/artefacts.ts";
+import {
+  type Drift,
+  driftOf,
+  type Release,
+  type ReleaseOutline,
+  servedVersion,
+} from "../artefacts/artefacts.ts";
 import { type Host, knowsJobKind } from "../hosts/hosts.ts";
 import type { Job } from "../jobs/jobs.ts";
 
@@ -74,7 +80,7 @@ export function hasVersion(
 }
 
 /** How a host stands to what is served for its system. A restic that can't be used is behind whatever its version. */
-export function driftOfHost(host: Host, program: UpdateProgram, release: Release): Drift {
+export function driftOfHost(host: Host, program: UpdateProgram, release: ReleaseOutline): Drift {
   const served = servedVersion(release, releaseNameOf[program], host);
   if (program === "restic" && host.resticProblem !== null && served !== undefined) return "behind";
   return driftOf(versionOn(host, program), served);
