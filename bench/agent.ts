@@ -9,8 +9,6 @@ import { bearerOf, jobIdOf, streamIdOf } from "./fleet.ts";
 /** As the real agent's backoff: full jitter, 1 s doubling to 10 s. */
 const firstDelayMs = 1000;
 const maxDelayMs = 10_000;
-/** One loopback address for so many agents: as many hosts, as few addresses, as a fleet behind a few NATs has. */
-const agentsPerAddress = 2500;
 
 export interface AgentOptions {
   port: number;
@@ -40,12 +38,12 @@ export class BenchAgent {
     this.jobId = jobIdOf(options.index);
   }
 
+  /** All from one address, as a fleet behind one NAT: to bind to others costs the client seconds once many connections have ended. */
   dial(): void {
     const { index, port } = this.options;
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/agent`, {
       headers: { authorization: `Bearer ${bearerOf(index)}` },
       perMessageDeflate: false,
-      localAddress: `127.0.1.${1 + Math.floor(index / agentsPerAddress)}`,
     });
     this.socket = socket;
     socket.on("open", () => socket.send(encodeMessage(helloOf(index))));

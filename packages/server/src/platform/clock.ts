@@ -1,6 +1,4 @@
 /** The only place that reads the time or starts a timer. Tests hand in the fake clock of testkit. */
-import { setTimeout as delay } from "node:timers/promises";
-
 export interface Clock {
   /** Epoch milliseconds. */
   now(): number;
@@ -10,8 +8,18 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  async sleep(ms, signal) {
-    await delay(ms, undefined, signal ? { signal } : {}).catch(() => undefined);
+  // Not the one of timers/promises, which makes an error with a stack whenever it is aborted: for every agent that says hello.
+  sleep(ms, signal) {
+    if (signal?.aborted) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, ms);
+    signal?.addEventListener("abort", wake);
+    return promise;
   },
 };
 

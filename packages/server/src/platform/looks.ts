@@ -2,6 +2,7 @@
  * Looks at rows, wished for by many events: one after the other, and a thousand wishes in one moment are one look. A look
  * begins after the wish, so it sees the row that the wish was about.
  */
+import { setImmediate as othersTurn } from "node:timers/promises";
 import type { Clock } from "./clock.ts";
 
 export interface LooksDeps {
@@ -46,6 +47,8 @@ export class Looks {
     if (this.isAsked || this.isStopping) return;
     this.isAsked = true;
     this.round = this.round.then(async () => {
+      // Agents that say hello at once wish for the same.
+      await othersTurn();
       this.isAsked = false;
       await this.deps.look().catch(this.deps.failed);
     });

@@ -20,6 +20,7 @@ import type { Db } from "../../platform/db/db.ts";
 import type { GroupCommit } from "../../platform/db/group-commit.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { Host } from "../hosts/hosts.ts";
+import { joinLogs } from "./agent-link.batch.ts";
 import type { AfterCommit, EventHandler, LinkHandlers } from "./agent-link.contract.ts";
 import type { AgentDumps } from "./agent-link.dumps.ts";
 import type { AgentRequests } from "./agent-link.requests.ts";
@@ -288,7 +289,7 @@ export class AgentSession {
     // First: nothing has to be rolled back then, of others in this transaction neither.
     if (!(await claimPosition(tx, this.host.id, this.position, next))) return null;
     const stored: Stored = { refused: [], todo: [] };
-    for (const event of events) {
+    for (const event of joinLogs(events)) {
       const done = await this.storeOne(tx, event).catch((error: unknown) => {
         if (!(error instanceof AppError)) throw error;
         stored.refused.push({ event, error });

@@ -12,7 +12,7 @@ const defaultTransactionMs = 25;
 /** And never more than this, should the clock stand still. */
 const maxGroup = 64;
 
-/** After a commit the next one waits for as long as that one took, but never so long that a person would notice. */
+/** After a transaction the next one waits for as long as that one took, but never so long that a person would notice. */
 const maxPauseMs = 5;
 
 /** After so many in a row something other than chance is wrong. */
@@ -30,8 +30,7 @@ interface Group {
   answers: (() => void)[];
   /** Whose work runs now; null before the first, and after the last. */
   current: Entry | null;
-  /** When the last work was done and the commit began. */
-  filledAt: number;
+  startedAt: number;
 }
 
 export class GroupCommit {
@@ -74,14 +73,14 @@ export class GroupCommit {
     while (this.waiting.length > 0) {
       // Every socket that has something is read first; otherwise each frame would begin a transaction of its own.
       await socketsRead();
-      const group: Group = { taken: [], answers: [], current: null, filledAt: 0 };
+      const group: Group = { taken: [], answers: [], current: null, startedAt: this.clock.now() };
       try {
         await inTransaction(this.db, (tx) => this.fill(tx, group));
         this.failuresInRow = 0;
         this.deadlocksInRow = 0;
         for (const answer of group.answers) answer();
-        // The slower the disk, the more goes into one transaction.
-        const pauseMs = Math.min(this.clock.now() - group.filledAt, maxPauseMs);
+        // The slower the disk and the more there is to write, the more goes into one transaction.
+        const pauseMs = Math.min(this.clock.now() - group.startedAt, maxPauseMs);
         if (pauseMs > 1) await this.clock.sleep(pauseMs);
       } catch (error) {
         this.fail(group, error);
@@ -99,7 +98,6 @@ export class GroupCommit {
       if (group.taken.length >= maxGroup || this.clock.now() >= until) break;
     }
     group.current = null;
-    group.filledAt = this.clock.now();
   }
 
   private fail({ taken, current }: Group, error: unknown): void {

@@ -4,7 +4,6 @@
  */
 import cookie from "@fastify/cookie";
 import formbody from "@fastify/formbody";
-import helmet from "@fastify/helmet";
 import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
 import websocket from "@fastify/websocket";
@@ -12,6 +11,7 @@ import { maxFrameBytes } from "@restic-manager/protocol";
 import { productVersion } from "@restic-manager/protocol/version";
 import Fastify, { type FastifyRequest, LogController } from "fastify";
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
+import helmet from "helmet";
 import type { Logger } from "pino";
 import { limitKey } from "./client-address.ts";
 import { checkFormToken, checkOrigin } from "./csrf.ts";
@@ -64,6 +64,7 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
     routerOptions: { maxParamLength: 256 },
   }) as unknown as App;
   const declaredRoutes = recordRoutes(app);
+  const addSecurityHeaders = helmet(securityHeaders);
   // Only JSON and forms: a body as plain text would be a way around the preflight of another site's script.
   app.removeContentTypeParser("text/plain");
   app.setValidatorCompiler(validatorCompiler);
@@ -72,7 +73,6 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
     ...{ global: true, max: requestsPerMinute, timeWindow: 60_000 },
     keyGenerator: limitKey,
   });
-  await app.register(helmet, securityHeaders);
   await app.register(cookie);
   await app.register(formbody);
   await app.register(websocket, { options: { maxPayload: maxFrameBytes, perMessageDeflate: false } });
@@ -94,6 +94,8 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
     // Pages show live state and one-time secrets; only the hashed assets may be kept, and they say so themselves.
     if (!reply.hasHeader("cache-control")) void reply.header("cache-control", "no-store");
     void reply.header("x-request-id", request.id);
+    // With each answer and not with each request: an agent that dials gets none.
+    addSecurityHeaders(request.raw, reply.raw, rethrow);
   });
   app.setErrorHandler(createErrorAnswer(deps.errorPage));
   app.setNotFoundHandler((request, reply) =>
@@ -131,6 +133,10 @@ function createProxyHint(log: Logger): (request: FastifyRequest) => Promise<void
 }
 
 /** Scripts and styles come from us alone; nothing may frame us; form targets stay here. */
+const rethrow = (error?: unknown): void => {
+  if (error) throw error;
+};
+
 const securityHeaders = {
   contentSecurityPolicy: {
     useDefaults: false,
