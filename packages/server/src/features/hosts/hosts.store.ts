@@ -231,9 +231,13 @@ export async function updateTwin(tx: Db, hostId: string, twin: Twin): Promise<vo
     .execute();
 }
 
-/** @returns whether the host exists */
-export async function updateFromHello(tx: Db, hostId: string, facts: HelloFacts): Promise<boolean> {
-  const result = await hosts(tx)
+/** @returns when the host first connected; undefined when there is no such host */
+export async function updateFromHello(
+  tx: Db,
+  hostId: string,
+  facts: HelloFacts,
+): Promise<number | null | undefined> {
+  const row = await hosts(tx)
     .updateTable("hosts")
     .set({
       agent_version: facts.agentVersion,
@@ -251,8 +255,9 @@ export async function updateFromHello(tx: Db, hostId: string, facts: HelloFacts)
       last_seen_at: facts.at,
     })
     .where("id", "=", hostId)
+    .returning("first_connected_at")
     .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
+  return row?.first_connected_at;
 }
 
 /** Another restic took the place of the one from before, and was found to work. */

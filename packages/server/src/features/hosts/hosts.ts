@@ -263,8 +263,9 @@ export async function recordHello(
   hostId: string,
   facts: HelloFacts,
 ): Promise<{ firstConnect: boolean }> {
-  if (!(await updateFromHello(tx, hostId, readable(facts)))) throw notFound();
-  return { firstConnect: await markFirstConnect(tx, hostId, facts.at) };
+  const firstConnectedAt = await updateFromHello(tx, hostId, readable(facts));
+  if (firstConnectedAt === undefined) throw notFound();
+  return { firstConnect: firstConnectedAt === null && (await markFirstConnect(tx, hostId, facts.at)) };
 }
 
 /**

@@ -15,6 +15,9 @@ const maxGroup = 64;
 /** After a transaction the next one waits for as long as that one took, but never so long that a person would notice. */
 const maxPauseMs = 5;
 
+/** A transaction begins at the latest after this long, however much still comes. */
+const maxGatherMs = 5;
+
 /** After so many in a row something other than chance is wrong. */
 const maxDeadlocks = 5;
 
@@ -71,8 +74,7 @@ export class GroupCommit {
   private async commitAll(): Promise<void> {
     this.running = true;
     while (this.waiting.length > 0) {
-      // Every socket that has something is read first; otherwise each frame would begin a transaction of its own.
-      await socketsRead();
+      await this.gather();
       const group: Group = { taken: [], answers: [], current: null, startedAt: this.clock.now() };
       try {
         await inTransaction(this.db, (tx) => this.fill(tx, group));
@@ -87,6 +89,18 @@ export class GroupCommit {
       }
     }
     this.running = false;
+  }
+
+  /**
+   * Every socket that has something is read first, and again while that brings more: otherwise each frame would begin a
+   * transaction of its own. Whoever is alone waits for one turn.
+   */
+  private async gather(): Promise<void> {
+    const until = this.clock.now() + maxGatherMs;
+    for (let known = 0; this.waiting.length > known && known < maxGroup && this.clock.now() <= until; ) {
+      known = this.waiting.length;
+      await socketsRead();
+    }
   }
 
   private async fill(tx: Db, group: Group): Promise<void> {
