@@ -14,23 +14,30 @@ const lineOverheadChars = 100;
  */
 export function joinLogs(events: readonly DurableEvent[]): DurableEvent[] {
   const joined: DurableEvent[] = [];
+  let chars = 0;
   for (const event of events) {
     const before = joined.at(-1);
-    if (before?.type === "log.stream" && event.type === "log.stream" && follows(before, event))
+    const added = event.type === "log.stream" ? charsOf(event) : 0;
+    chars += added;
+    if (
+      chars <= maxJoinedChars &&
+      before?.type === "log.stream" &&
+      event.type === "log.stream" &&
+      follows(before, event)
+    )
       joined.splice(-1, 1, { ...event, lines: [...before.lines, ...event.lines] });
-    else joined.push(event);
+    else {
+      joined.push(event);
+      chars = added;
+    }
   }
   return joined;
 }
 
-function follows(before: LogStream, event: LogStream): boolean {
-  return (
-    before.job_id === event.job_id &&
-    before.attempt === event.attempt &&
-    before.lines.at(-1)?.n === (event.lines[0]?.n ?? 0) - 1 &&
-    charsOf(before) + charsOf(event) <= maxJoinedChars
-  );
-}
+const follows = (before: LogStream, event: LogStream): boolean =>
+  before.job_id === event.job_id &&
+  before.attempt === event.attempt &&
+  before.lines.at(-1)?.n === (event.lines[0]?.n ?? 0) - 1;
 
 const charsOf = ({ lines }: LogStream): number =>
   lines.reduce((sum, { text }) => sum + text.length + lineOverheadChars, 0);

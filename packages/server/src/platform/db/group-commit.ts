@@ -12,7 +12,7 @@ const defaultTransactionMs = 25;
 /** And never more than this, should the clock stand still. */
 const maxGroup = 64;
 
-/** After a transaction the next one waits for as long as that one took, but never so long that a person would notice. */
+/** After a commit the next one waits for as long as that one took, but never so long that a person would notice. */
 const maxPauseMs = 5;
 
 /** A transaction begins at the latest after this long, however much still comes. */
@@ -33,7 +33,8 @@ interface Group {
   answers: (() => void)[];
   /** Whose work runs now; null before the first, and after the last. */
   current: Entry | null;
-  startedAt: number;
+  /** When the last work was done and the commit began. */
+  filledAt: number;
 }
 
 export class GroupCommit {
@@ -75,14 +76,14 @@ export class GroupCommit {
     this.running = true;
     while (this.waiting.length > 0) {
       await this.gather();
-      const group: Group = { taken: [], answers: [], current: null, startedAt: this.clock.now() };
+      const group: Group = { taken: [], answers: [], current: null, filledAt: 0 };
       try {
         await inTransaction(this.db, (tx) => this.fill(tx, group));
         this.failuresInRow = 0;
         this.deadlocksInRow = 0;
         for (const answer of group.answers) answer();
-        // The slower the disk and the more there is to write, the more goes into one transaction.
-        const pauseMs = Math.min(this.clock.now() - group.startedAt, maxPauseMs);
+        // The slower the disk, the more goes into one transaction.
+        const pauseMs = Math.min(this.clock.now() - group.filledAt, maxPauseMs);
         if (pauseMs > 1) await this.clock.sleep(pauseMs);
       } catch (error) {
         this.fail(group, error);
@@ -112,6 +113,7 @@ export class GroupCommit {
       if (group.taken.length >= maxGroup || this.clock.now() >= until) break;
     }
     group.current = null;
+    group.filledAt = this.clock.now();
   }
 
   private fail({ taken, current }: Group, error: unknown): void {
