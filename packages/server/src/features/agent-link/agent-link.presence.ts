@@ -6,7 +6,7 @@ import { touchHosts } from "../hosts/hosts.ts";
 export class Presence {
   private readonly deps: { db: Db; log: Logger };
   /** What is not written yet. */
-  private readonly heard = new Map<string, number>();
+  private heard = new Map<string, number>();
 
   constructor(deps: { db: Db; log: Logger }) {
     this.deps = deps;
@@ -19,13 +19,13 @@ export class Presence {
   /** Never rejects: the next time writes the same times again, and a database that stays away is reported by /readyz. */
   async write(): Promise<void> {
     if (this.heard.size === 0) return;
-    const written = new Map(this.heard);
+    const written = this.heard;
+    this.heard = new Map();
     try {
       await touchHosts(this.deps.db, written);
     } catch (error) {
       this.deps.log.error({ err: error }, "heartbeats could not be written");
-      return;
+      this.heard = new Map([...written, ...this.heard]);
     }
-    for (const [hostId, at] of written) if (this.heard.get(hostId) === at) this.heard.delete(hostId);
   }
 }

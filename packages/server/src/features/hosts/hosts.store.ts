@@ -332,8 +332,10 @@ export async function touchHosts(db: Db, lastSeenMs: ReadonlyMap<string, number>
   const seen = [...lastSeenMs].sort(([a], [b]) => (a < b ? -1 : 1));
   await inTransaction(db, async (tx) => {
     for (let i = 0; i < seen.length; i += touchedPerStatement) {
-      // One value, so that it is one statement however many hosts it tells of. Both engines have a json_each of objects.
-      const heard = JSON.stringify(Object.fromEntries(seen.slice(i, i + touchedPerStatement)));
+      // One value, so that it is one statement however many hosts it tells of. Both engines have a json_each of objects;
+      // one is never made here, where it would outlive collections that cost as much as the rows.
+      const part = seen.slice(i, i + touchedPerStatement);
+      const heard = `{${part.map(([id, at]) => `${JSON.stringify(id)}:${at}`).join(",")}}`;
       await sql`UPDATE hosts SET last_seen_at = heard.at
         FROM (SELECT key AS id, CAST(CAST(value AS text) AS bigint) AS at FROM json_each(${heard})) AS heard
         WHERE hosts.id = heard.id AND (hosts.last_seen_at IS NULL OR hosts.last_seen_at < heard.at)`.execute(
