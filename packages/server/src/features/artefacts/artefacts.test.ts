@@ -83,6 +83,8 @@ describe("the set that is served", () => {
     await rm(join(builtIn(), "install.sh"));
     const system = { os: "linux", arch: "x64" };
     const version = async () => servedVersion(await shelf.outline(), "restic-manager-agent", system);
+    expect(await version()).toBeUndefined();
+    await clock.advance(6000);
     expect(await version()).toBe("0.1.0");
     // Once the files were looked at, a set that may not be served has no versions either.
     expect(await shelf.current()).toMatchObject({ kind: "broken" });

@@ -60,6 +60,8 @@ export class ReleaseShelf {
   private known: { release: Release; fingerprint: string } | null = null;
   private lookedAt = Number.NEGATIVE_INFINITY;
   private looking: Promise<Release> | null = null;
+  /** The list alone, while the files are not known or may have changed. */
+  private listed: { outline: ReleaseOutline; at: number } | null = null;
   private readonly stopping = new AbortController();
 
   constructor(deps: ShelfDeps) {
@@ -83,7 +85,7 @@ export class ReleaseShelf {
 
   /** What is served now; a folder that was just changed may be seen some seconds later. */
   async current(): Promise<Release> {
-    if (this.known && this.isFresh()) return this.known.release;
+    if (this.known && this.isFresh(this.lookedAt)) return this.known.release;
     this.looking ??= this.look().finally(() => {
       this.looking = null;
     });
@@ -92,17 +94,23 @@ export class ReleaseShelf {
 
   /** What its list says, for a page that must not wait until a gigabyte was read: no file of it was looked at unless all were. */
   async outline(): Promise<ReleaseOutline> {
-    if (this.known && this.isFresh()) return this.known.release;
+    if (this.known && this.isFresh(this.lookedAt)) return this.known.release;
     if (this.known) void this.current().catch((error: unknown) => this.tellUnread(error));
+    if (!this.listed || !this.isFresh(this.listed.at))
+      this.listed = { at: this.deps.clock.now(), outline: await this.list() };
+    return this.listed.outline;
+  }
+
+  private async list(): Promise<ReleaseOutline> {
     for (const { folder } of this.places()) {
-      const set = await readReleaseList(folder);
-      if (set.kind !== "empty") return set;
+      const list = await readReleaseList(folder);
+      if (list.kind !== "empty") return list;
     }
     return { kind: "none" };
   }
 
-  private isFresh(): boolean {
-    return this.deps.clock.now() - this.lookedAt < lookMs;
+  private isFresh(at: number): boolean {
+    return this.deps.clock.now() - at < lookMs;
   }
 
   private async look(): Promise<Release> {
