@@ -358,7 +358,9 @@ function registerUpdates(ground: Ground, app: App, isConnected: (hostId: string)
   const deps = { db: ground.database.db, clock, bus, shelf };
   registerUpdateRoutes(app, deps);
   registerUpdatePages(app, { ...deps, page, baseUrl: config.baseUrl });
-  return new UpdateWatch({ ...deps, log, isConnected, isLeader: () => replicas.isLeader() });
+  // A look reads every host, and a fleet that comes back wishes for thousands.
+  const maxLookShare = 0.1;
+  return new UpdateWatch({ ...deps, log, isConnected, isLeader: () => replicas.isLeader(), maxLookShare });
 }
 
 /** The two ways to become a host: by a token, and by being accepted. @returns where those wait who announced themselves */

@@ -3,12 +3,11 @@ import { FakeClock } from "@restic-manager/testkit";
 import { expect, it } from "vitest";
 import { Looks } from "./looks.ts";
 
-function looksOf(look: () => Promise<void>, everyMs?: number) {
+function looksOf(look: () => Promise<void>, timing: { everyMs?: number; maxShare?: number } = {}) {
   const failures: unknown[] = [];
   const clock = new FakeClock();
   const looks = new Looks({
-    ...{ clock, look, failed: (error: unknown) => void failures.push(error) },
-    ...(everyMs === undefined ? {} : { everyMs }),
+    ...{ clock, look, failed: (error: unknown) => void failures.push(error), ...timing },
   });
   return { clock, failures, looks };
 }
@@ -39,7 +38,7 @@ it("one that fails is told of, and keeps none after it", async () => {
 
 it("comes by itself at the start and by the clock, until the stop", async () => {
   let count = 0;
-  const { looks, clock } = looksOf(async () => void count++, 1000);
+  const { looks, clock } = looksOf(async () => void count++, { everyMs: 1000 });
   looks.start();
   await looks.idle();
   expect(count).toBe(1);
@@ -50,4 +49,40 @@ it("comes by itself at the start and by the clock, until the stop", async () => 
   looks.ask();
   await looks.idle();
   expect(count).toBe(2);
+});
+
+it("leaves the time to others that a long one took, also when it is wished for all the time", async () => {
+  let count = 0;
+  const { looks, clock } = looksOf(
+    async () => {
+      count++;
+      await clock.advance(300);
+    },
+    { maxShare: 0.1 },
+  );
+  looks.ask();
+  await looks.idle();
+  looks.ask();
+  looks.ask();
+  await clock.advance(2699);
+  expect(count).toBe(1);
+  await clock.advance(1);
+  await looks.idle();
+  expect(count).toBe(2);
+});
+
+it("does not make a stop wait for its rest", async () => {
+  let count = 0;
+  const { looks, clock } = looksOf(
+    async () => {
+      count++;
+      await clock.advance(300);
+    },
+    { maxShare: 0.1 },
+  );
+  looks.ask();
+  await looks.idle();
+  looks.ask();
+  await looks.stop();
+  expect(count).toBe(1);
 });

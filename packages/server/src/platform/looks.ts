@@ -12,7 +12,12 @@ export interface LooksDeps {
   failed(error: unknown): void;
   /** Beside the wishes; never when absent. */
   everyMs?: number;
+  /** Of the time, at most so much is spent on looks that many may wish for, 0 to 1; all of it when absent. */
+  maxShare?: number;
 }
+
+/** However long a look took: it may have waited for the database. */
+const maxRestMs = 5000;
 
 export class Looks {
   private readonly deps: LooksDeps;
@@ -20,6 +25,7 @@ export class Looks {
   private ticking: Promise<void> | null = null;
   private round: Promise<void> = Promise.resolve();
   private isAsked = false;
+  private restsUntil = 0;
 
   constructor(deps: LooksDeps) {
     this.deps = deps;
@@ -49,10 +55,24 @@ export class Looks {
     this.round = this.round.then(async () => {
       // Agents that say hello at once wish for the same.
       await othersTurn();
+      await this.rest();
       this.isAsked = false;
-      await this.deps.look().catch(this.deps.failed);
+      if (!this.isStopping) await this.look();
     });
   };
+
+  private async look(): Promise<void> {
+    const { clock, failed, maxShare = 1 } = this.deps;
+    const since = clock.now();
+    await this.deps.look().catch(failed);
+    const tookMs = clock.now() - since;
+    this.restsUntil = clock.now() + Math.min(tookMs / maxShare - tookMs, maxRestMs);
+  }
+
+  private async rest(): Promise<void> {
+    const restMs = this.restsUntil - this.deps.clock.now();
+    if (restMs > 0) await this.deps.clock.sleep(restMs, this.ending.signal);
+  }
 
   /** Resolves when every look that was asked for until now is made. */
   async idle(): Promise<void> {

@@ -35,6 +35,8 @@ export interface UpdateWatchDeps {
   isConnected(hostId: string): boolean;
   /** Whether this server does what only one of all replicas shall do. */
   isLeader(): boolean;
+  /** Of the time. All of it when absent: who jumps in time makes a look seem long. */
+  maxLookShare?: number;
 }
 
 export class UpdateWatch {
@@ -47,7 +49,8 @@ export class UpdateWatch {
   constructor(deps: UpdateWatchDeps) {
     this.deps = deps;
     const failed = (error: unknown) => deps.log.error({ err: error }, "an update run could not go on");
-    this.looks = new Looks({ clock: deps.clock, everyMs: tickMs, look: () => this.look(), failed });
+    const { clock, maxLookShare: maxShare = 1 } = deps;
+    this.looks = new Looks({ clock, everyMs: tickMs, maxShare, look: () => this.look(), failed });
     this.listensSince = deps.clock.now();
   }
 
