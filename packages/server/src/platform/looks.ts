@@ -53,11 +53,11 @@ export class Looks {
     if (this.isAsked || this.isStopping) return;
     this.isAsked = true;
     this.round = this.round.then(async () => {
-      // Agents that say hello at once wish for the same.
-      await othersTurn();
       await this.rest();
       this.isAsked = false;
       if (!this.isStopping) await this.look();
+      // Agents that say hello at once wish for the same.
+      await othersTurn();
     });
   };
 

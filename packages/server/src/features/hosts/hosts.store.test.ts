@@ -19,6 +19,7 @@ import {
   hostRemoved,
   listHostPage,
   listHosts,
+  listHostsOfRepository,
   type NewHost,
   recordAppliedVersion,
   recordHello,
@@ -191,7 +192,7 @@ describe.each(engines)("hosts on %s", (engine) => {
     );
   });
 
-  it("point to a repository and away from it", async () => {
+  it("point to a repository, are found by it in the order in which they came, and point away from it", async () => {
     const { db } = database;
     const { id } = await createHost(db, newHost("web-01"));
     await sql`INSERT INTO repositories (id, location, created_at) VALUES ('R1', '/srv/restic', 1)`.execute(
@@ -199,6 +200,9 @@ describe.each(engines)("hosts on %s", (engine) => {
     );
     await setHostRepository(db, id, "R1");
     expect((await getHost(db, id)).repositoryId).toBe("R1");
+    const later = await createHost(db, newHost("a-later", { repositoryId: "R1", at: clock.now() + 1 }));
+    await createHost(db, newHost("elsewhere"));
+    expect((await listHostsOfRepository(db, "R1")).map((host) => host.id)).toEqual([id, later.id]);
     await setHostRepository(db, id, null);
     expect((await getHost(db, id)).repositoryId).toBeNull();
   });

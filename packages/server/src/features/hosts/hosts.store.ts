@@ -160,6 +160,12 @@ export async function listHosts(db: Db): Promise<Host[]> {
   return rows.map(toHost);
 }
 
+/** The hosts of a repository, the first that was added first. */
+export async function listHostsOfRepository(db: Db, repositoryId: string): Promise<Host[]> {
+  const query = hosts(db).selectFrom("hosts").selectAll().where("repository_id", "=", repositoryId);
+  return (await query.orderBy("created_at").orderBy("id").execute()).map(toHost);
+}
+
 /** Those of these ids that exist, by name. */
 export async function listHostsByIds(db: Db, ids: readonly string[]): Promise<Host[]> {
   if (ids.length === 0) return [];

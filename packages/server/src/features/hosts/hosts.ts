@@ -33,6 +33,7 @@ export {
   listHosts,
   listHostsByIds,
   listHostsNamed,
+  listHostsOfRepository,
   listHostsOnMachines,
   lockHost,
   recordAppliedVersion,

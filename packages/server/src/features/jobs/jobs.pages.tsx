@@ -5,7 +5,7 @@ import { AppError } from "../../platform/errors.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import { livePageRoutes, type PageOf } from "../../platform/http/page-context.ts";
 import { type App, pageRoute, requireIdentity } from "../../platform/http/route.ts";
-import { findHost, listHosts } from "../hosts/hosts.ts";
+import { findHost, findHostByName, listHostsByIds } from "../hosts/hosts.ts";
 import { cancelJob, getJob, isFinal, type Job, type JobStatus } from "./job.ts";
 import { type JobListProps, renderJobListFragment, renderJobListPage } from "./job-list.views.tsx";
 import type { RemovedLogProps } from "./job-log.views.tsx";
@@ -111,14 +111,15 @@ const statusesOf: Record<"live" | "failed" | "warning" | "succeeded", JobStatus[
 };
 
 async function listProps(deps: RunDeps, query: z.output<typeof listQuery>): Promise<JobListProps> {
-  const hosts = new Map((await listHosts(deps.db)).map((host) => [host.id, host]));
-  const wanted = query.host ? [...hosts.values()].find((host) => host.name === query.host) : undefined;
+  const wanted = query.host ? await findHostByName(deps.db, query.host) : null;
   const filter: JobFilter = {
     ...(query.status ? { statuses: statusesOf[query.status] } : {}),
     ...(query.kind ? { kind: query.kind } : {}),
     ...(query.host ? { hostId: wanted?.id ?? "" } : {}),
   };
   const jobs = await listJobs(deps.db, filter, { limit: pageSize, offset: (query.page - 1) * pageSize });
+  const hostIds = [...new Set(jobs.map(({ hostId }) => hostId))];
+  const hosts = new Map((await listHostsByIds(deps.db, hostIds)).map((host) => [host.id, host]));
   const rows = jobs.map((job) => rowOf(deps, job, hosts.get(job.hostId) ?? null));
   const page = { page: query.page, pageSize, total: await countJobs(deps.db, filter) };
   const { status, kind, host } = query;

@@ -7,9 +7,9 @@ import type { EventBus } from "../../platform/events.ts";
 import type { Actor } from "../../platform/http/identity.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import { recordAudit } from "../audit/audit.ts";
-import { getHost, type Host, hostChanged, listHosts } from "../hosts/hosts.ts";
+import { getHost, type Host, hostChanged, listHostsOfRepository } from "../hosts/hosts.ts";
 import { noCredentials } from "../repositories/repositories.ts";
-import { defaultMaintenance, type Maintenance, sharersOf } from "./cadences.ts";
+import { defaultMaintenance, type Maintenance } from "./cadences.ts";
 import * as store from "./maintenance.store.ts";
 
 export interface MaintenanceDeps {
@@ -62,7 +62,7 @@ export async function editMaintenance(
     const changed = changedFields(before, draft);
     if (before.version !== version) throw editConflict(before, changed);
     if (changed.length === 0) return before;
-    const sharers = sharersOf(await listHosts(tx), repositoryId);
+    const sharers = await listHostsOfRepository(tx, repositoryId);
     const problems = checkDraft(draft, sharers);
     if (problems.length > 0) throw invalidFields("maintenance.invalid", problems);
     const after = { ...before, ...draft, version: version + 1, updatedAt: at };

@@ -8,7 +8,7 @@ import type { EventBus } from "../../platform/events.ts";
 import type { Actor } from "../../platform/http/identity.ts";
 import type { AfterCommit } from "../agent-link/agent-link.ts";
 import { recordAudit } from "../audit/audit.ts";
-import { type Host, hostChanged, listHosts, nameMismatch } from "../hosts/hosts.ts";
+import { type Host, hostChanged, listHostsOfRepository, nameMismatch } from "../hosts/hosts.ts";
 import { findJob, type Job } from "../jobs/jobs.ts";
 import {
   acceptForeignId,
@@ -18,7 +18,6 @@ import {
   isLocalLocation,
   recordStatistics,
 } from "../repositories/repositories.ts";
-import { sharersOf } from "./cadences.ts";
 import { sliceOf } from "./coverage.ts";
 import { hostWithRepository, type MaintenanceDeps } from "./edit-maintenance.ts";
 import { deleteCheckedSlices, putCheckedSlice } from "./maintenance.store.ts";
@@ -76,7 +75,7 @@ const beganAt = (host: Host, job: Job | null, at: number): number =>
 /** A path is another place on each host, and all that several hosts of one path have in common is its name. */
 async function isAmbiguous(tx: Db, repository: { id: string; location: string }): Promise<boolean> {
   if (!isLocalLocation(repository.location)) return false;
-  return sharersOf(await listHosts(tx), repository.id).length > 1;
+  return (await listHostsOfRepository(tx, repository.id)).length > 1;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { JobResult, ReadData, RepositoryLock } from "@restic-manager/protoc
 import { type Clock, fromInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
-import { type Host, isOnline, listHosts } from "../hosts/hosts.ts";
+import { type Host, isOnline, listHostsOfRepository } from "../hosts/hosts.ts";
 import { findJobAt, findLastOf, isFinal, type Job, type JobStatus } from "../jobs/jobs.ts";
 import {
   credentialsChangedAt,
@@ -14,15 +14,7 @@ import {
   redactedAdminCredentials,
   redactedCredentials,
 } from "../repositories/repositories.ts";
-import {
-  type Maintenance,
-  nextStart,
-  type Operation,
-  operations,
-  ownerOf,
-  sharersOf,
-  sinceOf,
-} from "./cadences.ts";
+import { type Maintenance, nextStart, type Operation, operations, ownerOf, sinceOf } from "./cadences.ts";
 import { coveredSince, nextSlice, readSlices } from "./coverage.ts";
 import { wasRefused } from "./due.ts";
 import { getMaintenance, hostWithRepository } from "./edit-maintenance.ts";
@@ -115,7 +107,7 @@ export async function getRepositoryView(deps: ViewDeps, hostId: string): Promise
   if (!found) throw noCredentials();
   const { locks, ...repository } = found;
   const maintenance = await getMaintenance(db, repositoryId);
-  const sharers = sharersOf(await listHosts(db), repositoryId);
+  const sharers = await listHostsOfRepository(db, repositoryId);
   const owner = ownerOf(maintenance, sharers);
   return {
     host: { id: host.id, name: host.name },

@@ -11,7 +11,7 @@ import { type Actor, systemActor } from "../../platform/http/identity.ts";
 import { newId } from "../../platform/random.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import { recordAudit } from "../audit/audit.ts";
-import { type Host, listHosts } from "../hosts/hosts.ts";
+import { type Host, listHostsOfRepository } from "../hosts/hosts.ts";
 import { findJob, insertNewJob, isFinal, type Job } from "../jobs/jobs.ts";
 import { accessVersion, lockRepository, replacePassword, type Slot } from "../repositories/repositories.ts";
 import * as store from "./rotation.store.ts";
@@ -53,19 +53,12 @@ interface Look extends AdvanceDeps {
   advanced: Advanced;
 }
 
-/** The hosts of a repository, the first that was added first. */
-export async function listSharers(db: Db, repositoryId: string): Promise<Host[]> {
-  return (await listHosts(db))
-    .filter((host) => host.repositoryId === repositoryId)
-    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
-}
-
 export async function advance(tx: Db, deps: AdvanceDeps, repositoryId: string): Promise<Advanced> {
   await lockRepository(tx, repositoryId);
   const rotation = await store.findActive(tx, repositoryId);
   const advanced: Advanced = { jobs: [], switched: [], changed: false };
   if (!rotation) return advanced;
-  const look = { ...deps, tx, rotation, sharers: await listSharers(tx, repositoryId), advanced };
+  const look = { ...deps, tx, rotation, sharers: await listHostsOfRepository(tx, repositoryId), advanced };
   await settleAll(look);
   await meetSharers(look);
   await goOn(look);

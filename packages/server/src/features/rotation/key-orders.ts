@@ -2,9 +2,9 @@
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
+import { listHostsOfRepository } from "../hosts/hosts.ts";
 import type { Job, JobOrder } from "../jobs/jobs.ts";
 import { accessVersion, findAccess, findRepository, refuseSwapped } from "../repositories/repositories.ts";
-import { listSharers } from "./advance.ts";
 import * as store from "./rotation.store.ts";
 import { type AccessRow, passwordPlace, type Rotation } from "./rotation-state.ts";
 
@@ -45,7 +45,7 @@ export async function completeKeyOrder(deps: { db: Db; box: SecretBox }, job: Jo
 
 /** What goes now can't be brought back: every host that shares the repository is looked at once more. */
 async function refuseUnverified(db: Db, rotation: Rotation, accesses: readonly AccessRow[]): Promise<void> {
-  for (const { id: hostId } of await listSharers(db, rotation.repositoryId)) {
+  for (const { id: hostId } of await listHostsOfRepository(db, rotation.repositoryId)) {
     for (const slot of ["everyday", "admin"] as const) {
       const version = await accessVersion(db, hostId, slot);
       const row = accesses.find((access) => access.hostId === hostId && access.slot === slot);

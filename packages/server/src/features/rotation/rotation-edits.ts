@@ -7,7 +7,7 @@ import type { Actor } from "../../platform/http/identity.ts";
 import { newId, newPassword } from "../../platform/random.ts";
 import type { SecretBox } from "../../platform/secrets.ts";
 import { recordAudit } from "../audit/audit.ts";
-import { getHost, type Host } from "../hosts/hosts.ts";
+import { getHost, type Host, listHostsOfRepository } from "../hosts/hosts.ts";
 import {
   findAccess,
   findRepository,
@@ -15,7 +15,6 @@ import {
   noCredentials,
   refuseSwapped,
 } from "../repositories/repositories.ts";
-import { listSharers } from "./advance.ts";
 import * as store from "./rotation.store.ts";
 import { idleTask, passwordPlace, type Rotation, type RotationKey } from "./rotation-state.ts";
 import { rotationChanged } from "./rotation-watch.ts";
@@ -112,7 +111,7 @@ async function isEverywhere(
   repositoryId: string,
   password: string,
 ): Promise<boolean> {
-  for (const { id } of await listSharers(tx, repositoryId)) {
+  for (const { id } of await listHostsOfRepository(tx, repositoryId)) {
     for (const slot of ["everyday", "admin"] as const) {
       const stored = await findAccess(tx, box, id, slot);
       if (stored && stored.access.password !== password) return false;

@@ -1,9 +1,8 @@
 /** A rotation with everything that a page or a client asks of it at once. No secret is among it. */
 import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
-import { type Host, isOnline } from "../hosts/hosts.ts";
+import { type Host, isOnline, listHostsOfRepository } from "../hosts/hosts.ts";
 import { findRepository, noCredentials, type Slot } from "../repositories/repositories.ts";
-import { listSharers } from "./advance.ts";
 import * as store from "./rotation.store.ts";
 import { hostAndRepository } from "./rotation-edits.ts";
 import type {
@@ -57,7 +56,7 @@ export async function getRotationView(deps: { db: Db; clock: Clock }, hostId: st
   if (!repository) throw noCredentials();
   const rotation = await store.findRotation(db, repositoryId);
   const accesses = rotation ? await store.listAccesses(db, rotation.id) : [];
-  const sharers = await listSharers(db, repositoryId);
+  const sharers = await listHostsOfRepository(db, repositoryId);
   return {
     host: { id: host.id, name: host.name },
     location: repository.location,
