@@ -123,7 +123,7 @@ export async function listDailySizes(
   if (repositoryIds.length === 0) return new Map();
   const rows = await tables(db)
     .selectFrom("repository_history")
-    // Both engines have string_agg, and it leaves out what is null.
+    // Both engines have string_agg.
     .select([
       "repository_id",
       sql<string>`string_agg('[' || day || ',' || raw_bytes || ']', ',' ORDER BY day)`.as("days"),
