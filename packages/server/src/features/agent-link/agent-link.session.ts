@@ -52,7 +52,7 @@ const isEvent = (message: AgentMessage): message is DurableEvent =>
 /** What became of a batch. */
 interface Stored {
   refused: { event: DurableEvent; error: AppError }[];
-  todo: AfterCommit[];
+  afterCommit: AfterCommit[];
 }
 
 export interface SessionDeps {
@@ -279,7 +279,7 @@ export class AgentSession {
       this.position = next;
       this.ackedSeq = last.seq;
       for (const { event, error } of stored.refused) this.refuse(event, error);
-      for (const done of stored.todo) done();
+      for (const done of stored.afterCommit) done();
     }
     this.send({ type: "event.ack", seq: this.ackedSeq });
   }
@@ -288,14 +288,14 @@ export class AgentSession {
   private async storeAll(tx: Db, events: DurableEvent[], next: StreamPosition): Promise<Stored | null> {
     // First: nothing has to be rolled back then, of others in this transaction neither.
     if (!(await claimPosition(tx, this.host.id, this.position, next))) return null;
-    const stored: Stored = { refused: [], todo: [] };
+    const stored: Stored = { refused: [], afterCommit: [] };
     for (const event of joinLogs(events)) {
       const done = await this.storeOne(tx, event).catch((error: unknown) => {
         if (!(error instanceof AppError)) throw error;
         stored.refused.push({ event, error });
         return undefined;
       });
-      if (done) stored.todo.push(done);
+      if (done) stored.afterCommit.push(done);
     }
     return stored;
   }

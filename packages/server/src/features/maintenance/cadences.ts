@@ -130,11 +130,8 @@ export function nextStart(
   return next === null ? null : begin(next);
 }
 
-/** The hosts of a repository, the first that was added first. */
-export const sharersOf = (hosts: readonly Host[], repositoryId: string): Host[] =>
-  hosts
-    .filter((host) => host.repositoryId === repositoryId)
-    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+/** In which order the hosts of a repository stand: the first that was added first. */
+export const byAge = (a: Host, b: Host): number => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
 
 /** The host that prunes and checks: the chosen one while it is there, else the first. */
 export const ownerOf = (maintenance: Maintenance, sharers: readonly Host[]): Host | null =>

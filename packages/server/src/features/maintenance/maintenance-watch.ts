@@ -11,13 +11,13 @@ import { type Host, listHosts } from "../hosts/hosts.ts";
 import { announce } from "../jobs/jobs.ts";
 import { listRepositories, type Repository } from "../repositories/repositories.ts";
 import {
+  byAge,
   defaultMaintenance,
   forgottenAfterMs,
   type Maintenance,
   newestDue,
   type Operation,
   operations,
-  sharersOf,
   sinceOf,
 } from "./cadences.ts";
 import { fireDue, type Skip } from "./due.ts";
@@ -90,7 +90,7 @@ export class MaintenanceWatch {
     const { db } = this.deps;
     const rows = new Map((await store.listMaintenance(db)).map((row) => [row.repositoryId, row]));
     const fires = Map.groupBy(await store.listLastFires(db), (fire) => fire.repositoryId);
-    const hosts = Map.groupBy(await listHosts(db), (host) => host.repositoryId);
+    const hosts = Map.groupBy((await listHosts(db)).sort(byAge), (host) => host.repositoryId);
     return (await listRepositories(db))
       .filter(({ id }) => hosts.has(id))
       .map((repository) => {
@@ -99,7 +99,7 @@ export class MaintenanceWatch {
         return {
           repository,
           maintenance: rows.get(id) ?? defaultMaintenance(id),
-          sharers: sharersOf(hosts.get(id) ?? [], id),
+          sharers: hosts.get(id) ?? [],
           lastFires: new Map(last),
         };
       });

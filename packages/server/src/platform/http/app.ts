@@ -132,11 +132,11 @@ function createProxyHint(log: Logger): (request: FastifyRequest) => Promise<void
   };
 }
 
-/** Scripts and styles come from us alone; nothing may frame us; form targets stay here. */
 const rethrow = (error?: unknown): void => {
   if (error) throw error;
 };
 
+/** Scripts and styles come from us alone; nothing may frame us; form targets stay here. */
 const securityHeaders = {
   contentSecurityPolicy: {
     useDefaults: false,
