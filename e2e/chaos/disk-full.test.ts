@@ -97,7 +97,7 @@ describe("the disk under the agent's state is full", () => {
 async function backUpWithFullDisk(host: ChaosHost): Promise<JobJson> {
   await host.hold();
   const jobId = await host.startBackup();
-  await host.untilHeld();
+  await host.untilHeldAndTold(jobId);
   await fillDisk(host.dataFolder);
   await host.release();
   await untilRestic(host, jobId, true);
@@ -113,7 +113,7 @@ describe("the disk under the server's data is full", () => {
     const host = await addHost("server-full");
     await host.hold();
     const jobId = await host.startBackup();
-    await host.untilHeld();
+    await host.untilHeldAndTold(jobId);
     await fillDisk(lab.dataFolder);
     await host.release();
     await untilRestic(host, jobId, true);

@@ -115,6 +115,12 @@ exec '${real}' "$@"`,
     );
   }
 
+  /** Waits until restic is held and the server was told that it runs, which comes later. */
+  async untilHeldAndTold(jobId: string): Promise<void> {
+    await this.untilHeld();
+    await until("the job runs", 30_000, async () => (await this.job(jobId)).status === "running");
+  }
+
   async readLedger(): Promise<LedgerEntry[]> {
     const entries: LedgerEntry[] = [];
     for (const line of (await readFile(join(this.around, "ledger"), "utf8")).split("\n")) {

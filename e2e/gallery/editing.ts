@@ -157,8 +157,8 @@ function group(page: PageContext, overrides: Partial<GroupPageProps> = {}): stri
     usedBy: [{ scheduleId: "S1", cron: "0 3 * * *", words: "At 03:00" }],
     isLast: false,
     otherHosts: [
-      { id: "1", name: "web-01" },
-      { id: "2", name: LONG_NAME },
+      { id: "1", name: "web-01", online: true },
+      { id: "2", name: LONG_NAME, online: false },
     ],
     ...overrides,
   });

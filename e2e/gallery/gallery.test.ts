@@ -378,16 +378,36 @@ describe("the restore wizard", () => {
     const page = await open("wizard-offline");
     await page.getByText("Choose a host above that looks into its snapshot.").waitFor();
     const asked = page.waitForRequest((request) => request.url().includes("via=01JDWEB"));
-    await page.locator("[data-tree-via]").selectOption("01JDWEB");
+    await page.getByLabel("Look into the snapshot with").fill("WEB-01");
     await asked;
     await row(page, "etc/").locator(".tree-check").click();
     await page.locator('[data-step="files"] [data-step-next]').click();
     await page.locator('[data-step="target"] [data-step-next]').click();
     expect(await page.getByRole("button", { name: "Restore", exact: true }).isDisabled()).toBe(true);
     await page.locator('[data-step="target"] [data-step-change]').click();
-    await page.locator("[name=to]").selectOption("01JDWEB");
+    await page.getByLabel("Onto host").fill("web-01");
     await page.locator('[data-step="target"] [data-step-next]').click();
+    await page.locator("[data-restore-words]", { hasText: "on web-01" }).waitFor();
     expect(await page.getByRole("button", { name: "Restore", exact: true }).isEnabled()).toBe(true);
+    await page.context().close();
+  });
+
+  it("proposes hosts while one types, and goes on with none that nobody is called", async () => {
+    const page = await open("wizard-files");
+    await row(page, "etc/").locator(".tree-check").click();
+    await page.locator('[data-step="files"] [data-step-next]').click();
+    const proposed = () =>
+      page.locator("#hosts-to option").evaluateAll((all) => all.map((one) => one.getAttribute("value")));
+    expect(await proposed()).toHaveLength(3);
+    await page.getByLabel("Onto host").fill("office");
+    await page.waitForFunction(() => document.querySelectorAll("#hosts-to option").length === 1);
+    expect(await proposed()).toEqual(["office-pc"]);
+    await page.locator('[data-step="target"] [data-step-next]').click();
+    await page.getByText("There is no host called office.").first().waitFor();
+    expect(await page.getByRole("button", { name: "Restore", exact: true }).isVisible()).toBe(false);
+    await page.getByLabel("Onto host").fill("office-pc");
+    await page.locator('[data-step="target"] [data-step-next]').click();
+    await page.locator("[data-restore-words]", { hasText: "on office-pc" }).waitFor();
     await page.context().close();
   });
 

@@ -14,10 +14,11 @@ const WIZARD: WizardProps = {
   })),
   snapshotCount: 412,
   otherHosts: [
-    { id: "01JDWEB", name: "web-01", online: true, windows: false },
-    { id: "01JDMAIL", name: LONG_NAME, online: false, windows: false },
-    { id: "01JDWIN", name: "office-pc", online: true, windows: true },
+    { id: "01JDWEB", name: "web-01", online: true },
+    { id: "01JDMAIL", name: LONG_NAME, online: false },
+    { id: "01JDWIN", name: "office-pc", online: true },
   ],
+  readers: [],
   downloads: true,
   values: emptyWizard,
 };
@@ -46,7 +47,12 @@ export const WIZARD_VIEWS: Readonly<Record<string, (page: PageContext) => string
       message: "Nothing was restored. See below.",
     }),
   "wizard-offline": (page) =>
-    renderWizardPage(page, { ...WIZARD, host: { ...WIZARD.host, online: false }, values: chosen }),
+    renderWizardPage(page, {
+      ...WIZARD,
+      host: { ...WIZARD.host, online: false },
+      readers: WIZARD.otherHosts.filter(({ online }) => online),
+      values: chosen,
+    }),
   "wizard-away": (page) =>
     renderWizardPage(page, {
       ...WIZARD,
@@ -151,8 +157,20 @@ function versions(): object {
   };
 }
 
+function hosts(query: URLSearchParams): object {
+  const [part, name] = ["q", "name"].map((key) => query.get(key)?.toLowerCase());
+  const found = WIZARD.otherHosts.filter(
+    (host) =>
+      host.name.toLowerCase().includes(part ?? "") &&
+      (name === undefined || host.name.toLowerCase() === name) &&
+      (query.get("state") !== "online" || host.online),
+  );
+  return { hosts: found, next: null };
+}
+
 /** What the wizard's questions are answered with; undefined for any other address. */
 export function answerWizard(url: URL): object | undefined {
+  if (url.pathname === "/api/hosts") return hosts(url.searchParams);
   const question = /^\/api\/hosts\/[^/]+\/snapshots\/(?:[^/]+\/)?(tree|search|versions)$/.exec(
     url.pathname,
   )?.[1];

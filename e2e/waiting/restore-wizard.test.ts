@@ -193,7 +193,7 @@ describe("a new folder", () => {
     await openWizard();
     await choose([], "docs/");
     await next("files");
-    await page.selectOption("[name=to]", other.id);
+    await page.getByLabel("Onto host").fill(other.name);
     await page.getByLabel("Folder optional").fill(target);
     await next("target");
     expect(await page.textContent("[data-restore-words]")).toContain("on files-02");
@@ -344,7 +344,7 @@ describe("when something goes away", () => {
     await page.goto(`${lab.url}/hosts/${host.id}/restore`);
     await page.locator(".snapshot-choice").first().click();
     expect(await page.textContent(".notice")).toContain("files-01 is offline.");
-    await page.locator("[data-tree-via]").selectOption(other.id);
+    await page.getByLabel("Look into the snapshot with").fill(other.name);
     await row("docs/").waitFor({ timeout: 60_000 });
     await gallery.take(page, "restore-offline");
     await choose([], "docs/");

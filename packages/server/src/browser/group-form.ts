@@ -1,6 +1,10 @@
-/** Entry of the module on a source group's page: the browser of folders, and what is kept in words while one types. */
+/**
+ * Entry of the module on a source group's page: the browser of folders, what is kept in words while one types, and names
+ * of hosts that a copy can go to.
+ */
 import { keepSentence, keepUnits, readKeep } from "../platform/html/keep-words.ts";
 import { startFolderBrowser } from "./folder-browser.ts";
+import { findHostField } from "./host-field.ts";
 
 /** Writes the sentence anew with each change of a number. */
 function startKeepWords(box: HTMLElement, signal: AbortSignal): void {
@@ -23,3 +27,4 @@ for (const box of document.querySelectorAll<HTMLElement>("[data-keep-words]"))
   startKeepWords(box, page.signal);
 for (const box of document.querySelectorAll<HTMLElement>("[data-browse]"))
   startFolderBrowser(box, page.signal);
+findHostField(document, "host", { signal: page.signal, onAnswer: () => undefined });

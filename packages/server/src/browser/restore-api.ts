@@ -1,4 +1,4 @@
-/** The questions of the wizard to the server. Names come from a host: they are only ever written as text. */
+/** Where the wizard asks the server, and what it answers. Names come from a host: they are only ever written as text. */
 
 /** An entry of a folder, or a match of a search. */
 export interface Entry {
@@ -43,15 +43,6 @@ export interface Counted {
   folders: number | null;
   size_bytes: number | null;
 }
-
-/** Why there is no answer, in a sentence. */
-export interface Refused {
-  words: string;
-  /** The session has ended: everything else would be refused as well. */
-  signedOut: boolean;
-}
-
-export type Answer<T> = { ok: true; body: T } | ({ ok: false } & Refused);
 
 /** What a host's snapshots are asked through. */
 export interface Place {
@@ -104,25 +95,4 @@ function withQuery(url: string, values: Record<string, string | null>): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) if (value) query.set(name, value);
   return `${url}?${query}`;
-}
-
-/**
- * Never rejects but when `signal` aborts.
- * @param question is posted when it does not fit into an address
- */
-export async function ask<T>(url: string, signal: AbortSignal, question?: object): Promise<Answer<T>> {
-  const posted = question && {
-    ...{ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(question) },
-  };
-  try {
-    const response = await fetch(url, { credentials: "same-origin", signal, ...posted });
-    const body: unknown = await response.json();
-    if (response.ok) return { ok: true, body: body as T };
-    const { message } = body as { message?: unknown };
-    const words = typeof message === "string" ? message : "The host could not be asked.";
-    return { ok: false, words, signedOut: response.status === 401 };
-  } catch (error) {
-    if (signal.aborted) throw error;
-    return { ok: false, words: "The server does not answer. Try again in a moment.", signedOut: false };
-  }
 }

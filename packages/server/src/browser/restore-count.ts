@@ -1,5 +1,6 @@
 /** How much a selection holds, folders with everything in them: asked of the host once somebody stops clicking. */
-import { ask, type Counted, countUrl, type Place } from "./restore-api.ts";
+import { ask } from "./ask.ts";
+import { type Counted, countUrl, type Place } from "./restore-api.ts";
 import type { Item } from "./restore-selection.ts";
 
 /** As long as a pause between two clicks. */

@@ -1,7 +1,8 @@
 /** Search in a snapshot: its matches stand in the tree's place until one goes back. While it is indexed, it is asked again. */
 import { formatCount } from "../platform/html/format.ts";
+import { ask } from "./ask.ts";
 import { element, textButton, visible } from "./elements.ts";
-import { ask, type Matches, searchUrl } from "./restore-api.ts";
+import { type Matches, searchUrl } from "./restore-api.ts";
 import type { Item } from "./restore-selection.ts";
 import { sizeWords, type TreeParts, timeOf, toItem } from "./restore-tree.ts";
 

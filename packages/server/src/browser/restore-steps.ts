@@ -65,10 +65,12 @@ export class RestoreSteps {
     this.refresh();
   }
 
-  /** After anything was chosen: the heads are written anew. */
+  /** After anything was chosen: the heads are written anew, and what keeps one from going on where it was said. */
   refresh(): void {
-    for (const { name, chosen, section } of this.steps) {
+    for (const { name, chosen, section, body } of this.steps) {
       const { words, problem } = this.stateOf(name);
+      const word = body.querySelector("[data-step-problem]");
+      if (word?.textContent) word.textContent = problem;
       const isReached = this.reached >= order.indexOf(name);
       chosen.textContent = isReached ? words : "";
       chosen.title = chosen.textContent;

@@ -3,8 +3,9 @@
  * One row is in the tab order; arrows move, Space chooses, Enter opens. What is chosen is in the selection alone.
  */
 import { formatBytes } from "../platform/html/format.ts";
+import { ask, type Refused } from "./ask.ts";
 import { element, textButton, visible } from "./elements.ts";
-import { ask, type Entry, type Folder, folderUrl, type Place, type Refused } from "./restore-api.ts";
+import { type Entry, type Folder, folderUrl, type Place } from "./restore-api.ts";
 import type { Ancestor, Item, Selection } from "./restore-selection.ts";
 
 /** What the tree needs of the page. */

@@ -1,7 +1,8 @@
 /** The versions of one file: every snapshot in which it differs, each to be downloaded or to be restored from. */
 import { formatBytes, formatUtc } from "../platform/html/format.ts";
+import { ask } from "./ask.ts";
 import { element, textButton, visible } from "./elements.ts";
-import { ask, downloadUrl, type Place, type Versions, versionsUrl } from "./restore-api.ts";
+import { downloadUrl, type Place, type Versions, versionsUrl } from "./restore-api.ts";
 import type { Item } from "./restore-selection.ts";
 
 export interface VersionsParts {

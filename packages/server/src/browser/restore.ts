@@ -1,6 +1,8 @@
 /** Entry of the module on the restore wizard's page: the steps, the tree, what was chosen, and its words. */
+import type { Refused } from "./ask.ts";
 import { element, textButton } from "./elements.ts";
-import { downloadUrl, type Place, type Refused } from "./restore-api.ts";
+import { findHostField, type HostField, type NamedHost } from "./host-field.ts";
+import { downloadUrl, type Place } from "./restore-api.ts";
 import { type Count, RestoreCount } from "./restore-count.ts";
 import { dropDraft, fillForm, findDraft, saveDraft } from "./restore-draft.ts";
 import { RestoreSearch } from "./restore-search.ts";
@@ -30,6 +32,9 @@ class Wizard {
   private readonly versions: RestoreVersions;
   private readonly counting: RestoreCount;
   private readonly steps: RestoreSteps;
+  /** Whose agent reads while the host is away, and onto which host the files go; null where no other host could. */
+  private readonly reader: HostField | null;
+  private readonly target: HostField | null;
   /** Snapshot and reader of the tree that is drawn. */
   private drawn = "";
 
@@ -46,6 +51,8 @@ class Wizard {
       verbs: (item: Item) => this.verbsOf(item),
       signal,
     };
+    this.reader = findHostField(box, "via", { signal, onAnswer: () => this.drawTree() });
+    this.target = findHostField(box, "to", { signal, onAnswer: () => this.refresh() });
     this.tree = new RestoreTree({ ...shared, box: tree, onChange: () => this.chosen(true) });
     this.search = new RestoreSearch({
       ...shared,
@@ -81,6 +88,8 @@ class Wizard {
       fillForm(form, draft);
       for (const item of draft.items) this.selection.add(item);
     } else dropDraft(this.hostId());
+    for (const field of [this.reader, this.target])
+      if (field && field.name !== "") void field.look().catch(() => undefined);
     this.takePaths();
     this.hideLines();
     form.addEventListener("input", () => this.changed(), { signal });
@@ -114,8 +123,7 @@ class Wizard {
   private sourceName = (): string => this.box.dataset.hostName ?? "";
 
   private place(): Place {
-    const via = this.box.querySelector<HTMLSelectElement>("[data-tree-via]");
-    return { hostId: this.hostId(), via: via?.value ?? "" };
+    return { hostId: this.hostId(), via: this.reader?.host?.id ?? "" };
   }
 
   private canRead(): boolean {
@@ -123,9 +131,9 @@ class Wizard {
   }
 
   private whyUnread(): string {
-    const isOffered = this.box.querySelector("[data-tree-via]") !== null;
-    if (isOffered)
-      return `${this.sourceName()} is offline. Choose a host above that looks into its snapshot.`;
+    const { reader } = this;
+    if (reader?.isUnknown) return `There is no host online called ${reader.name}.`;
+    if (reader) return `${this.sourceName()} is offline. Choose a host above that looks into its snapshot.`;
     return `${this.sourceName()} is offline, so nobody can look into its snapshot now.`;
   }
 
@@ -144,11 +152,18 @@ class Wizard {
     return this.form.querySelector<HTMLInputElement>(`[name="${name}"][value="${value}"]`)?.checked ?? false;
   }
 
-  private targetHost(): { id: string; name: string; online: boolean } {
-    const select = this.form.querySelector<HTMLSelectElement>("select[name=to]");
-    const option = select?.selectedOptions[0];
-    if (!option) return { id: "", name: this.sourceName(), online: "hostOnline" in this.box.dataset };
-    return { id: option.value, name: option.dataset.name ?? "", online: "online" in option.dataset };
+  /** Null while nobody is known by the name that stands there. Its own host is no other one, and has no id here. */
+  private targetHost(): NamedHost | null {
+    const { target } = this;
+    const own = { id: "", name: this.sourceName(), online: "hostOnline" in this.box.dataset };
+    if (target === null || target.name === "") return own;
+    return target.host?.id === this.hostId() ? own : target.host;
+  }
+
+  private whyNotTarget(): string | null {
+    const { target } = this;
+    if (this.targetHost() !== null || target === null) return null;
+    return target.isUnknown ? `There is no host called ${target.name}.` : `Looking for ${target.name}…`;
   }
 
   /** The selections that the page came with, and the lines that somebody had typed without scripts. */
@@ -228,9 +243,7 @@ class Wizard {
   }
 
   private changedBy(target: EventTarget | null): void {
-    const isReader = target instanceof HTMLElement && "treeVia" in target.dataset;
     const isSnapshot = target instanceof HTMLInputElement && target.name === "snapshot";
-    if (isReader) this.drawTree();
     this.changed();
     // One click is the whole step.
     if (isSnapshot && this.steps.current === "snapshot" && !("openAll" in this.box.dataset))
@@ -299,23 +312,25 @@ class Wizard {
     for (const part of this.form.querySelectorAll<HTMLElement>("[data-target]"))
       part.hidden = (part.dataset.target === "in_place") !== inPlace;
     const target = this.targetHost();
+    const name = this.targetName();
     const warning = this.form.querySelector<HTMLElement>("[data-to-warning]");
-    if (warning !== null) warning.hidden = target.id === "";
-    const needsName = inPlace || target.id !== "";
+    if (warning !== null) warning.hidden = target?.id === "";
+    const needsName = inPlace || target?.id !== "";
     must<HTMLElement>(this.form, "[data-confirm-name]").hidden = !needsName;
-    must<HTMLElement>(this.form, "[data-written-host]").textContent = target.name;
+    must<HTMLElement>(this.form, "[data-written-host]").textContent = name;
     must<HTMLElement>(this.form, "[data-confirm-why]").textContent = inPlace
       ? "because files there may be replaced"
       : "because another host’s files go there";
-    const sentences = restoreSentences(this.choice(inPlace, target.name));
+    const sentences = restoreSentences(this.choice(inPlace, name));
     const words = sentences.map((sentence) => element("p", "", sentence));
-    const offline = element("p", "warn", `${target.name} is offline: nothing can be restored onto it now.`);
+    const offline = `${name} is offline: nothing can be restored onto it now.`;
+    const obstacle = this.whyNotTarget() ?? (target?.online ? null : offline);
     must<HTMLElement>(this.form, "[data-restore-words]").replaceChildren(
       ...words,
-      ...(target.online ? [] : [offline]),
+      ...(obstacle === null ? [] : [element("p", "warn", obstacle)]),
     );
     for (const button of this.form.querySelectorAll<HTMLButtonElement>("[data-restore-now]"))
-      button.disabled = !target.online;
+      button.disabled = obstacle !== null;
     this.steps.refresh();
   }
 
@@ -354,14 +369,16 @@ class Wizard {
           problem: filesProblem(items),
         };
       case "target":
-        return { words: this.targetWords(), problem: null };
+        return { words: this.targetWords(), problem: this.whyNotTarget() };
       case "confirm":
         return { words: "", problem: null };
     }
   }
 
+  private targetName = (): string => this.targetHost()?.name ?? this.target?.name ?? "";
+
   private targetWords(): string {
-    const { name } = this.targetHost();
+    const name = this.targetName();
     if (this.isChecked("target", "in_place")) return `in place on ${name}`;
     const directory = this.valueOf("directory").trim();
     return `${directory === "" ? "a new folder" : directory} on ${name}`;

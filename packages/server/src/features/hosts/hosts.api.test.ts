@@ -80,6 +80,8 @@ describe("the list of hosts", () => {
   it("narrows by name, tag and state", async () => {
     expect(await names("")).toEqual(["db-01", "Web-01"]);
     expect(await names("?q=WEB")).toEqual(["Web-01"]);
+    expect(await names("?name=web-01")).toEqual(["Web-01"]);
+    expect(await names("?name=web")).toEqual([]);
     expect(await names("?tag=db")).toEqual(["db-01"]);
     expect(await names("?state=online&tag=prod")).toEqual(["Web-01"]);
     expect(await names("?state=offline")).toEqual(["db-01"]);

@@ -72,6 +72,7 @@ const maxPage = 1000;
 
 const filters = z.object({
   q: z.string().max(256).optional(),
+  name: z.string().max(256).optional(),
   tag: z.string().max(64).optional(),
   state: z.enum(["online", "offline"]).optional(),
   limit: z.coerce.number().int().min(1).max(maxPage).optional(),
@@ -120,7 +121,7 @@ export function registerHostRoutes(app: App, deps: DeleteHostDeps): void {
     url: "/api/hosts",
     policy: "viewer",
     summary:
-      "Hosts by name; narrowed by a part of the name, a tag and the state. With a limit, `next` is the `after` of the next page.",
+      "Hosts by name; narrowed by a part of the name or the whole, a tag and the state. With a limit, `next` is the `after` of the next page.",
     schema: { querystring: filters, response: { 200: hostPage } },
     async answer({ query: { limit, after, ...filter } }) {
       const nowMs = clock.now();

@@ -20,6 +20,7 @@ import {
   listHostPage,
   listHosts,
   listHostsOfRepository,
+  listOtherHosts,
   type NewHost,
   recordAppliedVersion,
   recordHello,
@@ -129,6 +130,9 @@ describe.each(engines)("hosts on %s", (engine) => {
     expect(await names({ q: " A_1" })).toEqual(["a_1"]);
     expect(await names({ q: "a%" })).toEqual(["A%2"]);
     expect(await names({ q: "\\" })).toEqual(["b\\3"]);
+    expect(await names({ name: "A_1 " })).toEqual(["a_1"]);
+    expect(await names({ name: "a" })).toEqual([]);
+    expect(await names({ name: "a%" })).toEqual([]);
     expect((await names({ tag: "WEB" })).toSorted()).toEqual(["A%2", "a_1"]);
     expect(await names({ tag: "we" })).toEqual([]);
     const seen = await findHostByName(db, "a_1");
@@ -136,6 +140,22 @@ describe.each(engines)("hosts on %s", (engine) => {
     expect(await names({ state: "online" })).toEqual(["a_1"]);
     expect(await names({ state: "offline", tag: "web" })).toEqual(["A%2"]);
     expect(await names({ state: "online", q: "2" })).toEqual([]);
+  });
+
+  it("are proposed by name for a form of one of them, the first twenty without that one", async () => {
+    const { db } = database;
+    const made = [];
+    for (let n = 10; n < 34; n++) made.push(await createHost(db, newHost(`web-${n}`)));
+    const ids = made.map(({ id }) => id);
+    const proposed = async (hostId: string, state?: "online") =>
+      (await listOtherHosts(db, hostId, { state }, clock.now())).map(({ name }) => name);
+    const counting = (from: number, to: number) =>
+      Array.from({ length: to - from + 1 }, (_, index) => `web-${from + index}`);
+    expect(await proposed(ids[0] ?? "")).toEqual(counting(11, 30));
+    expect(await proposed(ids[23] ?? "")).toEqual(counting(10, 29));
+    expect(await proposed(ids[0] ?? "", "online")).toEqual([]);
+    await touchHosts(db, new Map([ids[0], ids[23]].map((id) => [id ?? "", clock.now()])));
+    expect(await proposed(ids[0] ?? "", "online")).toEqual(["web-33"]);
   });
 
   it("connect for the first time exactly once, also when two connections race", async () => {

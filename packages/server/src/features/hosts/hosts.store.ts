@@ -187,6 +187,7 @@ export async function listHostPage(
   const tag = filter.tag?.trim().toLowerCase() ?? "";
   if (q !== "") query = query.where(sql<boolean>`name_key LIKE ${anywhere(q)} ESCAPE '\\'`);
   if (tag !== "") query = query.where(sql<boolean>`tags LIKE ${anywhere(JSON.stringify(tag))} ESCAPE '\\'`);
+  if (filter.name !== undefined) query = query.where("name_key", "=", nameKey(filter.name.trim()));
   const onlineFrom = page.nowMs - offlineAfterMs;
   if (filter.state === "online") query = query.where("last_seen_at", ">", onlineFrom);
   if (filter.state === "offline")

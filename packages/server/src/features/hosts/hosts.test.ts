@@ -1,35 +1,9 @@
-/** The pure rules of hosts: online by age, tags, filters. */
+/** The pure rules of hosts: online by age, tags. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { filterHosts, type Host, isOnline, maxTags, offlineAfterMs, readTags } from "./hosts.ts";
+import { isOnline, maxTags, offlineAfterMs, readTags } from "./hosts.ts";
 
 const now = Date.UTC(2026, 10, 23, 4);
-
-const host = (name: string, more: Partial<Host> = {}): Host => ({
-  id: name,
-  name,
-  os: "linux",
-  arch: "x64",
-  tags: [],
-  repositoryId: null,
-  agentVersion: null,
-  resticVersion: null,
-  resticProblem: null,
-  clockSkewMs: null,
-  twin: null,
-  mode: "always-on",
-  scheduleVersion: 0,
-  appliedScheduleVersion: null,
-  hooksAllowed: null,
-  backendKinds: null,
-  jobKinds: null,
-  uploadKib: null,
-  downloadKib: null,
-  createdAt: now,
-  firstConnectedAt: null,
-  lastSeenAt: null,
-  ...more,
-});
 
 describe("online", () => {
   it("follows from the age of the last heartbeat", () => {
@@ -67,23 +41,5 @@ describe("tags", () => {
         else expect(read.problem.length).toBeLessThan(300);
       }),
     );
-  });
-});
-
-describe("filters", () => {
-  const web = host("Web-01", { tags: ["prod"], lastSeenAt: now });
-  const db = host("db-01", { tags: ["prod", "db"] });
-  const all = [web, db];
-
-  it("match a part of the name in any case", () => {
-    expect(filterHosts(all, { q: "WEB" }, now)).toEqual([web]);
-    expect(filterHosts(all, { q: " 01 " }, now)).toEqual(all);
-  });
-
-  it("match a tag and the state, all at once", () => {
-    expect(filterHosts(all, { tag: "DB" }, now)).toEqual([db]);
-    expect(filterHosts(all, { state: "online" }, now)).toEqual([web]);
-    expect(filterHosts(all, { state: "offline", tag: "prod" }, now)).toEqual([db]);
-    expect(filterHosts(all, {}, now)).toEqual(all);
   });
 });

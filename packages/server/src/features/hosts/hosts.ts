@@ -16,6 +16,7 @@ import {
   bumpScheduleVersion,
   deleteHostRow,
   insertHost,
+  listHostPage,
   lockHost,
   markFirstConnect,
   selectHost,
@@ -25,6 +26,7 @@ import {
   updateTwin,
 } from "./hosts.store.ts";
 
+export { HostField } from "./host-field.views.tsx";
 export {
   bumpScheduleVersion,
   findHostByBearer,
@@ -138,20 +140,38 @@ export function readTags(written: readonly string[]): { tags: string[] } | { pro
 export interface HostFilter {
   /** A part of the name, in any case. */
   q?: string | undefined;
+  /** The whole name, in any case. */
+  name?: string | undefined;
   tag?: string | undefined;
   state?: "online" | "offline" | undefined;
 }
 
-/** The hosts that match every condition that is set. */
-export function filterHosts(hosts: readonly Host[], filter: HostFilter, nowMs: number): Host[] {
-  const q = filter.q?.trim().toLowerCase() ?? "";
-  const tag = filter.tag?.trim().toLowerCase() ?? "";
-  return hosts.filter(
-    (host) =>
-      host.name.toLowerCase().includes(q) &&
-      (tag === "" || host.tags.includes(tag)) &&
-      (filter.state === undefined || isOnline(host, nowMs) === (filter.state === "online")),
-  );
+/** A host that a form may name. */
+export interface HostOption {
+  id: string;
+  name: string;
+  online: boolean;
+}
+
+export const toHostOption = (host: Host, nowMs: number): HostOption => ({
+  ...{ id: host.id, name: host.name, online: isOnline(host, nowMs) },
+});
+
+/** As many as a list that one looks through. */
+const proposedHosts = 20;
+
+/** The first that match, by name, to propose in a form of `hostId`; without that host itself. */
+export async function listOtherHosts(
+  db: Db,
+  hostId: string,
+  filter: HostFilter,
+  nowMs: number,
+): Promise<HostOption[]> {
+  const found = await listHostPage(db, filter, { limit: proposedHosts + 1, nowMs });
+  return found
+    .filter(({ id }) => id !== hostId)
+    .slice(0, proposedHosts)
+    .map((host) => toHostOption(host, nowMs));
 }
 
 export const findHost = (db: Db, id: string): Promise<Host | null> => selectHost(db, id);

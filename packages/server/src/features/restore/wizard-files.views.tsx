@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { Field } from "../../platform/html/forms.tsx";
 import { Icon } from "../../platform/html/icons.tsx";
+import { HostField } from "../hosts/hosts.ts";
 import { NextStep, Step, type WizardProps } from "./wizard.views.tsx";
 
 export function FilesStep(props: WizardProps): JSX.Element {
@@ -79,24 +80,18 @@ export function FilesStep(props: WizardProps): JSX.Element {
 }
 
 /** While the host is away another one's agent looks into its snapshots. */
-function Reader({ host, otherHosts }: WizardProps): JSX.Element | null {
-  const online = otherHosts.filter((other) => other.online);
-  if (host.online || online.length === 0) return null;
+function Reader({ host, readers }: WizardProps): JSX.Element | null {
+  if (host.online || readers.length === 0) return null;
   return (
-    <div class="field scripted">
-      <label for="tree-via">Look into the snapshot with</label>
-      <select class="input" id="tree-via" data-tree-via="">
-        <option value="">choose a host…</option>
-        {online.map(({ id, name }) => (
-          <option key={id} value={id}>
-            {name}
-          </option>
-        ))}
-      </select>
-      <p class="hint">
-        That host’s agent gets the access to this repository for each look, keeps it in memory only and
-        forgets it.
-      </p>
+    <div class="scripted">
+      <HostField
+        name="via"
+        label="Look into the snapshot with"
+        placeholder="name of a host that is online"
+        hosts={readers}
+        onlineOnly
+        hint="That host’s agent gets the access to this repository for each look, keeps it in memory only and forgets it."
+      />
     </div>
   );
 }

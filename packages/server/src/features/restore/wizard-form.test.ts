@@ -6,7 +6,7 @@ const values = { ...emptyWizard, snapshot: "ab", paths: ["/etc"] };
 
 describe("the wish", () => {
   it("is a new folder at its default when nothing else was chosen", () => {
-    expect(readWizard(values, "H1", false)).toEqual({
+    expect(readWizard(values, null, false)).toEqual({
       snapshot_id: "ab",
       paths: ["/etc"],
       target: { kind: "directory" },
@@ -15,7 +15,7 @@ describe("the wish", () => {
 
   it("has the paths of the tree and those typed, each once, with their blanks", () => {
     const lines = "/srv/a \r\n\n/etc\n/srv/b";
-    expect(readWizard({ ...values, lines }, "H1", false).paths).toEqual(["/etc", "/srv/a ", "/srv/b"]);
+    expect(readWizard({ ...values, lines }, null, false).paths).toEqual(["/etc", "/srv/a ", "/srv/b"]);
   });
 
   it("carries everything that was chosen", () => {
@@ -30,7 +30,7 @@ describe("the wish", () => {
       },
       ...{ includes: " *.conf \n", excludes: "", path_map: "/srv => /mnt/srv\n/a=>/b" },
     };
-    expect(readWizard(all, "H1", true)).toEqual({
+    expect(readWizard(all, null, true)).toEqual({
       snapshot_id: "ab",
       paths: ["/etc"],
       target: { kind: "in_place", overwrite: "if-newer", confirm_name: "web-01" },
@@ -45,18 +45,18 @@ describe("the wish", () => {
     });
   });
 
-  it("names another host with its typed name, and never the snapshot's own", () => {
-    const other = { ...values, to: "H2", confirm_name: "web-02", directory: " /mnt/x " };
-    expect(readWizard(other, "H1", false)).toMatchObject({
+  it("names another host by its id, with its typed name", () => {
+    const other = { ...values, to: "web-02", confirm_name: "web-02", directory: " /mnt/x " };
+    expect(readWizard(other, "H2", false)).toMatchObject({
       target: { kind: "directory", path: "/mnt/x" },
       to: { host_id: "H2", confirm_name: "web-02" },
     });
-    expect(readWizard({ ...other, to: "H1" }, "H1", false)).not.toHaveProperty("to");
+    expect(readWizard(other, null, false)).not.toHaveProperty("to");
   });
 
   it("leaves what can't be to the rules: a policy that does not exist, a place without an arrow", () => {
     const odd = { ...values, target: "in_place", overwrite: "burn", path_map: "/srv" };
-    expect(readWizard(odd, "H1", false)).toMatchObject({
+    expect(readWizard(odd, null, false)).toMatchObject({
       target: { kind: "in_place", confirm_name: "" },
       path_map: [{ from: "/srv", to: "" }],
     });

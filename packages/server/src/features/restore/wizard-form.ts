@@ -61,9 +61,9 @@ function readPathMap(text: string): { from: string; to: string }[] {
   });
 }
 
-/** What was typed as a wish. @param hostId the host whose snapshot it is */
-export function readWizard(values: WizardValues, hostId: string, dryRun: boolean): RestoreRequest {
-  const { confirm_name, overwrite, to } = values;
+/** What was typed as a wish. @param toHostId the other host that was named; null = where the files are from */
+export function readWizard(values: WizardValues, toHostId: string | null, dryRun: boolean): RestoreRequest {
+  const { confirm_name, overwrite } = values;
   const [includes, excludes] = [trimmedLines(values.includes), trimmedLines(values.excludes)];
   const pathMap = readPathMap(values.path_map);
   const policy = overwritePolicies.find((known) => known === overwrite);
@@ -81,7 +81,7 @@ export function readWizard(values: WizardValues, hostId: string, dryRun: boolean
     ...(pathMap.length > 0 ? { path_map: pathMap } : {}),
     ...(values.verify === "on" ? { verify: true } : {}),
     ...(dryRun ? { dry_run: true } : {}),
-    ...(to !== "" && to !== hostId ? { to: { host_id: to, confirm_name } } : {}),
+    ...(toHostId === null ? {} : { to: { host_id: toHostId, confirm_name } }),
   };
 }
 

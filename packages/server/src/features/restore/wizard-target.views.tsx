@@ -1,6 +1,7 @@
 /** The wizard's third step: where the files go, and how. */
 import type { JSX } from "preact";
 import { Choice, ChoiceSet, Field } from "../../platform/html/forms.tsx";
+import { HostField } from "../hosts/hosts.ts";
 import { NextStep, Step, type WizardProps } from "./wizard.views.tsx";
 import { overwritePolicies } from "./wizard-form.ts";
 
@@ -73,30 +74,21 @@ export function TargetStep(props: WizardProps): JSX.Element {
 function HostChoice({ host, otherHosts, values, errors = {} }: WizardProps): JSX.Element | null {
   if (otherHosts.length === 0) return <input type="hidden" name="to" value="" />;
   return (
-    <div class={errors.to ? "field invalid" : "field"}>
-      <label for="field-to">Onto host</label>
-      <select class="input" id="field-to" name="to" aria-describedby="to-warning">
-        {[{ ...host, id: "" }, ...otherHosts].map(({ id, name, online, windows }) => (
-          <option
-            key={id}
-            value={id}
-            selected={values.to === id}
-            data-name={name}
-            data-online={online ? "" : undefined}
-            data-foreign={windows === host.windows ? undefined : ""}
-          >
-            {name}
-            {id === "" ? " (where they are from)" : ""}
-            {online ? "" : " · offline"}
-          </option>
-        ))}
-      </select>
-      {errors.to ? <p class="field-error">{errors.to}</p> : null}
-      <p class="hint" id="to-warning" data-to-warning="">
-        Another host gets the access to this repository for this one job. Owners are restored by number: they
-        may be other users there.
-      </p>
-    </div>
+    <HostField
+      name="to"
+      label="Onto host"
+      optional
+      value={values.to}
+      error={errors.to}
+      placeholder={`${host.name}, where they are from`}
+      hosts={otherHosts}
+      hint={
+        <span data-to-warning="">
+          Another host gets the access to this repository for this one job. Owners are restored by number:
+          they may be other users there.
+        </span>
+      }
+    />
   );
 }
 

@@ -23,16 +23,23 @@ let url: string;
 
 beforeEach(async () => {
   server = await startTestServer();
-  agent = await connectTestAgent(server, { name: "web-01" });
-  await agent.hello();
-  const first = await agent.nextMessage("command.run");
-  agent.send(ackOf(first));
-  agent.send(finishedOf(first, 1));
+  agent = await initialised("web-01");
   agent.send(reportOf(2, [snapshotOf(snapshotId, { tags: ["www"], paths: [hostile] })]));
   await agent.acknowledged(2);
   url = `/hosts/${agent.hostId}/restore`;
 });
 afterEach(() => server.stop());
+
+/** A host whose repository has been made. */
+async function initialised(name: string): Promise<TestAgent> {
+  const made = await connectTestAgent(server, { name });
+  await made.hello();
+  const first = await made.nextMessage("command.run");
+  made.send(ackOf(first));
+  made.send(finishedOf(first, 1));
+  await made.acknowledged(1);
+  return made;
+}
 
 const open = async (query = "") => parseHtml((await server.admin.get(url + query)).text);
 /** A form as a browser without scripts posts it. */
@@ -117,6 +124,20 @@ describe("the form", () => {
     expect(find(page, "[name=target][value=in_place]").hasAttribute("checked")).toBe(true);
     expect(find(page, "#field-overwrite option[selected]").getAttribute("value")).toBe("if-newer");
     expect(agent.all("command.run")).toHaveLength(1);
+  });
+
+  it("restores onto the host that is named, in any case, and says when nobody is called that", async () => {
+    const other = await initialised("web-02");
+    const unknown = await post({ to: "web-20", lines: "" });
+    expect(unknown.status).toBe(422);
+    const page = parseHtml(unknown.text);
+    expect(textOf(find(page, "#field-to-error"))).toContain("There is no host called web-20.");
+    expect(find(page, "#field-to").getAttribute("value")).toBe("web-20");
+    expect(unknown.text).toContain("Choose at least one file or folder.");
+    expect((await post({ to: "WEB-02 ", confirm_name: "web-02" })).status).toBe(303);
+    expect((await other.nextMessage("command.run")).spec).toMatchObject({ kind: "restore" });
+    expect((await post({ to: "web-01" })).status).toBe(303);
+    expect((await agent.nextMessage("command.run")).spec).toMatchObject({ kind: "restore" });
   });
 
   it("asks for a snapshot and for files", async () => {

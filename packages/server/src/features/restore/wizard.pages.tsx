@@ -7,10 +7,10 @@ import { type Refusal, tryForm } from "../../platform/http/forms.ts";
 import { actorOf } from "../../platform/http/identity.ts";
 import type { PageOf } from "../../platform/http/page-context.ts";
 import { type App, pageRoute, requireIdentity } from "../../platform/http/route.ts";
-import { getHost, type Host, isOnline, listHosts } from "../hosts/hosts.ts";
+import { findHostByName, getHost, type Host, listOtherHosts, toHostOption } from "../hosts/hosts.ts";
 import { countSnapshots, findSnapshot, listSnapshots, type Snapshot } from "../snapshots/snapshots.ts";
 import { type RestoreDeps, startRestore } from "./start-restore.ts";
-import { renderWizardPage, type WizardHost } from "./wizard.views.tsx";
+import { renderWizardPage } from "./wizard.views.tsx";
 import {
   chosenPaths,
   emptyWizard,
@@ -60,9 +60,10 @@ export function registerWizardPages(app: App, deps: WizardDeps): void {
       const { path: paths, dry_run: dryRun, ...fields } = posted;
       const values: WizardValues = { ...fields, paths };
       const actor = actorOf(requireIdentity(identity));
-      const wish = readWizard(values, hostId, dryRun === "1");
       const start = async () => {
-        refuseIncomplete(values);
+        const toHostId = await findTarget(deps.db, hostId, values.to);
+        refuseIncomplete(values, toHostId);
+        const wish = readWizard(values, toHostId ?? null, dryRun === "1");
         return startRestore(deps, { hostId, request: wish, actor });
       };
       const outcome = await tryForm(start());
@@ -73,9 +74,18 @@ export function registerWizardPages(app: App, deps: WizardDeps): void {
   });
 }
 
+/** @returns the id of the other host that is named; null for the host itself, undefined when nobody has that name */
+async function findTarget(db: Db, hostId: string, name: string): Promise<string | null | undefined> {
+  if (name.trim() === "") return null;
+  const host = await findHostByName(db, name.trim());
+  return host?.id === hostId ? null : host?.id;
+}
+
 /** What the form itself asks for; everything else is a rule of restores. */
-function refuseIncomplete(values: WizardValues): void {
+function refuseIncomplete(values: WizardValues, toHostId: string | null | undefined): void {
+  const unknown = `There is no host called ${values.to.trim()}.`;
   const details = [
+    ...(toHostId === undefined ? [{ path: "to", message: unknown }] : []),
     ...(values.snapshot === "" ? [{ path: "snapshot_id", message: "Choose a snapshot." }] : []),
     ...(chosenPaths(values).length === 0
       ? [{ path: "paths", message: "Choose at least one file or folder." }]
@@ -102,19 +112,17 @@ async function draw(
   },
 ): Promise<string> {
   const { db, clock, downloads } = deps;
+  const nowMs = clock.now();
   const host = await getHost(db, hostId);
-  const toWizardHost = (one: Host): WizardHost => ({
-    ...{ id: one.id, name: one.name, windows: one.os === "windows" },
-    online: isOnline(one, clock.now()),
-  });
-  const others = (await listHosts(db)).filter(({ id }) => id !== host.id);
+  const option = toHostOption(host, nowMs);
   const listed = await listSnapshots(db, host.id, { limit: maxListed, offset: 0 });
   const snapshots = await withChosen(db, host, listed, shown.values.snapshot);
   return renderWizardPage(deps.page(request), {
-    host: toWizardHost(host),
+    host: { ...option, windows: host.os === "windows" },
     snapshots,
     snapshotCount: await countSnapshots(db, host.id),
-    otherHosts: others.map(toWizardHost).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    otherHosts: await listOtherHosts(db, hostId, {}, nowMs),
+    readers: option.online ? [] : await listOtherHosts(db, hostId, { state: "online" }, nowMs),
     downloads,
     ...shown,
   });

@@ -9,6 +9,7 @@ import { renderPage } from "../../platform/html/page.tsx";
 import { Empty, Notice } from "../../platform/html/parts.tsx";
 import type { PageContext } from "../../platform/html/scope.ts";
 import { Time } from "../../platform/html/values.tsx";
+import type { HostOption } from "../hosts/hosts.ts";
 import { FilesStep } from "./wizard-files.views.tsx";
 import type { WizardField, WizardValues } from "./wizard-form.ts";
 import { TargetStep } from "./wizard-target.views.tsx";
@@ -23,10 +24,7 @@ export interface WizardSnapshot {
   fileCount: number | null;
 }
 
-export interface WizardHost {
-  id: string;
-  name: string;
-  online: boolean;
+export interface WizardHost extends HostOption {
   windows: boolean;
 }
 
@@ -36,7 +34,10 @@ export interface WizardProps {
   snapshots: readonly WizardSnapshot[];
   /** How many there are, when not all are listed. */
   snapshotCount: number;
-  otherHosts: readonly WizardHost[];
+  /** The first of those that the files could go to. */
+  otherHosts: readonly HostOption[];
+  /** The first of those whose agent can look into the snapshots while the host is away. */
+  readers: readonly HostOption[];
   /** Whether files can be downloaded; the setting RM_DOWNLOADS. */
   downloads: boolean;
   values: WizardValues;
@@ -81,11 +82,12 @@ function Wizard(props: WizardProps): JSX.Element {
   );
 }
 
-function OfflineNotice({ host, otherHosts }: WizardProps): JSX.Element | null {
+function OfflineNotice({ host, readers }: WizardProps): JSX.Element | null {
   if (host.online) return null;
-  const elsewhere = otherHosts.some(({ online }) => online)
-    ? "Its files can be read and restored by another host: choose one where they shall go."
-    : "Start its agent, then reload this page.";
+  const elsewhere =
+    readers.length > 0
+      ? "Its files can be read and restored by another host: choose one where they shall go."
+      : "Start its agent, then reload this page.";
   return (
     <Notice tone="warn" title={`${host.name} is offline.`}>
       <span>Nothing can be restored onto it now, and nothing waits for it. {elsewhere}</span>

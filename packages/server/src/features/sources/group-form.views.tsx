@@ -10,6 +10,7 @@ import { renderPage } from "../../platform/html/page.tsx";
 import { Notice, Panel } from "../../platform/html/parts.tsx";
 import { type PageContext, useMayOperate } from "../../platform/html/scope.ts";
 import type { Tone } from "../../platform/html/state.tsx";
+import { HostField, type HostOption } from "../hosts/hosts.ts";
 import { fieldLabels, type GroupField, type GroupValues } from "./group-form.ts";
 import { KeepPanel, PathsPanel, RetryPanel } from "./group-panels.views.tsx";
 import { HooksPanel } from "./hooks.views.tsx";
@@ -46,9 +47,10 @@ export interface GroupPageProps {
   usedBy: readonly GroupUse[];
   /** Nothing would be backed up without it. */
   isLast: boolean;
-  /** Where a copy can go. */
-  otherHosts: readonly { id: string; name: string }[];
-  cloneError?: string | undefined;
+  /** The first of those that a copy can go to. */
+  otherHosts: readonly HostOption[];
+  /** The copy that was refused: to which host, and why. */
+  refusedCopy?: { host: string; message: string } | undefined;
   deleteError?: string | undefined;
   notice?: { tone: Tone; text: string } | undefined;
 }
@@ -211,24 +213,25 @@ function ClonePanel(props: GroupPageProps & { groupId: string }): JSX.Element {
   return (
     <Panel title="Copy to another host">
       <div class="panel-body">
-        <FormMessage message={props.cloneError} />
         {props.otherHosts.length === 0 ? (
           <p class="muted">There is no other host yet.</p>
         ) : (
-          <PostForm action={`${urlOf(props.host, props.groupId)}/clone`} class="one-line">
-            <select class="input" name="host_id" aria-label="Host">
-              {props.otherHosts.map((host) => (
-                <option key={host.id} value={host.id}>
-                  {host.name}
-                </option>
-              ))}
-            </select>
-            <button type="submit" class="btn">
-              Copy
-            </button>
+          <PostForm action={`${urlOf(props.host, props.groupId)}/clone`} class="stack">
+            <HostField
+              name="host"
+              label="Host"
+              hosts={props.otherHosts}
+              value={props.refusedCopy?.host}
+              error={props.refusedCopy?.message}
+              hint="Paths, retention, retries and hooks as they are saved. Schedules are not copied."
+            />
+            <div class="actions">
+              <button type="submit" class="btn">
+                Copy
+              </button>
+            </div>
           </PostForm>
         )}
-        <p class="hint">Paths, retention, retries and hooks as they are saved. Schedules are not copied.</p>
       </div>
     </Panel>
   );

@@ -145,14 +145,29 @@ describe("what else a group's page does", () => {
   it("copies it to another host with its hooks, and says when the name is taken there", async () => {
     const other = await enrolTestAgent(server, { name: "web-02" });
     const { id } = await addGroup();
-    const answer = await server.admin.form(`${host()}/sources/${id}/clone`, { host_id: other.hostId });
+    const answer = await server.admin.form(`${host()}/sources/${id}/clone`, { host: " WEB-02" });
+    expect(answer.headers.get("location")).toContain(`/hosts/${other.hostId}/sources/`);
     expect(answer.status).toBe(303);
     const copy = parseHtml((await server.admin.get(answer.headers.get("location") ?? "")).text);
     expect(textOf(copy)).toContain("Copied. No schedule of this host runs it yet.");
     expect(fieldValue(copy, "pre_hook")).toBe("set -e\nmount /mnt/x");
-    const again = await server.admin.form(`${host()}/sources/${id}/clone`, { host_id: other.hostId });
+    const again = await server.admin.form(`${host()}/sources/${id}/clone`, { host: "web-02" });
     expect(again.status).toBe(422);
     expect(textOf(parseHtml(again.text))).toContain("web-02 already has a source group called www");
+  });
+
+  it("copies it to nobody whose name is wrong, and keeps what was typed", async () => {
+    await enrolTestAgent(server, { name: "web-02" });
+    const { id } = await addGroup();
+    const copy = async (name: string) => {
+      const answer = await server.admin.form(`${host()}/sources/${id}/clone`, { host: name });
+      expect(answer.status).toBe(422);
+      return parseHtml(answer.text);
+    };
+    const page = await copy("web-20");
+    expect(textOf(find(page, "#field-host-error"))).toContain("There is no host called web-20.");
+    expect(fieldValue(page, "host")).toBe("web-20");
+    expect(textOf(find(await copy(" "), "#field-host-error"))).toContain("Name the host.");
   });
 
   it("deletes it, but not the last one and not one in use", async () => {

@@ -8,7 +8,7 @@ import { actorOf, type Identity } from "../../platform/http/identity.ts";
 import type { PageOf } from "../../platform/http/page-context.ts";
 import { type App, type Call, pageRoute, requireIdentity } from "../../platform/http/route.ts";
 import { changedSince, maxSeenChars, seenOf } from "../../platform/http/seen-fields.ts";
-import { getHost, isOnline, listHosts } from "../hosts/hosts.ts";
+import { findHostByName, getHost, isOnline, listOtherHosts } from "../hosts/hosts.ts";
 import { cloneSourceGroup, createSourceGroup, deleteSourceGroup, editSourceGroup } from "./group-edits.ts";
 import {
   type GroupField,
@@ -79,7 +79,6 @@ async function surroundings(deps: SourcePageDeps, hostId: string, groupId: strin
   const groups = await listSourceGroups(db, hostId);
   const using = groupId === null ? [] : await deps.schedulesUsing(db, groupId);
   const conflicts = await deps.conflictsOf(db, hostId);
-  const others = (await listHosts(db)).filter(({ id }) => id !== hostId);
   return {
     host: {
       id: host.id,
@@ -91,7 +90,7 @@ async function surroundings(deps: SourcePageDeps, hostId: string, groupId: strin
     conflicts: conflicts.filter((one) => one.groupId === groupId).map(({ sentence }) => sentence),
     usedBy: using.map(({ id, cron }) => ({ scheduleId: id, cron, words: cronWords(cron) })),
     isLast: groups.length === 1,
-    otherHosts: others.map(({ id, name }) => ({ id, name })),
+    otherHosts: await listOtherHosts(db, hostId, {}, clock.now()),
   };
 }
 
@@ -99,7 +98,7 @@ async function surroundings(deps: SourcePageDeps, hostId: string, groupId: strin
 async function storedPage(
   deps: SourcePageDeps,
   call: Call<{ params: typeof groupParams }>,
-  said: Pick<GroupPageProps, "cloneError" | "deleteError" | "notice"> = {},
+  said: Pick<GroupPageProps, "refusedCopy" | "deleteError" | "notice"> = {},
 ): Promise<string> {
   const { params, identity, request } = call;
   const group = await getSourceGroup(deps.db, params.hostId, params.groupId);
@@ -222,15 +221,23 @@ function registerClone(app: App, deps: SourcePageDeps): void {
     method: "POST",
     url: "/hosts/:hostId/sources/:groupId/clone",
     policy: "operator",
-    schema: { params: groupParams, body: z.object({ host_id: z.string().max(64).default("") }) },
+    schema: { params: groupParams, body: z.object({ host: typed }) },
     async answer(call) {
       const { params, body, identity, reply } = call;
       const actor = actorOf(requireIdentity(identity));
-      const outcome = await tryForm(cloneSourceGroup(deps, { ...params, toHostId: body.host_id, actor }));
-      if (outcome.done)
-        return reply.redirect(`/hosts/${body.host_id}/sources/${outcome.value.id}?done=copied`, 303);
+      const name = body.host.trim();
+      const to = await findHostByName(deps.db, name);
+      if (to === null) {
+        void reply.code(422);
+        const message = name === "" ? "Name the host." : `There is no host called ${name}.`;
+        return storedPage(deps, call, { refusedCopy: { host: name, message } });
+      }
+      const outcome = await tryForm(cloneSourceGroup(deps, { ...params, toHostId: to.id, actor }));
+      if (outcome.done) return reply.redirect(`/hosts/${to.id}/sources/${outcome.value.id}?done=copied`, 303);
       void reply.code(outcome.refusal.status);
-      return storedPage(deps, call, { cloneError: sentenceOf(outcome.refusal) });
+      return storedPage(deps, call, {
+        refusedCopy: { host: name, message: sentenceOf(outcome.refusal) },
+      });
     },
   });
 }

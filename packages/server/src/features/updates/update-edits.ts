@@ -8,7 +8,7 @@ import type { Actor } from "../../platform/http/identity.ts";
 import { newId } from "../../platform/random.ts";
 import { newestServed, type ReleaseShelf, requireWhole, servedVersion } from "../artefacts/artefacts.ts";
 import { recordAudit } from "../audit/audit.ts";
-import { filterHosts, getHost, type Host, isOnline, listHosts } from "../hosts/hosts.ts";
+import { getHost, type Host, isOnline, listHostPage } from "../hosts/hosts.ts";
 import { createJobs, type Job, listJobs } from "../jobs/jobs.ts";
 import {
   driftOfHost,
@@ -74,7 +74,7 @@ export async function startUpdate(deps: UpdatesDeps, wish: UpdateWish): Promise<
 
 async function listWished(tx: Db, { hostIds, tag }: UpdateWish, now: number): Promise<Host[]> {
   if (hostIds) return Promise.all([...new Set(hostIds)].map((id) => getHost(tx, id)));
-  return filterHosts(await listHosts(tx), { tag }, now);
+  return listHostPage(tx, { tag }, { nowMs: now });
 }
 
 async function note(
