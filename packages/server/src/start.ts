@@ -229,7 +229,9 @@ async function startOn(
   let stopped: Promise<void> | null = null;
   const stopOnce = async () => {
     stopping.abort();
-    await stopWithin(clock, built.app, [...lives.toReversed(), replicas]);
+    await stopWithin(clock, built.app, lives.toReversed());
+    // Last: what requests that were under way have changed is still told to the others.
+    await replicas.stop();
     await db.destroy();
   };
   const stop = () => {
@@ -464,7 +466,7 @@ function createHandlers(ground: Ground, { progress, watch, dispatcher }: LinkPar
         ...(await scheduleSetOf({ db, log, completeSpec: completeGroup }, host.id)),
       ];
     },
-    onFirstConnect: (host) => queueFirstInit(deps, host),
+    onFirstConnect: (tx, { id }) => queueFirstInit(deps, tx, id),
   };
 }
 

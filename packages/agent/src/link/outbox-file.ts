@@ -100,10 +100,11 @@ export class OutboxFile {
       await next.close();
       throw error;
     }
-    await this.#file.close();
+    const before = this.#file;
     this.#file = next;
     this.#sizeBytes -= offset;
-    await syncDir(dirname(this.#path));
+    // After a power cut the old file may be back: with events that the server has, and takes no second time.
+    await Promise.allSettled([before.close(), syncDir(dirname(this.#path))]);
   }
 
   async close(): Promise<void> {

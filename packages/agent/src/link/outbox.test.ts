@@ -1,5 +1,16 @@
 /** The outbox over crashes, refusals, full disks and servers that forget. */
-import { appendFile, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  rmdir,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -363,6 +374,27 @@ describe("a disk that can't be written", () => {
     await rm(path);
     const again = await openOutbox();
     expect(await again.append(finish)).toEqual({ kind: "stored", seq: 2 });
+  });
+
+  test("takes acknowledgements all the same, and makes room once it can", async () => {
+    const outbox = await openOutbox();
+    await fill(outbox, 2);
+    await outbox.append(finish);
+    await sent(outbox);
+    const state = join(dir, "stream.json");
+    await rm(state);
+    await mkdir(state);
+    await outbox.ack(2);
+    await outbox.ack(3);
+    expect(outbox.awaitsFinish(JOB)).toBe(false);
+    expect((await readFile(await eventFile())).length).toBeGreaterThan(0);
+    // The connection comes back, and what the server has is not told again.
+    expect(await outbox.rewind(3)).toBe("ready");
+    await outbox.append(started);
+    expect(await sent(outbox)).toEqual([4]);
+    await rmdir(state);
+    await outbox.ack(4);
+    expect((await readFile(await eventFile())).length).toBe(0);
   });
 
   test("is an error that says what to do, and nothing is counted", async () => {

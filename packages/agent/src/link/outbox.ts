@@ -247,14 +247,23 @@ export class Outbox {
     await this.#compact();
   }
 
-  /** Rewriting costs two fsyncs: only when it frees much, or when nothing is left to tell. */
+  /**
+   * Rewriting costs two fsyncs: only when it frees much, or when nothing is left to tell. On a full disk it stays undone:
+   * what was acknowledged is acknowledged, and the next time tries again.
+   */
   async #compact(): Promise<void> {
     const idle = this.#positions.size === 0 && this.#ackedOffset === this.#file.sizeBytes;
     if (this.#ackedOffset === 0 || (!idle && this.#ackedOffset < this.#limits.compactBytes)) return;
     if (this.#ackedOffset < this.#file.sizeBytes / 2) return;
-    await this.#writeState();
     const dropped = this.#ackedOffset;
-    await this.#file.dropBefore(dropped);
+    try {
+      await this.#writeState();
+      await this.#file.dropBefore(dropped);
+    } catch (error) {
+      const reason = reasonOf(error);
+      this.#deps.log.warn({ reason }, "the outbox can't be made smaller: free space in the data folder");
+      return;
+    }
     this.#ackedOffset = 0;
     this.#cursor -= dropped;
     for (const entry of this.#inFlight) {

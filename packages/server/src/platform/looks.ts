@@ -8,7 +8,7 @@ import type { Clock } from "./clock.ts";
 export interface LooksDeps {
   clock: Clock;
   look(): Promise<void>;
-  /** A look that failed; the next one goes on. */
+  /** A look that failed; the next one goes on, by `askLater` where none comes by itself. */
   failed(error: unknown): void;
   /** Beside the wishes; never when absent. */
   everyMs?: number;
@@ -18,6 +18,7 @@ export interface LooksDeps {
 
 /** However long a look took: it may have waited for the database. */
 const maxRestMs = 5000;
+const laterMs = 5000;
 
 export class Looks {
   private readonly deps: LooksDeps;
@@ -25,6 +26,7 @@ export class Looks {
   private ticking: Promise<void> | null = null;
   private round: Promise<void> = Promise.resolve();
   private isAsked = false;
+  private isAskedLater = false;
   private restsUntil = 0;
 
   constructor(deps: LooksDeps) {
@@ -60,6 +62,16 @@ export class Looks {
       await othersTurn();
     });
   };
+
+  /** One more look after a pause: what failed now may work then. */
+  askLater(): void {
+    if (this.isAskedLater) return;
+    this.isAskedLater = true;
+    void this.deps.clock.sleep(laterMs, this.ending.signal).then(() => {
+      this.isAskedLater = false;
+      this.ask();
+    });
+  }
 
   private async look(): Promise<void> {
     const { clock, failed, maxShare = 1 } = this.deps;

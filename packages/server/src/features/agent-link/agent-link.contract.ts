@@ -13,7 +13,7 @@ import type {
 import { z } from "zod";
 import type { Db } from "../../platform/db/db.ts";
 import { sharedTopic, topic } from "../../platform/events.ts";
-import type { Host } from "../hosts/hosts.ts";
+import type { HostIdentity } from "../hosts/hosts.ts";
 
 const link = z.object({ hostId: z.string(), replicaId: z.string() });
 /** An agent is welcomed, has its configuration and is ready for commands, at that replica. */
@@ -36,7 +36,7 @@ export type AfterCommit = () => void;
  */
 export type EventHandler<T extends DurableEvent["type"]> = (
   tx: Db,
-  host: Host,
+  host: HostIdentity,
   event: Extract<DurableEvent, { type: T }>,
 ) => Promise<AfterCommit | undefined>;
 
@@ -45,14 +45,14 @@ export type EventHandlers = { [T in DurableEvent["type"]]: EventHandler<T> };
 /** What the link needs from slices above it. */
 export interface LinkHandlers {
   events: EventHandlers;
-  onCommandAck(host: Host, ack: CommandAck): Promise<void>;
-  onProgress(host: Host, progress: JobProgress): Promise<void>;
+  onCommandAck(host: HostIdentity, ack: CommandAck): Promise<void>;
+  onProgress(host: HostIdentity, progress: JobProgress): Promise<void>;
   /** The agent works with this version of the host's set of schedules, which it tells in its hello as well. */
-  onScheduleVersion(host: Host, version: number): Promise<void>;
+  onScheduleVersion(host: HostIdentity, version: number): Promise<void>;
   /** A planned time has come on the host. MUST be idempotent: it is asked again until it is answered. */
-  onScheduleFire(host: Host, fire: ScheduleFire): Promise<ServerMessage>;
-  /** The host's agent connects for the first time ever; runs before it is sent anything. */
-  onFirstConnect(host: Host): Promise<void>;
+  onScheduleFire(host: HostIdentity, fire: ScheduleFire): Promise<ServerMessage>;
+  /** The host's agent connects for the first time ever; in the transaction that records it, before it is sent anything. */
+  onFirstConnect(tx: Db, host: HostIdentity): Promise<AfterCommit | undefined>;
   /** Messages that must reach the agent before any command: its configuration. */
-  configurationOf(host: Host): Promise<ServerMessage[]>;
+  configurationOf(host: HostIdentity): Promise<ServerMessage[]>;
 }

@@ -24,7 +24,7 @@ import { EventBus } from "../../platform/events.ts";
 import { createLog } from "../../platform/log.ts";
 import { newId } from "../../platform/random.ts";
 import { healthChanged } from "../../platform/replicas/replicas.ts";
-import { getHost, type Host } from "../hosts/hosts.ts";
+import { getHost, type Host, type HostIdentity } from "../hosts/hosts.ts";
 import { AgentHub, agentDisconnected, type LinkHandlers, OwnLinks } from "./agent-link.ts";
 
 const config: ServerMessage = { type: "config.update", version: 1, repository: null };
@@ -38,6 +38,8 @@ let sockets: WebSocketServer;
 let queries: string[];
 /** Replaced by tests that hold the greeting back. */
 let configurationOf: LinkHandlers["configurationOf"];
+/** What belongs to a first connect; replaced by tests that let it fail. */
+let onFirstConnect: LinkHandlers["onFirstConnect"];
 /** What storing a piece of log does; replaced by tests that hold it back. */
 let storeLog: LinkHandlers["events"]["log.stream"];
 let clients: WebSocket[];
@@ -50,6 +52,7 @@ beforeEach(async () => {
   const log = createLog("silent");
   bus = new EventBus(log);
   configurationOf = async () => [config];
+  onFirstConnect = async () => undefined;
   storeLog = async () => undefined;
   clients = [];
   healthy = true;
@@ -58,7 +61,7 @@ beforeEach(async () => {
   const refuse = () => Promise.reject(new Error("no event was expected"));
   const events = {
     "job.started": refuse,
-    "log.stream": (tx: Db, host: Host, event: LogStream) => storeLog(tx, host, event),
+    "log.stream": (tx: Db, host: HostIdentity, event: LogStream) => storeLog(tx, host, event),
     "snapshots.report": refuse,
     "job.finished": refuse,
     "snapshots.added": refuse,
@@ -72,7 +75,7 @@ beforeEach(async () => {
     onScheduleVersion: async () => undefined,
     onScheduleFire: refuse,
     configurationOf: (host) => configurationOf(host),
-    onFirstConnect: async () => undefined,
+    onFirstConnect: (tx, host) => onFirstConnect(tx, host),
   };
   const alone = { links: new OwnLinks(), neighbours: null, isHealthy: () => healthy };
   hub = new AgentHub({ db: counted.db, clock, bus, log, handlers, ...alone });
@@ -176,6 +179,29 @@ describe("a greeting that takes its time", () => {
     await pushed;
     await until("both configurations", () => types.length === 3);
     expect(types).toEqual(["welcome", "config.update", "config.update"]);
+  });
+
+  it("that comes first is the first again when what belongs to it could not be stored", async () => {
+    const host = await addHost("fresh");
+    const firsts: string[] = [];
+    onFirstConnect = async () => {
+      firsts.push("failed");
+      throw new Error("the database is away");
+    };
+    const failed = await dial(host);
+    failed.client.send(encodeMessage(hello()));
+    expect(await failed.closed).toBe(1011);
+    onFirstConnect = async (tx) => {
+      firsts.push("stored");
+      expect(await getHost(tx, host.id)).toMatchObject({ firstConnectedAt: clock.now() });
+      return () => void firsts.push("told");
+    };
+    for (let dials = 0; dials < 2; dials++) {
+      const { client, types } = await dial(host);
+      client.send(encodeMessage(hello()));
+      await until("the configuration", () => types.includes("config.update"));
+    }
+    expect(firsts).toEqual(["failed", "stored", "told"]);
   });
 
   it("leaves nothing behind when the socket goes meanwhile", async () => {

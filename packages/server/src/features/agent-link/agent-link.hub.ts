@@ -23,7 +23,7 @@ import { healthChanged } from "../../platform/replicas/replicas.ts";
 import {
   findHost,
   findMachine,
-  type Host,
+  type HostIdentity,
   hostChanged,
   offlineAfterMs,
   recordHello,
@@ -77,7 +77,7 @@ export interface AgentHubDeps {
 /** One dialled socket, from the upgrade to its end. */
 interface Connection {
   readonly socket: WebSocket;
-  readonly host: Host;
+  readonly host: HostIdentity;
   /** Frames that came while the hello was being answered; the socket is paused meanwhile, so they are few. */
   readonly early: string[];
   session: AgentSession | null;
@@ -227,7 +227,11 @@ export class AgentHub {
     };
   }
 
-  private async configure(session: AgentSession, host: Host, { unlessSent = false } = {}): Promise<void> {
+  private async configure(
+    session: AgentSession,
+    host: HostIdentity,
+    { unlessSent = false } = {},
+  ): Promise<void> {
     const messages = await this.deps.handlers.configurationOf(host);
     const versions = messages.map((message) => ("version" in message ? message.version : "")).join(" ");
     if (unlessSent && session.configuredAs === versions) return;
@@ -261,7 +265,7 @@ export class AgentHub {
    * Serves one dialled connection whose bearer is already known to be this host's.
    * Listeners are attached before anything is awaited, so that no frame is missed.
    */
-  accept(socket: WebSocket, host: Host): void {
+  accept(socket: WebSocket, host: HostIdentity): void {
     const connection: Connection = { socket, host, early: [], session: null };
     const greeted = new AbortController();
     socket.on("error", (error) => {
@@ -360,7 +364,7 @@ export class AgentHub {
   }
 
   /** Whether another machine with this host's bearer is connected and alive: a clone. */
-  private async isTwin(host: Host, hello: Hello): Promise<boolean> {
+  private async isTwin(host: HostIdentity, hello: Hello): Promise<boolean> {
     const machine = machineOf(hello);
     const alive =
       (await this.hasOtherMachine(host.id, machine)) ||
@@ -390,15 +394,15 @@ export class AgentHub {
     for (const frame of connection.early.splice(0)) session.receive(frame);
   }
 
-  private async makeSession(socket: WebSocket, host: Host, hello: Hello): Promise<AgentSession> {
+  private async makeSession(socket: WebSocket, host: HostIdentity, hello: Hello): Promise<AgentSession> {
     const { db, clock, log, handlers } = this.deps;
     const machine = machineOf(hello);
-    const { firstConnect } = await this.commits.run(async (tx) => {
-      const recorded = await recordHello(tx, host.id, factsOf(hello, clock.now()));
+    const afterCommit = await this.commits.run(async (tx) => {
+      const { firstConnect } = await recordHello(tx, host.id, factsOf(hello, clock.now()));
       await this.links.claim(tx, host.id);
-      return recorded;
+      return firstConnect ? handlers.onFirstConnect(tx, host) : undefined;
     });
-    if (firstConnect) await handlers.onFirstConnect(host);
+    afterCommit?.();
     const before = this.sessions.get(host.id);
     if (before) {
       before.send(replacedGoodbye);

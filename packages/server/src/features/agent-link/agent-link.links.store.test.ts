@@ -23,6 +23,8 @@ describe.each(engines)("links on %s", (engine) => {
   let caughtUp: number;
   /** Once, when the next query was answered and nobody has seen the answer yet. */
   let whileRead: () => void;
+  /** How many of the next queries fail. */
+  let failing: number;
 
   beforeEach(async () => {
     database = await openTestDatabase(engine);
@@ -39,8 +41,12 @@ describe.each(engines)("links on %s", (engine) => {
       urlOf: (id: string) => (alive.has(id) ? `http://${id}` : undefined),
     };
     whileRead = () => undefined;
+    failing = 0;
     const db = database.db.withPlugin({
-      transformQuery: ({ node }) => node,
+      transformQuery({ node }) {
+        if (failing-- > 0) throw new Error("the database is away");
+        return node;
+      },
       async transformResult({ result }) {
         whileRead();
         whileRead = () => undefined;
@@ -113,10 +119,11 @@ describe.each(engines)("links on %s", (engine) => {
     await start();
     alive.delete("them");
     bus.emit(replicaLost, { replicaId: "them" });
-    expect(links.isElsewhere(host)).toBe(false);
+    await links.idle();
+    expect([links.isElsewhere(host), links.countElsewhere()]).toEqual([false, new Map()]);
     alive.add("them");
     await missEvents();
-    expect(links.isElsewhere(host)).toBe(true);
+    expect([links.isElsewhere(host), links.countElsewhere()]).toEqual([true, new Map([["them", 1]])]);
   });
 
   it("are told once the row is gone, too: whoever read it meanwhile took the agent for connected", async () => {
@@ -128,6 +135,37 @@ describe.each(engines)("links on %s", (engine) => {
     expect(links.isElsewhere(host)).toBe(true);
     bus.deliver(linkReleased.name, { hostId: host, replicaId: "them" });
     expect(links.isElsewhere(host)).toBe(false);
+  });
+
+  it("put the row of a session back that a late hello elsewhere took with it", async () => {
+    await start();
+    sessions.add(host);
+    bus.deliver(linkReleased.name, { hostId: host, replicaId: "them" });
+    await until("the row is back", async () => (await rows()).length === 1);
+    expect(await rows()).toEqual([[host, "us"]]);
+    // Of a host that is not here nothing is written.
+    const second = await addHost("second");
+    bus.deliver(linkReleased.name, { hostId: second, replicaId: "them" });
+    await missEvents();
+    expect(await rows()).toEqual([[host, "us"]]);
+  });
+
+  it("bring agents what a replica committed last before it was lost", async () => {
+    await start();
+    bus.emit(replicaLost, { replicaId: "them" });
+    await links.idle();
+    expect(caughtUp).toBe(2);
+  });
+
+  it("look again after a while when a look failed, and not at once", async () => {
+    await start();
+    await put("them");
+    failing = 1;
+    await missEvents();
+    expect([links.isElsewhere(host), caughtUp]).toEqual([false, 1]);
+    await clock.advance(5_000);
+    await links.idle();
+    expect([links.isElsewhere(host), caughtUp]).toEqual([true, 2]);
   });
 
   it("tell others when a row of ours goes, also one of a session that ended while the database was away", async () => {

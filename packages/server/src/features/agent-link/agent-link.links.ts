@@ -114,10 +114,17 @@ export class SharedLinks implements Links {
       }),
       // Who read the rows between the two has taken it for connected again.
       bus.on(linkReleased, (link, origin) => {
-        if (origin === "replica") this.apply({ ...link, connected: false });
+        if (origin !== "replica") return;
+        this.apply({ ...link, connected: false });
+        // With a hello that was late there it may have taken the row of an agent that was here already.
+        if (here.has(link.hostId)) void this.supervise(this.putBack(link.hostId));
       }),
-      // Its rows stay: should it only have been slow, they are read again once it is back.
-      bus.on(replicaLost, ({ replicaId }) => void this.picture.delete(replicaId)),
+      // Its rows stay: should it only have been slow, they are read again once it is back. What it committed last, it may
+      // not have told.
+      bus.on(replicaLost, ({ replicaId }) => {
+        this.picture.delete(replicaId);
+        this.looks.ask();
+      }),
       bus.on(eventsMissed, this.looks.ask),
       bus.on(healthChanged, ({ healthy }) => {
         if (healthy) this.looks.ask();
@@ -154,13 +161,17 @@ export class SharedLinks implements Links {
   }
 
   isElsewhere(hostId: string): boolean {
-    for (const [replicaId, hosts] of this.picture)
-      if (hosts.has(hostId) && this.deps.replicas.urlOf(replicaId) !== undefined) return true;
+    for (const [, hosts] of this.alive()) if (hosts.has(hostId)) return true;
     return false;
   }
 
   countElsewhere(): ReadonlyMap<string, number> {
-    return new Map([...this.picture].map(([replicaId, hosts]) => [replicaId, hosts.size]));
+    return new Map([...this.alive()].map(([replicaId, hosts]) => [replicaId, hosts.size]));
+  }
+
+  /** Of the picture, without replicas that are gone. */
+  private *alive(): Iterable<[string, ReadonlySet<string>]> {
+    for (const known of this.picture) if (this.deps.replicas.urlOf(known[0]) !== undefined) yield known;
   }
 
   async holds(hostId: string): Promise<boolean> {
@@ -195,10 +206,11 @@ export class SharedLinks implements Links {
 
   /** Puts the picture right by the rows, and the rows by our sessions. */
   private async look(): Promise<void> {
-    this.late = [];
-    const rows = await listLinks(this.deps.db);
-    const { late } = this;
-    this.late = null;
+    const late: typeof this.late = [];
+    this.late = late;
+    const rows = await listLinks(this.deps.db).finally(() => {
+      this.late = null;
+    });
     this.picture = new Map();
     for (const row of rows) if (row.replicaId !== this.replicaId) this.apply({ ...row, connected: true });
     for (const said of late) this.apply(said);
@@ -227,12 +239,13 @@ export class SharedLinks implements Links {
     else await this.here?.leaveIfMoved(hostId);
   }
 
-  /** Never rejects: what fails now is put right by the next look. */
+  /** Never rejects: what fails now is put right by a look. */
   private supervise(work: Promise<void>): Promise<void> {
     return work.catch(this.failed);
   }
 
   private readonly failed = (error: unknown): void => {
     this.deps.log.warn({ err: error }, "where agents are connected could not be read or written");
+    this.looks.askLater();
   };
 }

@@ -7,7 +7,7 @@ import { encodeMessage, type Hello, protocolRange } from "@restic-manager/protoc
 import { productVersion } from "@restic-manager/protocol/version";
 import { fromInstant } from "../../platform/clock.ts";
 import { AppError } from "../../platform/errors.ts";
-import type { HelloFacts, Host } from "../hosts/hosts.ts";
+import type { HelloFacts, HostIdentity } from "../hosts/hosts.ts";
 import type { Machine } from "./agent-link.session.ts";
 
 export const stoppingGoodbye = {
@@ -62,7 +62,7 @@ export const factsOf = (hello: Hello, now: number): HelloFacts => ({
 export const differ = (a: Machine, b: Machine): boolean =>
   a.machineId !== b.machineId || a.bootId !== b.bootId;
 
-export const explainTwin = (host: Host): string =>
+export const explainTwin = (host: HostIdentity): string =>
   `Another machine is connected as ${host.name}, so one is a copy of the other. On the copy, delete the agent's state and enrol it as a host of its own.`;
 
 /** The refusal to try a repository, of agents that don't know how. */

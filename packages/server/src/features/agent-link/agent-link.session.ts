@@ -19,7 +19,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import type { GroupCommit } from "../../platform/db/group-commit.ts";
 import { AppError } from "../../platform/errors.ts";
-import type { Host } from "../hosts/hosts.ts";
+import type { HostIdentity } from "../hosts/hosts.ts";
 import { joinLogs } from "./agent-link.batch.ts";
 import type { AfterCommit, EventHandler, LinkHandlers } from "./agent-link.contract.ts";
 import type { AgentDumps } from "./agent-link.dumps.ts";
@@ -67,7 +67,7 @@ export interface SessionDeps {
 }
 
 export class AgentSession {
-  readonly host: Host;
+  readonly host: HostIdentity;
   readonly machine: Machine;
   /** The last event that is committed. */
   ackedSeq: number;
@@ -94,7 +94,7 @@ export class AgentSession {
   constructor(
     deps: SessionDeps,
     socket: WebSocket,
-    peer: { host: Host; machine: Machine; streamId: string; position: StreamPosition | null },
+    peer: { host: HostIdentity; machine: Machine; streamId: string; position: StreamPosition | null },
   ) {
     this.deps = deps;
     this.socket = socket;

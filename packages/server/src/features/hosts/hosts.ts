@@ -137,6 +137,9 @@ export function readTags(written: readonly string[]): { tags: string[] } | { pro
   };
 }
 
+/** What never changes of a host. Whoever lives longer than a request keeps no more of it: the rest is edited meanwhile. */
+export type HostIdentity = Pick<Host, "id" | "name">;
+
 export interface HostFilter {
   /** A part of the name, in any case. */
   q?: string | undefined;
@@ -241,7 +244,7 @@ export function twinOf(host: Pick<Host, "twin">, nowMs: number): Twin | null {
 }
 
 /** Records that another machine uses a host's bearer; audited once for each time that it begins. */
-export async function recordTwin(db: Db, host: Host, twin: Twin): Promise<void> {
+export async function recordTwin(db: Db, host: HostIdentity, twin: Twin): Promise<void> {
   await inTransaction(db, async (tx) => {
     await lockHost(tx, host.id);
     const before = await getHost(tx, host.id);

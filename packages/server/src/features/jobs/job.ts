@@ -18,6 +18,7 @@ import { AppError } from "../../platform/errors.ts";
 import { type EventBus, sharedTopic } from "../../platform/events.ts";
 import { type Actor, systemActor } from "../../platform/http/identity.ts";
 import { newId } from "../../platform/random.ts";
+import type { AfterCommit } from "../agent-link/agent-link.ts";
 import { recordAudit } from "../audit/audit.ts";
 import { getHost, type Host } from "../hosts/hosts.ts";
 import * as store from "./jobs.store.ts";
@@ -211,11 +212,16 @@ function makeJob(input: NewJob, host: Host, at: number): Job {
 }
 
 /** A repository is made, or found to exist, by the host that first uses it. */
-export async function queueFirstInit(deps: JobsDeps, host: Host): Promise<void> {
-  if (host.repositoryId === null) return;
-  await createJobs(deps, [
-    { hostId: host.id, spec: { kind: "init", host_name: host.name }, actor: systemActor },
-  ]);
+export async function queueFirstInit(
+  { clock, bus }: Pick<JobsDeps, "clock" | "bus">,
+  tx: Db,
+  hostId: string,
+): Promise<AfterCommit | undefined> {
+  const host = await getHost(tx, hostId);
+  if (host.repositoryId === null) return undefined;
+  const spec = { kind: "init", host_name: host.name } as const;
+  const job = await insertNewJob(tx, host, { hostId, spec, actor: systemActor }, clock.now());
+  return () => announce(bus, job);
 }
 
 /** What a move may write besides the status. */

@@ -10,7 +10,7 @@ import { AppError } from "../../platform/errors.ts";
 import { type Actor, systemActor } from "../../platform/http/identity.ts";
 import { eventsMissed, replicaLost } from "../../platform/replicas/replicas.ts";
 import { type AgentHub, agentGreeted } from "../agent-link/agent-link.ts";
-import { findHost, type Host, knowsJobKind, lockHost } from "../hosts/hosts.ts";
+import { findHost, type HostIdentity, knowsJobKind, lockHost } from "../hosts/hosts.ts";
 import {
   announce,
   isFinal,
@@ -70,6 +70,8 @@ export class JobDispatcher {
   private readonly unsubscribe: (() => void)[] = [];
   private ticking: Promise<void> | null = null;
   private looking: Promise<void> = Promise.resolve();
+  /** Whether wishes to cancel may not have been told. */
+  private mayHaveMissed = false;
 
   constructor(deps: DispatchDeps) {
     this.deps = deps;
@@ -109,7 +111,7 @@ export class JobDispatcher {
   }
 
   /** The agent took the job, or says why it can't run it. */
-  async acknowledge(host: Host, ack: CommandAck): Promise<void> {
+  async acknowledge(host: HostIdentity, ack: CommandAck): Promise<void> {
     const job = await store.findJob(this.deps.db, ack.job_id);
     if (!job || job.hostId !== host.id || job.attempt !== ack.attempt || job.status !== "dispatched") return;
     if (ack.accepted) {
@@ -160,12 +162,9 @@ export class JobDispatcher {
 
   /** What another replica told may not have come: jobs that were queued there, and wishes to cancel. */
   private lookAgain(): void {
+    this.mayHaveMissed = true;
     this.looking = this.looking
-      .then(async () => {
-        if (this.stopping.signal.aborted) return;
-        for (const job of await store.listCancelWished(this.deps.db)) this.cancelInTurn(job.hostId, job.id);
-        await this.tick();
-      })
+      .then(() => (this.stopping.signal.aborted ? undefined : this.tick()))
       .catch((error: unknown) => this.deps.log.error({ err: error }, "looking for missed events failed"));
   }
 
@@ -191,6 +190,7 @@ export class JobDispatcher {
 
   private async tick(): Promise<void> {
     const { db, clock, hub } = this.deps;
+    if (this.mayHaveMissed) await this.cancelMissed();
     const now = clock.now();
     const leads = this.deps.isLeader();
     for (const job of await store.listUnacknowledged(db, now - acknowledgeWithinMs)) {
@@ -202,6 +202,17 @@ export class JobDispatcher {
       for (const job of await store.listOverdue(db, now - expireQueuedMs)) await this.expire(job, now);
     for (const hostId of new Set([...(await store.listHostsWithQueued(db)), ...this.unreconciled.keys()])) {
       this.enqueue(hostId, () => this.dispatchNext(hostId));
+    }
+  }
+
+  /** If it fails, the next tick tries again. */
+  private async cancelMissed(): Promise<void> {
+    this.mayHaveMissed = false;
+    try {
+      for (const job of await store.listCancelWished(this.deps.db)) this.cancelInTurn(job.hostId, job.id);
+    } catch (error) {
+      this.mayHaveMissed = true;
+      throw error;
     }
   }
 

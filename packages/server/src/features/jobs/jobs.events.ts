@@ -4,7 +4,7 @@ import { fromInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { AfterCommit } from "../agent-link/agent-link.ts";
-import type { Host } from "../hosts/hosts.ts";
+import type { HostIdentity } from "../hosts/hosts.ts";
 import { announce, isFinal, type Job, type JobsDeps, jobLogGrew, moveJob, recordEnd } from "./job.ts";
 import { appendLog } from "./jobs.log.ts";
 import type { LiveProgress } from "./jobs.progress.ts";
@@ -12,9 +12,9 @@ import * as store from "./jobs.store.ts";
 
 export function createJobEventHandlers(deps: JobsDeps & { progress: LiveProgress }) {
   return {
-    "job.started": (tx: Db, host: Host, event: JobStarted) => onStarted(deps, tx, host, event),
-    "log.stream": (tx: Db, host: Host, event: LogStream) => onLog(deps, tx, host, event),
-    "job.finished": (tx: Db, host: Host, event: JobFinished) => onFinished(deps, tx, host, event),
+    "job.started": (tx: Db, host: HostIdentity, event: JobStarted) => onStarted(deps, tx, host, event),
+    "log.stream": (tx: Db, host: HostIdentity, event: LogStream) => onLog(deps, tx, host, event),
+    "job.finished": (tx: Db, host: HostIdentity, event: JobFinished) => onFinished(deps, tx, host, event),
   };
 }
 
@@ -22,13 +22,13 @@ export function createJobEventHandlers(deps: JobsDeps & { progress: LiveProgress
  * The host's own job of this attempt, which nobody moves meanwhile: the leader may take its dispatch back right now. A
  * stolen host can't touch another's. @throws AppError to refuse the event
  */
-async function lockOwn(tx: Db, host: Host, event: { job_id: string; attempt: number }): Promise<Job> {
+async function lockOwn(tx: Db, host: HostIdentity, event: { job_id: string; attempt: number }): Promise<Job> {
   return requireOwn(await store.lockJob(tx, event.job_id), host, event);
 }
 
 function requireOwn<J extends Pick<Job, "hostId" | "attempt">>(
   job: J | null,
-  host: Host,
+  host: HostIdentity,
   event: { attempt: number },
 ): J {
   if (!job || job.hostId !== host.id) {
@@ -51,14 +51,14 @@ async function moveToRunning(deps: JobsDeps, tx: Db, job: Job, at: string): Prom
 async function onStarted(
   deps: JobsDeps,
   tx: Db,
-  host: Host,
+  host: HostIdentity,
   event: JobStarted,
 ): Promise<AfterCommit | undefined> {
   const moved = await moveToRunning(deps, tx, await lockOwn(tx, host, event), event.at);
   return moved ? () => announce(deps.bus, moved) : undefined;
 }
 
-async function onLog(deps: JobsDeps, tx: Db, host: Host, event: LogStream): Promise<AfterCommit> {
+async function onLog(deps: JobsDeps, tx: Db, host: HostIdentity, event: LogStream): Promise<AfterCommit> {
   const jobId = event.job_id;
   const job = requireOwn(await store.findJobOwner(tx, jobId), host, event);
   // A log that was removed for its age stays removed: nobody would ever remove it again.
@@ -69,7 +69,7 @@ async function onLog(deps: JobsDeps, tx: Db, host: Host, event: LogStream): Prom
 async function onFinished(
   deps: JobsDeps & { progress: LiveProgress },
   tx: Db,
-  host: Host,
+  host: HostIdentity,
   event: JobFinished,
 ): Promise<AfterCommit | undefined> {
   const found = await lockOwn(tx, host, event);

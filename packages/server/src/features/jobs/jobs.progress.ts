@@ -6,7 +6,7 @@ import type { JobProgress, Progress } from "@restic-manager/protocol";
 import type { Db } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
 import { eventsMissed } from "../../platform/replicas/replicas.ts";
-import type { Host } from "../hosts/hosts.ts";
+import type { HostIdentity } from "../hosts/hosts.ts";
 import { isFinal, jobChanged, jobProgressed } from "./job.ts";
 import { findJob } from "./jobs.store.ts";
 
@@ -36,7 +36,7 @@ export class LiveProgress {
   }
 
   /** What is not of a job that this host runs is dropped: progress is volatile, nobody waits for an answer. */
-  async record(host: Host, { job_id: jobId, attempt, progress }: JobProgress): Promise<void> {
+  async record(host: HostIdentity, { job_id: jobId, attempt, progress }: JobProgress): Promise<void> {
     const known = this.byJob.get(jobId);
     const own = known
       ? known.hostId === host.id && known.attempt === attempt
@@ -55,7 +55,7 @@ export class LiveProgress {
     return this.byJob.size < maxJobs || this.byJob.has(jobId);
   }
 
-  private async runsOn(host: Host, jobId: string, attempt: number): Promise<boolean> {
+  private async runsOn(host: HostIdentity, jobId: string, attempt: number): Promise<boolean> {
     const job = await findJob(this.deps.db, jobId);
     return job?.hostId === host.id && job.attempt === attempt && job.status === "running";
   }

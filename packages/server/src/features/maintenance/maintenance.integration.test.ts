@@ -232,6 +232,20 @@ describe("a repository", () => {
     );
   });
 
+  it("that a connected host was moved to is the one that its figures are of", async () => {
+    await tell({});
+    await server.admin.put(url("repo-credentials"), { repo_url: "/srv/other" });
+    await server.clock.advance(1000);
+    await tell({ repository_id: foreign });
+    expect(await repository()).toMatchObject({
+      location: "/srv/other",
+      restic_id: foreign,
+      foreign_id: null,
+    });
+    const actions = (await server.admin.get("/api/audit")).body.entries as { action: string }[];
+    expect(actions.map(({ action }) => action)).not.toContain("repository.swapped");
+  });
+
   it("that is swapped while a job waits is not touched by it", async () => {
     await tell({});
     const first = (await run({ kind: "check" })).body.job_id;

@@ -8,7 +8,14 @@ import type { EventBus } from "../../platform/events.ts";
 import type { Actor } from "../../platform/http/identity.ts";
 import type { AfterCommit } from "../agent-link/agent-link.ts";
 import { recordAudit } from "../audit/audit.ts";
-import { type Host, hostChanged, listHostsOfRepository, nameMismatch } from "../hosts/hosts.ts";
+import {
+  getHost,
+  type Host,
+  type HostIdentity,
+  hostChanged,
+  listHostsOfRepository,
+  nameMismatch,
+} from "../hosts/hosts.ts";
 import { findJob, type Job } from "../jobs/jobs.ts";
 import {
   acceptForeignId,
@@ -36,9 +43,11 @@ export interface ReportDeps {
 export async function onRepoStats(
   deps: ReportDeps,
   tx: Db,
-  host: Host,
+  { id: hostId }: HostIdentity,
   event: RepoStats,
 ): Promise<AfterCommit | undefined> {
+  // What it uses may have been edited since it connected.
+  const host = await getHost(tx, hostId);
   const job = event.job_id === null ? null : await findJob(tx, event.job_id);
   if (event.job_id !== null && job?.hostId !== host.id)
     throw new AppError("not_found", "jobs.unknown", "This host has no such job.");
@@ -83,7 +92,12 @@ async function isAmbiguous(tx: Db, repository: { id: string; location: string })
  * check has read counts; a repository that an init had to make anew is another one from now on, where a person had asked for
  * that: a host alone must not make the others' repository count as replaced.
  */
-export async function onJobFinished(tx: Db, host: Host, event: JobFinished, now: number): Promise<void> {
+export async function onJobFinished(
+  tx: Db,
+  host: HostIdentity,
+  event: JobFinished,
+  now: number,
+): Promise<void> {
   const { result } = event;
   if (result?.kind !== "check" && result?.kind !== "init") return;
   const job = await findJob(tx, event.job_id);
@@ -97,7 +111,12 @@ export async function onJobFinished(tx: Db, host: Host, event: JobFinished, now:
   if (slice) await putCheckedSlice(tx, job.repositoryId, { ...slice, checkedAt: now });
 }
 
-async function noteNewRepository(tx: Db, host: Host, repositoryId: string, at: number): Promise<void> {
+async function noteNewRepository(
+  tx: Db,
+  host: HostIdentity,
+  repositoryId: string,
+  at: number,
+): Promise<void> {
   const before = (await findRepository(tx, repositoryId))?.resticId ?? null;
   if (before === null) return;
   await forgetIdentity(tx, repositoryId);

@@ -9,7 +9,7 @@ import { fromInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { Actor } from "../../platform/http/identity.ts";
-import type { Host } from "../hosts/hosts.ts";
+import { getHost, type Host, type HostIdentity } from "../hosts/hosts.ts";
 import { findJob, insertNewJob, isFinal, type Job, type NewJob, recordOwnRun } from "../jobs/jobs.ts";
 import { listSourceGroups, specOfGroup } from "../sources/sources.ts";
 import {
@@ -172,7 +172,7 @@ const awaited = (schedule: Schedule, run: RunInput & { jobId: string }): store.P
 
 /** Why a fire is refused; null when it may be claimed. */
 export function refusalOf(
-  host: Pick<Host, "id">,
+  host: Pick<HostIdentity, "id">,
   schedule: Pick<Schedule, "hostId" | "deletedAt" | "pausedAt" | "cron" | "timeZone"> | null,
   plannedAt: number,
   now: number,
@@ -191,9 +191,15 @@ export function refusalOf(
  * no more rows than a schedule could.
  * @throws AppError `schedules.not_found`, `schedules.key_mismatch`, `schedules.clock_ahead`
  */
-export async function recordRan(tx: Db, host: Host, event: ScheduleRan, now: number): Promise<Job> {
+export async function recordRan(
+  tx: Db,
+  { id: hostId }: HostIdentity,
+  event: ScheduleRan,
+  now: number,
+): Promise<Job> {
   const schedule = await store.lockSchedule(tx, event.schedule_id);
-  if (schedule?.hostId !== host.id) throw notFound();
+  if (schedule?.hostId !== hostId) throw notFound();
+  const host = await getHost(tx, hostId);
   const plannedAt = fromInstant(event.planned_at);
   const sourceGroupId = event.source_group_id;
   refuseForeignKey(event, { scheduleId: schedule.id, plannedAt, sourceGroupId }, now);

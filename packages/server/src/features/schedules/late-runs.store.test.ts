@@ -6,8 +6,9 @@ import { type ScheduleRan, scheduledJobId } from "@restic-manager/protocol";
 import { engines, ScheduleLab } from "@restic-manager/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { inTransaction } from "../../platform/db/db.ts";
-import type { Host } from "../hosts/hosts.ts";
+import { type Host, setHostRepository } from "../hosts/hosts.ts";
 import { announce, type Job } from "../jobs/jobs.ts";
+import { ensureRepository } from "../repositories/repositories.ts";
 import { listSourceGroups, specOfGroup } from "../sources/sources.ts";
 import { listFires } from "./fires.store.ts";
 import { recordRan } from "./fires.ts";
@@ -59,6 +60,17 @@ describe.each(engines)("what a host tells late on %s", (engine) => {
     for (let at = 5; at <= hour; at++)
       await lab.passUntil(`2026-11-23T${String(at).padStart(2, "0")}:03:00.000Z`);
   }
+
+  it.each([
+    ["a fire", () => lab.fire(host, schedule, dayOf("05"))],
+    ["a run of the host's own", () => report(dayOf("05"))],
+  ])("makes %s a job on the repository that the host uses now, whatever it used before", async (_, tell) => {
+    await lab.passUntil(dayOf("05"));
+    const { id } = await ensureRepository(lab.db, "/srv/other", lab.clock.now());
+    await setHostRepository(lab.db, host.id, id);
+    await tell();
+    expect((await lab.jobs(host.id)).map(({ repositoryId }) => repositoryId)).toEqual([id]);
+  });
 
   it("splits the missed times around a run of its own, and the newest is still caught up", async () => {
     await missUntil(9);

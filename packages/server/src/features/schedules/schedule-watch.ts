@@ -11,7 +11,7 @@ import type { Db } from "../../platform/db/db.ts";
 import { GroupCommit } from "../../platform/db/group-commit.ts";
 import type { EventBus } from "../../platform/events.ts";
 import { agentConnected } from "../agent-link/agent-link.ts";
-import { findHost, type Host, hostRemoved, isOnline } from "../hosts/hosts.ts";
+import { findHost, getHost, type Host, type HostIdentity, hostRemoved, isOnline } from "../hosts/hosts.ts";
 import { announce, findJob, isFinal, type Job, jobChanged, listFinalOf } from "../jobs/jobs.ts";
 import { purgeFires } from "./fires.store.ts";
 import { claimFire, refusalOf } from "./fires.ts";
@@ -96,14 +96,16 @@ export class ScheduleWatch {
   }
 
   /** A planned time has come on a host. Idempotent: what is taken already is taken. */
-  async answerFire(host: Host, fire: ScheduleFire): Promise<ServerMessage> {
+  async answerFire(by: HostIdentity, fire: ScheduleFire): Promise<ServerMessage> {
     const { schedule_id, planned_at } = fire;
     const plannedAt = fromInstant(planned_at);
     const at = this.deps.clock.now();
     const { jobs, code } = await this.commits.run(async (tx) => {
       const schedule = await store.lockSchedule(tx, schedule_id);
-      const refusal = refusalOf(host, schedule, plannedAt, at);
+      const refusal = refusalOf(by, schedule, plannedAt, at);
       if (refusal !== null || !schedule) return { jobs: [], code: refusal };
+      // As it is now: its repository may have been edited since it connected.
+      const host = await getHost(tx, by.id);
       return { ...(await claimFire(tx, host, schedule, { plannedAt, at })), code: null };
     });
     this.announceAll(jobs);

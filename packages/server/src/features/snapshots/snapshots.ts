@@ -9,7 +9,7 @@ import { AppError } from "../../platform/errors.ts";
 import { type EventBus, topic } from "../../platform/events.ts";
 import { newId } from "../../platform/random.ts";
 import type { AfterCommit } from "../agent-link/agent-link.ts";
-import type { Host } from "../hosts/hosts.ts";
+import type { HostIdentity } from "../hosts/hosts.ts";
 import {
   addToShown,
   countArrival,
@@ -84,7 +84,7 @@ const maxReportBytes = 64 * 1024 * 1024;
 export async function onSnapshotsReport(
   deps: { clock: Clock; bus: EventBus },
   tx: Db,
-  host: Host,
+  host: HostIdentity,
   event: SnapshotsReport,
 ): Promise<AfterCommit | undefined> {
   const report = { hostId: host.id, reportId: event.report_id };
@@ -104,7 +104,7 @@ export async function onSnapshotsReport(
 export async function onSnapshotsAdded(
   deps: { clock: Clock; bus: EventBus },
   tx: Db,
-  host: Host,
+  host: HostIdentity,
   event: SnapshotsAdded,
 ): Promise<AfterCommit> {
   const at = deps.clock.now();

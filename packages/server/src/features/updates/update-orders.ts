@@ -3,7 +3,7 @@ import type { JobFinished } from "@restic-manager/protocol";
 import type { Db } from "../../platform/db/db.ts";
 import { AppError } from "../../platform/errors.ts";
 import { type ReleaseShelf, signedSums } from "../artefacts/artefacts.ts";
-import { getHost, type Host, recordRestic } from "../hosts/hosts.ts";
+import { getHost, type HostIdentity, recordRestic } from "../hosts/hosts.ts";
 import type { Job, JobOrder } from "../jobs/jobs.ts";
 import { obstacleOf } from "./update-run.ts";
 
@@ -26,7 +26,7 @@ export async function completeUpdateOrder(
 }
 
 /** A restic that was replaced is known at once; the agent tells the rest with its next hello. */
-export async function onUpdateFinished(tx: Db, host: Host, event: JobFinished): Promise<void> {
+export async function onUpdateFinished(tx: Db, host: HostIdentity, event: JobFinished): Promise<void> {
   const { result, status } = event;
   if (result?.kind !== "update" || result.program !== "restic" || status !== "succeeded") return;
   await recordRestic(tx, host.id, result.to);

@@ -3,6 +3,7 @@ import { engines, FakeClock, openEmptyDatabase, type TestDatabase } from "@resti
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Db } from "./db.ts";
+import { DatabaseAway } from "./failures.ts";
 import { GroupCommit } from "./group-commit.ts";
 
 interface Thing {
@@ -63,11 +64,37 @@ describe.each(engines)("a group commit on %s", (engine) => {
     expect(await stored()).toEqual(["after", "before"]);
   });
 
+  it("fails each one whose work throws, and no other", async () => {
+    const broken = (id: string) =>
+      commits.run(async (tx) => {
+        await insert(tx, id);
+        throw new Error("this one is wrong");
+      });
+    const outcomes = await Promise.allSettled([
+      ...[broken("a"), add("before"), broken("b"), add("between"), broken("c"), add("after")],
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      "rejected",
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+    ]);
+    expect(await stored()).toEqual(["after", "before", "between"]);
+  });
+
   it("tells everybody when the database stays ill, and works again when it is well", async () => {
-    await sql`ALTER TABLE things RENAME TO away`.execute(database.db);
-    const outcomes = await Promise.allSettled([add("one"), add("two"), add("three"), add("four")]);
+    let tried = 0;
+    const inVain = () =>
+      commits.run(async () => {
+        tried++;
+        throw new DatabaseAway(new Error("gone"));
+      });
+    const outcomes = await Promise.allSettled([inVain(), inVain(), inVain(), inVain()]);
     expect(outcomes.map(({ status }) => status)).toEqual(Array(4).fill("rejected"));
-    await sql`ALTER TABLE away RENAME TO things`.execute(database.db);
+    // Each try may have waited for seconds.
+    expect(tried).toBe(2);
     await add("five");
     expect(await stored()).toEqual(["five"]);
   });

@@ -6,6 +6,7 @@
 import { setImmediate as socketsRead } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
 import { type Db, inTransaction, isDeadlock } from "./db.ts";
+import { explainDatabaseFailure } from "./failures.ts";
 
 /** A transaction takes nothing more after this long, unless its owner says less: on SQLite, readers wait for it. */
 const defaultTransactionMs = 25;
@@ -55,8 +56,8 @@ export class GroupCommit {
   /**
    * Runs `work` in a transaction that it shares with others. `work` MUST be fit to be run twice, so it changes
    * nothing but rows, and MUST NOT count on anything that others in the transaction write.
-   * @throws whatever `work` throws, which is then rolled back while the others are tried again without it; when
-   * that fails too it is the database that is ill, and everybody is told
+   * @throws whatever `work` throws, which is then rolled back while the others are tried again without it; when the
+   * database is ill and that fails too, everybody is told
    */
   run<T>(work: (tx: Db) => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -123,7 +124,8 @@ export class GroupCommit {
       return;
     }
     this.failuresInRow++;
-    if (current && this.failuresInRow === 1) {
+    const isIll = explainDatabaseFailure(error)?.kind === "unavailable";
+    if (current && (!isIll || this.failuresInRow === 1)) {
       current.reject(error);
       this.waiting.unshift(...taken.filter((entry) => entry !== current));
       return;

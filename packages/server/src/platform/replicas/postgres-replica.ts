@@ -136,6 +136,7 @@ export class PostgresReplica implements Replicas {
       this.failures = 0;
       this.answered.abort();
     } catch (error) {
+      if (this.stopping.signal.aborted) return;
       if (this.failures++ === 0) this.fail(error, startedAt);
       if (this.line) this.drop(this.line);
     }
@@ -178,6 +179,10 @@ export class PostgresReplica implements Replicas {
       { url, name: `restic-manager replica ${this.id}`, limitMs },
       { heard: (text) => this.bridge.receive(text), ended: (ended) => this.drop(ended) },
     );
+    if (this.stopping.signal.aborted) {
+      line.close();
+      throw new Error("this replica stops");
+    }
     this.line = line;
     this.bridge.open(line.notify);
     // What was told while nobody listened here is lost.
