@@ -1,4 +1,7 @@
 /** Two servers on one PostgreSQL: an agent at one of them, a person at the other. */
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+import { connect } from "node:net";
 import {
   ackOf,
   connectTestAgent,
@@ -57,6 +60,13 @@ const logNow = async (server: TestServer) =>
     .trimEnd()
     .split("\n")
     .map((line) => line.replace(/^.*line /, "line "));
+
+const isRefused = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => resolve(false)).once("error", () => resolve(true));
+    socket.once("connect", () => socket.destroy());
+  });
 
 async function endFirstJob(): Promise<void> {
   agent.send(startedOf(run, 1));
@@ -145,6 +155,27 @@ describe("a person at the other replica", () => {
     expect(edited.status).toBe(200);
     await a.until("the schedules are sent again", () => agent.all("schedule.set").length > before);
     await agent.nextMessage("config.update");
+  });
+
+  it("edits while that replica stops, and the agent is told all the same", async () => {
+    await agent.nextMessage("config.update");
+    const before = agent.all("schedule.set").length;
+    const { port } = new URL(b.url);
+    const edit = request({
+      ...{ method: "PUT", host: "127.0.0.1", port, path: `/api/hosts/${agent.hostId}/bandwidth` },
+      headers: { cookie: b.admin.cookie, "content-type": "application/json", expect: "100-continue" },
+    });
+    const answered = once(edit, "response");
+    edit.flushHeaders();
+    // The replica has the head of the request, and waits for the rest.
+    await once(edit, "continue");
+    const stopped = b.halt();
+    await a.until("it takes no new connection", () => isRefused(Number(port)));
+    edit.end(JSON.stringify({ upload_kib: 512, download_kib: null }));
+    const [response] = (await answered) as [IncomingMessage];
+    expect(response.resume().statusCode).toBe(200);
+    await stopped;
+    await a.until("the schedules are sent again", () => agent.all("schedule.set").length > before);
   });
 
   it("edits the credentials and starts a job right after it, which comes after the edit", async () => {

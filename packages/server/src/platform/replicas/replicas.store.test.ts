@@ -93,14 +93,16 @@ const leaders = () => started.filter(({ replicas }) => replicas.isLeader()).map(
 const knows = (one: Replica, other: Replica) => one.replicas.urlOf(other.id) !== undefined;
 /** Ends the session that listens; it is gone when this resolves. */
 async function terminateLine(of: Replica): Promise<void> {
-  const name = `restic-manager replica ${of.id}`;
-  const find = () =>
-    sql<{ pid: number }>`SELECT pid FROM pg_stat_activity WHERE application_name = ${name}`.execute(
-      database.db,
-    );
-  const [before] = (await find()).rows;
-  await sql`SELECT pg_terminate_backend(${before?.pid ?? 0})`.execute(database.db);
-  await until("the session is gone", async () => (await find()).rows.every(({ pid }) => pid !== before?.pid));
+  const [before] = await sessionsOf(of);
+  await sql`SELECT pg_terminate_backend(${before ?? 0})`.execute(database.db);
+  await until("the session is gone", async () => (await sessionsOf(of)).every((pid) => pid !== before));
+}
+async function sessionsOf({ id }: Replica): Promise<number[]> {
+  const name = `restic-manager replica ${id}`;
+  const found = await sql<{
+    pid: number;
+  }>`SELECT pid FROM pg_stat_activity WHERE application_name = ${name}`.execute(database.db);
+  return found.rows.map(({ pid }) => pid);
 }
 /** Both know each other, and nothing is under way any more. */
 async function acquainted(a: Replica, b: Replica): Promise<void> {
@@ -230,6 +232,18 @@ describe("replicas", () => {
     await beats("a is told", () => a.lost.includes(b.id));
     const { rows } = await sql`SELECT id FROM replicas`.execute(database.db);
     expect([rows, a.replicas.urlOf(b.id)]).toEqual([[{ id: a.id }], undefined]);
+  });
+
+  it("leave nothing behind when they stop while their line is still being made", async () => {
+    proxy.freeze();
+    const a = new Replica(proxy.url);
+    const starting = a.replicas.start();
+    await a.replicas.stop();
+    proxy.thaw();
+    await starting;
+    const { rows } = await sql`SELECT id FROM replicas UNION SELECT holder FROM leases`.execute(database.db);
+    expect(rows).toEqual([]);
+    await until("its session is gone", async () => (await sessionsOf(a)).length === 0);
   });
 
   it("are told of one that has not shown itself for long, and that rows are to be read when it is back", async () => {
