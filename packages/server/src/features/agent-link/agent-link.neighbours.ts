@@ -33,8 +33,6 @@ export const internalPaths = { ask: "/internal/agents/ask", dump: "/internal/age
 /** With the bytes of a download, which are not sealed: that they come from a server with our key. */
 export const proofHeader = "x-sealed";
 
-/** Above the longest time that an agent may take to answer. */
-const answerSilentMs = 75_000;
 /** Above the longest time that a download may stand still. */
 const dumpSilentMs = 11 * 60_000;
 /** A frame of the agent in JSON, sealed. */
@@ -63,6 +61,16 @@ export const asked = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("deliver"), host_id }),
 ]);
 export type Asked = z.infer<typeof asked>;
+
+/**
+ * How long a replica may be silent. A question: above the longest time that an agent may take to answer. The others: above
+ * what a ping of an agent may take, and below what an agent that says hello waits for its welcome.
+ */
+const silentMsOf: Readonly<Record<Asked["kind"], number>> = {
+  question: 75_000,
+  other_machine: 7_000,
+  deliver: 7_000,
+};
 
 export const askedDump = z.object({ host_id, question: dumpStart.omit({ type: true, request_id: true }) });
 
@@ -128,7 +136,7 @@ export class Neighbours {
 
   private async call(what: Asked, gone?: AbortSignal): Promise<unknown> {
     const { id, response } = await this.send(what.host_id, internalPaths.ask, what, {
-      silentMs: answerSilentMs,
+      silentMs: silentMsOf[what.kind],
       gone,
     });
     return this.read(id, response);

@@ -19,6 +19,8 @@ let dispatcher: JobDispatcher;
 let bus: EventBus;
 let clock: FakeClock;
 let sent: ServerMessage[];
+/** What it has to complain of. */
+let logged: string[];
 let hostId: string;
 /** What the agent does at once with a command. */
 let onRun: (jobId: string) => void;
@@ -38,7 +40,8 @@ let leads: boolean;
 
 beforeEach(async () => {
   database = await openTestDatabase("sqlite");
-  const log = createLog("silent");
+  logged = [];
+  const log = createLog("error", { write: (line) => void logged.push(line) });
   clock = new FakeClock();
   bus = new EventBus(log);
   sent = [];
@@ -201,6 +204,21 @@ it("stops what somebody wished to cancel at another replica whose word was lost"
   await dispatcher.settled();
   await sql`UPDATE jobs SET cancel_requested_at = 1 WHERE id = ${job.id}`.execute(database.db);
   bus.emit(eventsMissed, {});
+  await vi.waitUntil(() => sent.length === 2);
+  expect(sent.at(-1)).toEqual({ type: "command.cancel", job_id: job.id });
+});
+
+it("stops it with the next tick when the database did not answer that look", async () => {
+  const job = await addJob();
+  bus.emit(agentGreeted, { hostId, jobs: [] });
+  await dispatcher.settled();
+  await sql`UPDATE jobs SET cancel_requested_at = 1 WHERE id = ${job.id}`.execute(database.db);
+  await sql`ALTER TABLE jobs RENAME TO away`.execute(database.db);
+  bus.emit(eventsMissed, {});
+  await vi.waitUntil(() => logged.length > 0);
+  await sql`ALTER TABLE away RENAME TO jobs`.execute(database.db);
+  expect(sent).toHaveLength(1);
+  await clock.advance(5_000);
   await vi.waitUntil(() => sent.length === 2);
   expect(sent.at(-1)).toEqual({ type: "command.cancel", job_id: job.id });
 });
