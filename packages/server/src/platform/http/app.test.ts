@@ -207,6 +207,25 @@ describe("every answer", () => {
     });
   });
 
+  it.each(["/%", "/api/hosts/%zz"])(
+    "is of that kind even for an address that nobody can read: %s",
+    async (url) => {
+      const { statusCode, headers, body } = await (await appFor(null)).inject({ url });
+      expect([statusCode, JSON.parse(body)]).toEqual([
+        400,
+        { code: "request.invalid", message: expect.any(String), request_id: "request-1" },
+      ]);
+      expect(String(headers["content-security-policy"])).toContain("default-src 'none'");
+      expect(headers).toMatchObject({ "cache-control": "no-store", "x-request-id": "request-1" });
+    },
+  );
+
+  it("is a page for a browser that asks for one", async () => {
+    const app = await appFor(null);
+    const { statusCode, headers } = await app.inject({ url: "/%", headers: { accept: "text/html" } });
+    expect([statusCode, headers["content-type"]]).toEqual([400, "text/html; charset=utf-8"]);
+  });
+
   it("keeps to its schema: a field that is not declared never leaves", async () => {
     const app = await appFor(null);
     apiRoute(app, {

@@ -9,7 +9,7 @@ import swagger from "@fastify/swagger";
 import websocket from "@fastify/websocket";
 import { maxFrameBytes } from "@restic-manager/protocol";
 import { productVersion } from "@restic-manager/protocol/version";
-import Fastify, { type FastifyRequest, LogController } from "fastify";
+import Fastify, { type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import helmet from "helmet";
 import type { Logger } from "pino";
@@ -51,6 +51,8 @@ export interface BuiltApp {
 }
 
 export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
+  const addHeaders = createHeaders();
+  const answerError = createErrorAnswer(deps.errorPage);
   const app = Fastify({
     loggerInstance: deps.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -62,9 +64,13 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
     // A reverse proxy goes on sending over the connections that it has: those requests are answered like any in flight.
     return503OnClosing: false,
     routerOptions: { maxParamLength: 256 },
+    // An address that no router can read comes by none of the hooks below.
+    frameworkErrors(error, request, reply) {
+      addHeaders(request, reply);
+      return answerError(error, request, reply);
+    },
   }) as unknown as App;
   const declaredRoutes = recordRoutes(app);
-  const addSecurityHeaders = helmet(securityHeaders);
   // Only JSON and forms: a body as plain text would be a way around the preflight of another site's script.
   app.removeContentTypeParser("text/plain");
   app.setValidatorCompiler(validatorCompiler);
@@ -90,20 +96,11 @@ export async function buildApp(deps: AppDeps): Promise<BuiltApp> {
   });
   app.addHook("onRequest", createProxyHint(deps.log));
   app.addHook("preValidation", async (request) => checkFormToken(request));
-  app.addHook("onSend", async (request, reply) => {
-    // Pages show live state and one-time secrets; only the hashed assets may be kept, and they say so themselves.
-    if (!reply.hasHeader("cache-control")) void reply.header("cache-control", "no-store");
-    void reply.header("x-request-id", request.id);
-    // With each answer and not with each request: an agent that dials gets none.
-    addSecurityHeaders(request.raw, reply.raw, rethrow);
-  });
-  app.setErrorHandler(createErrorAnswer(deps.errorPage));
+  // With each answer and not with each request: an agent that dials gets none.
+  app.addHook("onSend", async (request, reply) => addHeaders(request, reply));
+  app.setErrorHandler(answerError);
   app.setNotFoundHandler((request, reply) =>
-    createErrorAnswer(deps.errorPage)(
-      Object.assign(new Error("not found"), { statusCode: 404 }),
-      request,
-      reply,
-    ),
+    answerError(Object.assign(new Error("not found"), { statusCode: 404 }), request, reply),
   );
   return { app, declaredRoutes };
 }
@@ -129,6 +126,17 @@ function createProxyHint(log: Logger): (request: FastifyRequest) => Promise<void
       { peer },
       "X-Forwarded-For is not believed from this address: if that is your reverse proxy, list it in RM_TRUSTED_PROXY",
     );
+  };
+}
+
+/** What every answer has. */
+function createHeaders(): (request: FastifyRequest, reply: FastifyReply) => void {
+  const addSecurityHeaders = helmet(securityHeaders);
+  return (request, reply) => {
+    // Pages show live state and one-time secrets; only the hashed assets may be kept, and they say so themselves.
+    if (!reply.hasHeader("cache-control")) void reply.header("cache-control", "no-store");
+    void reply.header("x-request-id", request.id);
+    addSecurityHeaders(request.raw, reply.raw, rethrow);
   };
 }
 
