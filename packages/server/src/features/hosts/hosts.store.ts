@@ -173,6 +173,26 @@ export async function listHostsByIds(db: Db, ids: readonly string[]): Promise<Ho
   return (await query.execute()).map(toHost);
 }
 
+/** The ids of every host, by name. */
+export async function listHostIds(db: Db): Promise<string[]> {
+  const rows = await hosts(db).selectFrom("hosts").select("id").orderBy("name_key").execute();
+  return rows.map(({ id }) => id);
+}
+
+type VersionColumn = "agent_version" | "restic_version";
+
+/** What versions of a program hosts say they have, each once. */
+export async function listVersions(db: Db, column: VersionColumn): Promise<string[]> {
+  const query = hosts(db).selectFrom("hosts").select(column).distinct().where(column, "is not", null);
+  return (await query.execute()).map((row) => row[column] ?? "");
+}
+
+/** The ids of hosts that have one of these versions in working order, as a part of another slice's query. */
+export function idsOfHostsAt(db: Db, column: VersionColumn, versions: readonly string[]) {
+  const query = hosts(db).selectFrom("hosts").select("id").where(column, "in", versions);
+  return column === "restic_version" ? query.where("restic_problem", "is", null) : query;
+}
+
 /** A part of text that may stand anywhere in a column, for LIKE with a backslash as its escape. */
 const anywhere = (text: string): string => `%${text.replace(/[\\%_]/g, "\\$&")}%`;
 

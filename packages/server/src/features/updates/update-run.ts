@@ -69,14 +69,16 @@ export const releaseNameOf: Readonly<Record<UpdateProgram, ReleaseProgram>> = {
 export const versionOn = (host: Pick<Host, "agentVersion" | "resticVersion">, program: UpdateProgram) =>
   program === "agent" ? host.agentVersion : host.resticVersion;
 
-/** Whether the host runs this version or a newer one already. */
-export function hasVersion(
-  host: Host,
-  { program, version }: Pick<UpdateRun, "program" | "version">,
-): boolean {
-  if (program === "restic" && host.resticProblem !== null) return false;
-  const drift = driftOf(versionOn(host, program), version);
+/** Whether a version is that of the run, or newer. */
+export function isReached(version: string | null, run: Pick<UpdateRun, "version">): boolean {
+  const drift = driftOf(version, run.version);
   return drift === "current" || drift === "ahead";
+}
+
+/** Whether the host runs this version or a newer one already. */
+export function hasVersion(host: Host, run: Pick<UpdateRun, "program" | "version">): boolean {
+  if (run.program === "restic" && host.resticProblem !== null) return false;
+  return isReached(versionOn(host, run.program), run);
 }
 
 /** How a host stands to what is served for its system. A restic that can't be used is behind whatever its version. */
@@ -104,17 +106,28 @@ export function obstacleOf(
 /** A server that hands a hundred megabytes to everybody at once has no breath left for backups' agents. */
 export const maxAtOnce = 20;
 
+/** How many hosts of a run are in each state. */
+export type TargetCounts = Record<TargetState, number>;
+
+export const countsOf = (count: (state: TargetState) => number): TargetCounts => ({
+  waiting: count("waiting"),
+  updating: count("updating"),
+  done: count("done"),
+  failed: count("failed"),
+  skipped: count("skipped"),
+});
+
 /**
  * Which wave it is, and how many hosts more may begin now.
- * @param targets all but the skipped ones count
+ * @param counts all but the skipped ones count
+ * @param busy those that are being updated
  */
-export function nextStarts(targets: readonly Pick<UpdateTarget, "state" | "wave">[]): {
-  wave: 1 | 2 | 3;
-  room: number;
-} {
-  const total = targets.filter(({ state }) => state !== "skipped").length;
-  const done = targets.filter(({ state }) => state === "done").length;
-  const busy = targets.filter(({ state }) => state === "updating");
+export function nextStarts(
+  counts: TargetCounts,
+  busy: readonly Pick<UpdateTarget, "wave">[],
+): { wave: 1 | 2 | 3; room: number } {
+  const { done } = counts;
+  const total = counts.waiting + counts.updating + counts.failed + done;
   const second = Math.min(total, 1 + Math.ceil(total / 10));
   const [wave, upTo] =
     done < 1 ? [1 as const, 1] : done < second ? [2 as const, second] : [3 as const, total];

@@ -13,11 +13,13 @@ import { type Host, isOnline, listHosts } from "../hosts/hosts.ts";
 import { findJob } from "../jobs/jobs.ts";
 import { notFound } from "./update-edits.ts";
 import {
+  countsOf,
   driftOfHost,
   nextStarts,
   obstacleOf,
   type Problem,
   releaseNameOf,
+  type TargetCounts,
   type TargetState,
   type UpdateRun,
   versionOn,
@@ -44,8 +46,6 @@ export interface TargetView {
   fromVersion: string | null;
   problem: Problem | null;
 }
-
-export type TargetCounts = Record<TargetState, number>;
 
 /** A run without its hosts. */
 export interface RunSummary {
@@ -179,14 +179,6 @@ export async function listRunSummaries(db: Db, limit: number): Promise<RunSummar
   });
 }
 
-const countsOf = (count: (state: TargetState) => number): TargetCounts => ({
-  waiting: count("waiting"),
-  updating: count("updating"),
-  done: count("done"),
-  failed: count("failed"),
-  skipped: count("skipped"),
-});
-
 /** What somebody has to look at comes first. */
 const order: readonly TargetState[] = ["failed", "updating", "skipped", "waiting", "done"];
 
@@ -209,5 +201,6 @@ async function viewRun(deps: UpdateViewDeps, run: UpdateRun, hosts: readonly Hos
     (a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name, "en"),
   );
   const counts = countsOf((state) => targets.filter((target) => target.state === state).length);
-  return { run, counts, wave: nextStarts(rows).wave, targets };
+  const updating = targets.filter(({ state }) => state === "updating");
+  return { run, counts, wave: nextStarts(counts, updating).wave, targets };
 }

@@ -2,6 +2,7 @@
 import type { UpdateProgram } from "@restic-manager/protocol";
 import type { Db } from "../../platform/db/db.ts";
 import type { Actor } from "../../platform/http/identity.ts";
+import { idsOfHostsAt } from "../hosts/hosts.ts";
 import type { RunState, TargetState, UpdateRun, UpdateTarget } from "./update-run.ts";
 
 interface RunTable {
@@ -122,19 +123,62 @@ export async function listRuns(db: Db, limit: number): Promise<UpdateRun[]> {
   return rows.map(toRun);
 }
 
+const toTarget = (row: TargetTable): UpdateTarget => ({
+  hostId: row.host_id,
+  state: row.state as TargetState,
+  wave: row.wave,
+  jobId: row.job_id,
+  fromVersion: row.from_version,
+  problem: row.error_code === null ? null : { code: row.error_code, message: row.error_message ?? "" },
+  changedAt: row.changed_at,
+});
+
 /** In the order in which the hosts were added. */
+const targetsOf = (db: Db, runId: string) =>
+  tables(db).selectFrom("update_targets").selectAll().where("run_id", "=", runId).orderBy("host_id");
+
 export async function listTargets(db: Db, runId: string): Promise<UpdateTarget[]> {
-  const query = tables(db).selectFrom("update_targets").selectAll();
-  const rows = await query.where("run_id", "=", runId).orderBy("host_id").execute();
-  return rows.map((row) => ({
-    hostId: row.host_id,
-    state: row.state as TargetState,
-    wave: row.wave,
-    jobId: row.job_id,
-    fromVersion: row.from_version,
-    problem: row.error_code === null ? null : { code: row.error_code, message: row.error_message ?? "" },
-    changedAt: row.changed_at,
-  }));
+  return (await targetsOf(db, runId).execute()).map(toTarget);
+}
+
+export async function listUpdating(db: Db, runId: string): Promise<UpdateTarget[]> {
+  return (await targetsOf(db, runId).where("state", "=", "updating").execute()).map(toTarget);
+}
+
+/** Those that are not done, not under way, and on a host that has one of these versions. */
+export async function listOpenAt(
+  db: Db,
+  { id, program }: Pick<UpdateRun, "id" | "program">,
+  versions: readonly string[],
+): Promise<UpdateTarget[]> {
+  if (versions.length === 0) return [];
+  const column = program === "agent" ? "agent_version" : "restic_version";
+  const query = targetsOf(db, id)
+    .where("state", "in", ["waiting", "failed", "skipped"])
+    .where("host_id", "in", idsOfHostsAt(db, column, versions));
+  return (await query.execute()).map(toTarget);
+}
+
+/** Those that were left to a person for this reason. */
+export async function listSkipped(db: Db, runId: string, code: string): Promise<UpdateTarget[]> {
+  const query = targetsOf(db, runId).where("state", "=", "skipped").where("error_code", "=", code);
+  return (await query.execute()).map(toTarget);
+}
+
+/** Those of these hosts. */
+export async function listTargetsOf(
+  db: Db,
+  runId: string,
+  hostIds: readonly string[],
+): Promise<UpdateTarget[]> {
+  if (hostIds.length === 0) return [];
+  return (await targetsOf(db, runId).where("host_id", "in", hostIds).execute()).map(toTarget);
+}
+
+/** The hosts that wait for their turn. */
+export async function listWaitingIds(db: Db, runId: string): Promise<string[]> {
+  const query = tables(db).selectFrom("update_targets").select("host_id").where("run_id", "=", runId);
+  return (await query.where("state", "=", "waiting").execute()).map((row) => row.host_id);
 }
 
 /** How many hosts of each run are in each state. */
