@@ -21,6 +21,7 @@ import {
 import {
   editAdminCredentials,
   ensureRepository,
+  listRepositoryPage,
   type RepositoriesDeps,
   saveEverydayAccess,
 } from "../../server/src/features/repositories/repositories.ts";
@@ -178,8 +179,12 @@ export class MaintenanceLab {
     return jobs.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  lastFires(): Promise<Fire[]> {
-    return listLastFires(this.db);
+  async lastFires(): Promise<Fire[]> {
+    const repositories = await listRepositoryPage(this.db, { after: "", limit: 1000 });
+    return listLastFires(
+      this.db,
+      repositories.map(({ id }) => id),
+    );
   }
 
   /** Runs a queued job to that end. */

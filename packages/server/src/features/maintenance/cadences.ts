@@ -2,7 +2,8 @@
  * When a repository looks after itself: a cron for each operation, with defaults until somebody sets others, and which
  * of the hosts that share it prunes and checks for all. Pure.
  */
-import { type CronTimes, jitterMs, readCron } from "@restic-manager/protocol";
+import { type CronTimes, jitterMs } from "@restic-manager/protocol";
+import { readCronTimes } from "../../platform/cron-times.ts";
 import { AppError } from "../../platform/errors.ts";
 import type { Host } from "../hosts/hosts.ts";
 
@@ -71,13 +72,20 @@ export const cronOf = (maintenance: Maintenance, operation: Operation): string |
 export function timesOf(maintenance: Maintenance, operation: Operation): CronTimes | null {
   const cron = cronOf(maintenance, operation);
   if (cron === null) return null;
-  const read = readCron(cron, maintenance.timeZone);
+  const read = readCronTimes(cron, maintenance.timeZone);
   if ("times" in read) return read.times;
   throw new AppError("internal", "maintenance.cron_invalid", read.problem.message);
 }
 
 const startOf = (repositoryId: string, plannedAt: number): number =>
   plannedAt + jitterMs(repositoryId, plannedAt, jitterSeconds);
+
+/** Whether a planned time begins after a moment. What it is beyond any spread is not worth a digest: ten thousand ask. */
+function beginsAfter(repositoryId: string, plannedAt: number, at: number): boolean {
+  if (plannedAt > at) return true;
+  if (plannedAt + jitterSeconds * 1000 <= at) return false;
+  return startOf(repositoryId, plannedAt) > at;
+}
 
 /** Since when planned times count: those after the last fire, that begin after all was as it is now. */
 export interface Since {
@@ -106,12 +114,12 @@ export function newestDue(
   now: number,
 ): number | null {
   const times = timesOf(maintenance, operation);
-  const begin = (plannedAt: number) => startOf(maintenance.repositoryId, plannedAt);
+  const isAfter = (plannedAt: number, at: number) => beginsAfter(maintenance.repositoryId, plannedAt, at);
   let candidate = times?.last(now) ?? null;
   // The spread can put several planned times of a frequent cadence behind now and their beginnings before it.
-  while (candidate !== null && begin(candidate) > now) candidate = times?.last(candidate - 1) ?? null;
+  while (candidate !== null && isAfter(candidate, now)) candidate = times?.last(candidate - 1) ?? null;
   if (candidate === null || candidate <= (since.lastFire ?? 0)) return null;
-  return begin(candidate) > since.at ? candidate : null;
+  return isAfter(candidate, since.at) ? candidate : null;
 }
 
 /** When an operation begins next, the spread included; null when it is off. */
@@ -129,9 +137,6 @@ export function nextStart(
   const next = times.next(now);
   return next === null ? null : begin(next);
 }
-
-/** In which order the hosts of a repository stand: the first that was added first. */
-export const byAge = (a: Host, b: Host): number => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
 
 /** The host that prunes and checks: the chosen one while it is there, else the first. */
 export const ownerOf = (maintenance: Maintenance, sharers: readonly Host[]): Host | null =>

@@ -19,6 +19,12 @@ import { forgetsOf, isClockWrong } from "./run-plans.ts";
 const maintenanceActor: Actor = { kind: "system", id: null, name: "maintenance" };
 
 /** Why an operation did not run on a host. */
+/** A planned time that has begun and has no outcome. */
+export interface Due {
+  operation: Operation;
+  plannedAt: number;
+}
+
 export interface Skip {
   operation: Operation;
   hostName: string | null;
@@ -40,7 +46,7 @@ interface Plan {
 /** Gives planned times their outcome. @param due in the order of `operations` */
 export async function fireDue(
   tx: Db,
-  input: DueInput & { due: readonly { operation: Operation; plannedAt: number }[] },
+  input: DueInput & { due: readonly Due[] },
 ): Promise<{ jobs: Job[]; skips: Skip[] }> {
   const { maintenance, sharers, due, now } = input;
   const { repositoryId } = maintenance;

@@ -3,24 +3,23 @@
  * restart or a second server changes nothing, and what was missed meanwhile is caught up once; each repository has a
  * transaction of its own, and one that fails stops no other.
  */
+import { setImmediate as othersRun } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Clock } from "../../platform/clock.ts";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import type { EventBus } from "../../platform/events.ts";
-import { type Host, listHosts } from "../hosts/hosts.ts";
+import { listHostsOfRepository } from "../hosts/hosts.ts";
 import { announce } from "../jobs/jobs.ts";
-import { listRepositories, type Repository } from "../repositories/repositories.ts";
+import { listRepositoryPage, type Repository } from "../repositories/repositories.ts";
 import {
-  byAge,
   defaultMaintenance,
   forgottenAfterMs,
   type Maintenance,
   newestDue,
-  type Operation,
   operations,
   sinceOf,
 } from "./cadences.ts";
-import { fireDue, type Skip } from "./due.ts";
+import { type Due, fireDue, type Skip } from "./due.ts";
 import * as store from "./maintenance.store.ts";
 
 const tickMs = 60_000;
@@ -40,13 +39,14 @@ export interface MaintenanceWatchDeps {
   isLeader(): boolean;
 }
 
-/** A repository as the tick sees it. */
-interface Subject {
+/** A planned time of a repository that has begun; it may have its outcome. */
+interface Begun extends Due {
   repository: Repository;
   maintenance: Maintenance;
-  sharers: Host[];
-  lastFires: ReadonlyMap<Operation, number>;
 }
+
+/** As many repositories are looked at at once: whoever waits meanwhile waits for milliseconds. */
+const slice = 200;
 
 export class MaintenanceWatch {
   private readonly deps: MaintenanceWatchDeps;
@@ -76,47 +76,74 @@ export class MaintenanceWatch {
 
   /** Gives every planned time that is due its outcome. */
   async look(): Promise<void> {
-    for (const subject of await this.subjects()) {
-      if (this.stopping.signal.aborted) return;
-      await this.lookAt(subject).catch((error: unknown) => {
-        const repository = subject.repository.location;
-        this.deps.log.error({ err: error, repository }, "looking after a repository failed");
-      });
+    for (let after = ""; ; ) {
+      const repositories = await listRepositoryPage(this.deps.db, { after, limit: slice });
+      const open = await this.withoutOutcome(await this.listBegun(repositories));
+      for (const [repository, due] of Map.groupBy(open, (begun) => begun.repository)) {
+        if (this.stopping.signal.aborted) return;
+        await this.fire(repository, due).catch(this.failed(repository));
+        await othersRun();
+      }
+      const last = repositories.at(-1);
+      if (last === undefined || repositories.length < slice) return;
+      after = last.id;
+      await othersRun();
     }
   }
 
-  /** Everything that a tick must know, in four queries. */
-  private async subjects(): Promise<Subject[]> {
-    const { db } = this.deps;
-    const rows = new Map((await store.listMaintenance(db)).map((row) => [row.repositoryId, row]));
-    const fires = Map.groupBy(await store.listLastFires(db), (fire) => fire.repositoryId);
-    const hosts = Map.groupBy((await listHosts(db)).sort(byAge), (host) => host.repositoryId);
-    return (await listRepositories(db))
-      .filter(({ id }) => hosts.has(id))
-      .map((repository) => {
-        const { id } = repository;
-        const last = (fires.get(id) ?? []).map((fire) => [fire.operation, fire.plannedAt] as const);
-        return {
-          repository,
-          maintenance: rows.get(id) ?? defaultMaintenance(id),
-          sharers: hosts.get(id) ?? [],
-          lastFires: new Map(last),
-        };
-      });
+  /** Of each operation the newest planned time, in the operations' order. */
+  private async listBegun(repositories: readonly Repository[]): Promise<Begun[]> {
+    const { db, clock } = this.deps;
+    const now = clock.now();
+    const ids = repositories.map(({ id }) => id);
+    const rows = new Map((await store.listMaintenance(db, ids)).map((row) => [row.repositoryId, row]));
+    return repositories.flatMap((repository) => {
+      const maintenance = rows.get(repository.id) ?? defaultMaintenance(repository.id);
+      try {
+        return operations.flatMap((operation) => {
+          const plannedAt = newestDue(
+            maintenance,
+            operation,
+            sinceOf(repository, maintenance, null, now),
+            now,
+          );
+          return plannedAt === null ? [] : [{ repository, maintenance, operation, plannedAt }];
+        });
+      } catch (error) {
+        this.failed(repository)(error);
+        return [];
+      }
+    });
   }
 
-  private async lookAt({ repository, maintenance, sharers, lastFires }: Subject): Promise<void> {
+  /** Repositories of one cron share their planned times, so this is a handful of queries. */
+  private async withoutOutcome(begun: readonly Begun[]): Promise<Begun[]> {
+    const settled = new Set<string>();
+    const alike = Map.groupBy(begun, ({ operation, plannedAt }) => `${operation} ${plannedAt}`);
+    for (const [one, ...others] of alike.values()) {
+      if (!one) continue;
+      const repositoryIds = [one, ...others].map(({ repository }) => repository.id);
+      for (const id of await store.listSettled(this.deps.db, repositoryIds, one))
+        settled.add(`${one.operation} ${id}`);
+    }
+    return begun.filter(({ operation, repository }) => !settled.has(`${operation} ${repository.id}`));
+  }
+
+  private async fire(repository: Repository, begun: readonly Begun[]): Promise<void> {
     const { db, clock, bus } = this.deps;
-    const now = clock.now();
-    const due = operations.flatMap((operation) => {
-      const since = sinceOf(repository, maintenance, lastFires.get(operation) ?? null, now);
-      const plannedAt = newestDue(maintenance, operation, since, now);
-      return plannedAt === null ? [] : [{ operation, plannedAt }];
-    });
-    if (due.length === 0) return;
-    const { jobs, skips } = await inTransaction(db, (tx) => fireDue(tx, { maintenance, sharers, due, now }));
+    const sharers = await listHostsOfRepository(db, repository.id);
+    const [first] = begun;
+    // One that no host uses any more.
+    if (sharers.length === 0 || first === undefined) return;
+    const due = begun.map(({ operation, plannedAt }) => ({ operation, plannedAt }));
+    const input = { maintenance: first.maintenance, sharers, due, now: clock.now() };
+    const { jobs, skips } = await inTransaction(db, (tx) => fireDue(tx, input));
     for (const job of jobs) announce(bus, job);
     for (const skip of skips) this.tell(repository, skip);
+  }
+
+  private failed({ location: repository }: Repository): (error: unknown) => void {
+    return (error) => this.deps.log.error({ err: error, repository }, "looking after a repository failed");
   }
 
   private tell({ location: repository }: Repository, { operation, hostName: host, outcome }: Skip): void {

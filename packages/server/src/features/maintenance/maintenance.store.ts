@@ -105,12 +105,11 @@ export async function findMaintenance(db: Db, repositoryId: string): Promise<Mai
   return row ? toMaintenance(row) : null;
 }
 
-/** Those that somebody set, of all repositories or of some. */
-export async function listMaintenance(db: Db, repositoryIds?: readonly string[]): Promise<Maintenance[]> {
-  const all = tables(db).selectFrom("maintenance").selectAll();
-  if (repositoryIds === undefined) return (await all.execute()).map(toMaintenance);
+/** Those that somebody set, of these repositories. */
+export async function listMaintenance(db: Db, repositoryIds: readonly string[]): Promise<Maintenance[]> {
   if (repositoryIds.length === 0) return [];
-  return (await all.where("repository_id", "in", repositoryIds).execute()).map(toMaintenance);
+  const query = tables(db).selectFrom("maintenance").selectAll().where("repository_id", "in", repositoryIds);
+  return (await query.execute()).map(toMaintenance);
 }
 
 /** In place of the version that the caller has read, 0 being none. @returns whether that was still there */
@@ -153,10 +152,12 @@ export async function insertFire(tx: Db, fire: Fire): Promise<boolean> {
   return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
 }
 
-/** The newest outcome of each operation, of the fleet or of one repository. */
-export async function listLastFires(db: Db, repositoryId?: string): Promise<Fire[]> {
-  const all = tables(db).selectFrom("maintenance_fires");
-  const newest = (repositoryId === undefined ? all : all.where("repository_id", "=", repositoryId))
+/** The newest outcome of each operation, of these repositories. */
+export async function listLastFires(db: Db, repositoryIds: readonly string[]): Promise<Fire[]> {
+  if (repositoryIds.length === 0) return [];
+  const newest = tables(db)
+    .selectFrom("maintenance_fires")
+    .where("repository_id", "in", repositoryIds)
     .select((e) => ["repository_id", "operation", e.fn.max("planned_at").as("planned_at")])
     .groupBy(["repository_id", "operation"]);
   const rows = await tables(db)
@@ -176,6 +177,21 @@ export async function listLastFires(db: Db, repositoryId?: string): Promise<Fire
     firedAt: row.fired_at,
     outcome: row.outcome as FireOutcome,
   }));
+}
+
+/** Those of these repositories for which that planned time of an operation, or a later one, has its outcome. */
+export async function listSettled(
+  db: Db,
+  repositoryIds: readonly string[],
+  { operation, plannedAt }: Pick<Fire, "operation" | "plannedAt">,
+): Promise<string[]> {
+  const query = tables(db)
+    .selectFrom("maintenance_fires")
+    .select("repository_id")
+    .where("repository_id", "in", repositoryIds)
+    .where("operation", "=", operation)
+    .where("planned_at", ">=", plannedAt);
+  return (await query.execute()).map((row) => row.repository_id);
 }
 
 /** Outcomes that nobody will ask for again. */

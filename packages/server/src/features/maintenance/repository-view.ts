@@ -174,7 +174,7 @@ async function viewCadences(
   maintenance: Maintenance,
   now: number,
 ): Promise<CadenceView[]> {
-  const fires = await listLastFires(db, repository.id);
+  const fires = await listLastFires(db, [repository.id]);
   return Promise.all(
     operations.map(async (operation) => {
       const fire = fires.find((other) => other.operation === operation);

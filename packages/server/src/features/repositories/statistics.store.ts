@@ -46,8 +46,13 @@ export async function findRepository(db: Db, id: string): Promise<Repository | n
   return row ? toRepository(row) : null;
 }
 
-export async function listRepositories(db: Db): Promise<Repository[]> {
-  return (await tables(db).selectFrom("repositories").selectAll().orderBy("id").execute()).map(toRepository);
+/** The next ones by their ids. */
+export async function listRepositoryPage(
+  db: Db,
+  page: { after: string; limit: number },
+): Promise<Repository[]> {
+  const query = tables(db).selectFrom("repositories").selectAll().where("id", ">", page.after);
+  return (await query.orderBy("id").limit(page.limit).execute()).map(toRepository);
 }
 
 /** Changes those that are given. */
