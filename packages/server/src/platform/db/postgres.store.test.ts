@@ -43,14 +43,16 @@ const errorOf = (work: Promise<unknown>): Promise<unknown> =>
   );
 const codeOf = async (work: Promise<unknown>): Promise<string | undefined> =>
   explainDatabaseFailure(await errorOf(work))?.code;
-/** Waits until a session of the database runs that text. */
+/** Waits until a session of this database runs that text. */
 async function untilRuns(text: string): Promise<void> {
-  for (let looks = 0; looks < 500; looks++) {
-    const found = await sql`SELECT 1 FROM pg_stat_activity
-      WHERE state = 'active' AND query LIKE ${`${text}%`} AND pid <> pg_backend_pid()`.execute(database.db);
-    if (found.rows.length > 0) return;
+  const end = performance.now() + 10_000;
+  const find = () =>
+    sql`SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+      AND state = 'active' AND query LIKE ${`${text}%`} AND pid <> pg_backend_pid()`.execute(database.db);
+  while ((await find()).rows.length === 0) {
+    if (performance.now() > end) throw new Error(`nobody runs ${text}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  throw new Error(`nobody runs ${text}`);
 }
 
 describe("a session that PostgreSQL ends", () => {
