@@ -187,7 +187,11 @@ describe("a pre hook that fails", () => {
 
   test("by its time-out is stopped with everything that it started", async () => {
     const child = `sh -c 'trap "" TERM HUP; ${note("child $$")}; while true; do sleep 0.05; done' &`;
-    const end = await runToEnd({ pre: `${child}\n${waitFor("never")}`, post: note("post"), timeout: { pre: 1 } });
+    const end = await runToEnd({
+      pre: `${child}\n${waitFor("never")}`,
+      post: note("post"),
+      timeout: { pre: 1 },
+    });
     expect(end).toMatchObject({ status: "failed", error: { code: "hook.pre_timeout" } });
     const pid = Number(noted()[0]?.split(" ")[1]);
     await until("the child is gone", () => !existsSync(`/proc/${pid}`));
@@ -302,7 +306,9 @@ describe("an agent that is killed", () => {
   });
 
   test("while a time-out passes has the next one end the hook at once", async () => {
-    lab.server.commands = [backupWith({ pre: `${note("begun")}; ${waitFor("never")}`, timeout: { pre: 600 } })];
+    lab.server.commands = [
+      backupWith({ pre: `${note("begun")}; ${waitFor("never")}`, timeout: { pre: 600 } }),
+    ];
     const first = await startProgram(lab);
     await untilNoted("begun");
     await killProgram(first);
