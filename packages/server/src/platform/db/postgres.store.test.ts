@@ -202,6 +202,17 @@ describe("the pool", () => {
     expect(await pidOf(db)).not.toBe(pid);
   });
 
+  it.each([
+    ["text", "a\u0000b"],
+    ["jsonb", '"a\\u0000b"'],
+  ])("keeps its connection after a NUL in a %s, which is the asker's mistake", async (type, value) => {
+    const db = open({ poolSize: 1 });
+    const pid = await pidOf(db);
+    const error = await errorOf(sql`SELECT ${value}::${sql.raw(type)}`.execute(db));
+    expect(explainDatabaseFailure(error)).toMatchObject({ kind: "invalid", code: "request.invalid" });
+    expect(await pidOf(db)).toBe(pid);
+  });
+
   it("keeps its connection after a mistake of the query", async () => {
     const db = open({ poolSize: 1 });
     const pid = await pidOf(db);
