@@ -54,6 +54,18 @@ describe.each(engines)("the server on %s", (engine) => {
     expect((await server.admin.get("/")).text).toContain("db-01");
   });
 
+  it("takes a NUL in a text, or refuses it in a sentence where the database can't", async () => {
+    const isRefused = engine === "postgres";
+    const refused = { status: 400, body: { code: "request.invalid" } };
+    const found = await server.admin.get("/api/hosts?q=%00");
+    expect(found).toMatchObject(isRefused ? refused : { status: 200, body: { hosts: [] } });
+    const account = { username: "ad\u0000min", password: "correct horse battery" };
+    const signedIn = await server.anonymous().post("/api/auth/login", account);
+    expect(signedIn).toMatchObject(isRefused ? refused : { status: 401 });
+    expect((await server.admin.get("/hosts/%00")).status).toBe(isRefused ? 400 : 404);
+    expect((await server.admin.get("/api/hosts?q=a")).status).toBe(200);
+  });
+
   it("writes no secret into its log", async () => {
     const agent = await connectTestAgent(server);
     await agent.hello();

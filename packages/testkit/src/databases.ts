@@ -18,11 +18,18 @@ export interface TestDatabase {
 /** Both engines, for `describe.each(engines)`. */
 export const engines: Engine[] = ["sqlite", "postgres"];
 
-/**
- * This test file's PostgreSQL database, once there is one. Schemas alone would not do for files that run at once:
- * Kysely looks through all schemas of a database, and fails when one goes meanwhile.
- */
 let ownUrl: Promise<string> | undefined;
+
+/**
+ * The PostgreSQL database of this worker's tests; made when it is first asked for. Schemas alone would not do for files
+ * that run at once: Kysely looks through all schemas of a database, and fails when one goes meanwhile.
+ */
+export async function ownDatabaseUrl(): Promise<string> {
+  const url = process.env.RM_TEST_POSTGRES_URL;
+  if (!url) throw new Error("RM_TEST_POSTGRES_URL is not set: run this file in the vitest project `stores`");
+  ownUrl ??= createDatabase(url);
+  return ownUrl;
+}
 
 /** Makes a database in that cluster; it goes with the cluster. */
 async function createDatabase(url: string): Promise<string> {
@@ -41,11 +48,8 @@ export async function openEmptyDatabase(engine: Engine): Promise<TestDatabase> {
     const db = openSqlite(":memory:");
     return { db, engine, url: "", close: () => db.destroy() };
   }
-  const url = process.env.RM_TEST_POSTGRES_URL;
-  if (!url) throw new Error("RM_TEST_POSTGRES_URL is not set: run this file in the vitest project `stores`");
   const schema = `t${randomBytes(8).toString("hex")}`;
-  ownUrl ??= createDatabase(url);
-  const own = await ownUrl;
+  const own = await ownDatabaseUrl();
   const admin = openPostgres(own);
   await sql`CREATE SCHEMA ${sql.id(schema)}`.execute(admin);
   const db = openPostgres(own, { schema });

@@ -57,7 +57,13 @@ function asPostgres(command: string, args: string[]): [string, string[]] {
 /** Starts a cluster and waits until it answers. */
 export async function startPostgres(wishes: PostgresWishes = {}): Promise<PostgresCluster> {
   const cluster = new Cluster(wishes);
-  await cluster.startAgain();
+  try {
+    await cluster.startAgain();
+  } catch (error) {
+    // Nobody else knows of it: one whose port is taken has ended, but its files are there.
+    await cluster.stop();
+    throw error;
+  }
   return cluster;
 }
 

@@ -20,6 +20,7 @@ import { hashToken, newId, newToken } from "../../server/src/platform/random.ts"
 import type { RunningServer } from "../../server/src/start.ts";
 import { FakeClock } from "./clock.ts";
 import { DatabaseProxy } from "./database-proxy.ts";
+import { ownDatabaseUrl } from "./databases.ts";
 import { TestClient } from "./server-client.ts";
 
 export interface TestServerOptions {
@@ -56,6 +57,8 @@ export class TestServer {
   /** Everything that the server logged, over all its restarts. */
   readonly log: LogEntry[] = [];
   private readonly schema: string;
+  /** With this server's schema as its search path; empty on SQLite. */
+  private databaseUrl = "";
   private way: DatabaseProxy | null = null;
   private running: RunningServer | null = null;
   private database: Db | null = null;
@@ -119,7 +122,7 @@ export class TestServer {
   async start(): Promise<void> {
     if (this.engine === "postgres" && !this.database) await this.createSchema();
     if (this.options.proxied && !this.way) {
-      this.way = new DatabaseProxy(this.databaseUrl());
+      this.way = new DatabaseProxy(this.databaseUrl);
       await this.way.start();
     }
     const log = createLog("info", { write: (line) => this.log.push(JSON.parse(line) as LogEntry) });
@@ -180,7 +183,7 @@ export class TestServer {
       listenHost: "127.0.0.1",
       listenPort: 0,
       dataDir: this.dataDir,
-      databaseUrl: this.engine === "postgres" ? (this.way?.url ?? this.databaseUrl()) : undefined,
+      databaseUrl: this.engine === "postgres" ? (this.way?.url ?? this.databaseUrl) : undefined,
       databasePool: 10,
       replicaUrl: undefined,
       baseUrl: this.options.baseUrl,
@@ -193,12 +196,10 @@ export class TestServer {
     };
   }
 
-  private databaseUrl(): string {
-    return `${postgresUrl()}&options=${encodeURIComponent(`-c search_path=${this.schema}`)}`;
-  }
-
   private async createSchema(): Promise<void> {
-    this.database = openPostgres(postgresUrl(), { schema: this.schema });
+    const own = await ownDatabaseUrl();
+    this.databaseUrl = `${own}&options=${encodeURIComponent(`-c search_path=${this.schema}`)}`;
+    this.database = openPostgres(own, { schema: this.schema });
     if (this.options.beside) return;
     await sql`CREATE SCHEMA ${sql.id(this.schema)}`.execute(this.database);
   }
@@ -231,12 +232,6 @@ const assets = {
   "favicon.svg": "favicon.svg",
   "inter.woff2": "inter.woff2",
 };
-
-function postgresUrl(): string {
-  const url = process.env.RM_TEST_POSTGRES_URL;
-  if (!url) throw new Error("RM_TEST_POSTGRES_URL is not set: run this file in the vitest project `stores`");
-  return url;
-}
 
 /** Starts a server with an empty database and a signed-in admin. The caller stops it. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {

@@ -41,16 +41,23 @@ beforeEach(async () => {
 });
 afterEach(() => lab.remove());
 
-type Scripts = { pre?: string; post?: string; timeout?: number; change?: Partial<BackupSpec> };
+type Scripts = {
+  pre?: string;
+  post?: string;
+  /** For that hook only: a slow machine takes a while until a hook runs, and its time counts from before. */
+  timeout?: { pre?: number; post?: number };
+  change?: Partial<BackupSpec>;
+};
 
-function backupWith({ pre, post, timeout = 60, change = {} }: Scripts) {
-  const toHook = (script: string | undefined) =>
-    script === undefined ? null : { script, timeout_seconds: timeout };
+function backupWith({ pre, post, timeout = {}, change = {} }: Scripts) {
+  const toHook = (script: string | undefined, timeout_seconds = 60) =>
+    script === undefined ? null : { script, timeout_seconds };
   const message: Extract<ServerMessage, { type: "command.run" }> = {
     ...{ type: "command.run", job_id: JOB, attempt: 1 },
     spec: {
       ...{ kind: "backup", host_name: "test-host", source_group: "my group" },
-      ...{ includes: [lab.source], excludes: [], pre_hook: toHook(pre), post_hook: toHook(post) },
+      ...{ includes: [lab.source], excludes: [] },
+      ...{ pre_hook: toHook(pre, timeout.pre), post_hook: toHook(post, timeout.post) },
       ...change,
     },
   };
@@ -180,7 +187,11 @@ describe("a pre hook that fails", () => {
 
   test("by its time-out is stopped with everything that it started", async () => {
     const child = `sh -c 'trap "" TERM HUP; ${note("child $$")}; while true; do sleep 0.05; done' &`;
-    const end = await runToEnd({ pre: `${child}\n${waitFor("never")}`, post: note("post"), timeout: 1 });
+    const end = await runToEnd({
+      pre: `${child}\n${waitFor("never")}`,
+      post: note("post"),
+      timeout: { pre: 1 },
+    });
     expect(end).toMatchObject({ status: "failed", error: { code: "hook.pre_timeout" } });
     const pid = Number(noted()[0]?.split(" ")[1]);
     await until("the child is gone", () => !existsSync(`/proc/${pid}`));
@@ -197,7 +208,7 @@ describe("a post hook that fails", () => {
   });
 
   test("by its time-out does so too", async () => {
-    const end = await runToEnd({ post: waitFor("never"), timeout: 1 });
+    const end = await runToEnd({ post: waitFor("never"), timeout: { post: 1 } });
     expect(end).toMatchObject({ status: "warning", error: { code: "hook.post_timeout" } });
   });
 
@@ -295,7 +306,9 @@ describe("an agent that is killed", () => {
   });
 
   test("while a time-out passes has the next one end the hook at once", async () => {
-    lab.server.commands = [backupWith({ pre: `${note("begun")}; ${waitFor("never")}`, timeout: 600 })];
+    lab.server.commands = [
+      backupWith({ pre: `${note("begun")}; ${waitFor("never")}`, timeout: { pre: 600 } }),
+    ];
     const first = await startProgram(lab);
     await untilNoted("begun");
     await killProgram(first);

@@ -273,7 +273,7 @@ describe("a long backup", () => {
     );
 
   it("stopped in the middle is cancelled and leaves no lock, and the next one succeeds", async () => {
-    const backup = await startBackup("job", [lab.source], { limitUploadKib: 8_000 });
+    const backup = await startBackup("job", [lab.source], { limitUploadKib: 2_000 });
     await underWay(backup.lines);
     expect(await listLocks()).toHaveLength(1);
     await backup.run.stop(20_000);
@@ -284,7 +284,7 @@ describe("a long backup", () => {
   });
 
   it("shows no secret to other users of the machine while it runs", async () => {
-    const backup = await startBackup("job", [lab.source], { limitUploadKib: 8_000 });
+    const backup = await startBackup("job", [lab.source], { limitUploadKib: 2_000 });
     await underWay(backup.lines);
     const { runner, restic } = await readRestic("job");
     const commandLines = await Promise.all([readCommandLine(runner.pid), readCommandLine(restic.pid)]);
@@ -301,7 +301,7 @@ describe("a long backup", () => {
   it("is adopted by another agent and ends with its summary seen once", async () => {
     const detach = new AbortController();
     const { signal } = detach;
-    const first = await startBackup("job", [lab.source], { limitUploadKib: 8_000, signal });
+    const first = await startBackup("job", [lab.source], { limitUploadKib: 4_000, signal });
     await underWay(first.lines);
     detach.abort();
     expect(await first.outcome()).toEqual({ kind: "detached" });
@@ -319,7 +319,7 @@ describe("a long backup", () => {
   });
 
   it("runs on when its runner is killed, and its end is then unknown, not invented", async () => {
-    const backup = await startBackup("job", [lab.source], { limitUploadKib: 8_000 });
+    const backup = await startBackup("job", [lab.source], { limitUploadKib: 4_000 });
     await underWay(backup.lines);
     const { runner, restic } = await readRestic("job");
     await killTree(runner);

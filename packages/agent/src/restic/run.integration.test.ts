@@ -24,6 +24,11 @@ async function script(text: string): Promise<string> {
   return path;
 }
 
+/** Waits in a script until the test makes the file. */
+const gate = () => join(lab.dir, "gate");
+const waitForGate = () => `while [ ! -e ${gate()} ]; do sleep 0.02; done`;
+const openGate = () => writeFile(gate(), "");
+
 const texts = (lines: readonly OutputLine[], stream: OutputLine["stream"]) =>
   lines.filter((line) => line.stream === stream).map((line) => line.text);
 
@@ -196,9 +201,10 @@ describe("adopting", () => {
   });
 
   it("goes on exactly behind the last line that was taken after the agent was killed", async () => {
-    const program = await script(
-      'n=0; while [ $n -lt 150 ]; do n=$((n+1)); echo "out $n"; echo "err $n" >&2; sleep 0.01; done; exit 3',
-    );
+    // However late the agent is killed, there is something left to say.
+    const count = 'n=$((n+1)); echo "out $n"; echo "err $n" >&2; sleep 0.01';
+    const pause = `if [ $n -eq 100 ]; then ${waitForGate()}; fi`;
+    const program = await script(`n=0; while [ $n -lt 150 ]; do ${count}; ${pause}; done; exit 3`);
     const journal = join(lab.dir, "journal");
     const start = { jobDir: lab.jobDir("job"), argv: [program], env: lab.envFor(), cwd: lab.dir };
     const { file, args } = doomedAgentCommand(start, journal);
@@ -219,6 +225,7 @@ describe("adopting", () => {
     const offset = (stream: OutputLine["stream"]) =>
       before.findLast((line) => line.stream === stream)?.endOffset ?? 0;
     expect(isAlive((await readRecord("job")).runner)).toBe(true);
+    await openGate();
     const after: OutputLine[] = [];
     const from = { stdout: offset("stdout"), stderr: offset("stderr") };
     const adoption = await adoptRun(lab.runDeps, options(from, after));
@@ -236,12 +243,13 @@ describe("adopting", () => {
     const seen: OutputLine[] = [];
     const first = await startRun(lab.runDeps, {
       ...options({ stdout: 0, stderr: 0 }, seen),
-      ...{ argv: [await script("echo one; sleep 0.3; echo two")], env: lab.envFor(), cwd: lab.dir },
-      signal: detach.signal,
+      argv: [await script(`echo one; ${waitForGate()}; echo two`)],
+      ...{ env: lab.envFor(), cwd: lab.dir, signal: detach.signal },
     });
-    await until("the first line", () => seen.length === 1);
+    await until("the first line", () => seen.length >= 1);
     detach.abort();
     expect(await first.exited).toEqual({ kind: "detached" });
+    await openGate();
     await until("the end", () =>
       stat(jobFiles(lab.jobDir("job")).exit).then(
         () => true,
@@ -279,14 +287,11 @@ describe("adopting", () => {
 
 describe("the runner", () => {
   it("is deaf to SIGTERM and SIGHUP, which a stopping system sends to everybody", async () => {
-    const gate = join(lab.dir, "gate");
-    const { run } = await startProgram(lab, "job", [
-      await script(`while [ ! -e ${gate} ]; do sleep 0.02; done; exit 7`),
-    ]);
+    const { run } = await startProgram(lab, "job", [await script(`${waitForGate()}; exit 7`)]);
     const { runner } = await readRecord("job");
     process.kill(runner.pid, "SIGTERM");
     process.kill(runner.pid, "SIGHUP");
-    await writeFile(gate, "");
+    await openGate();
     expect(await run.exited).toMatchObject({ kind: "exited", code: 7 });
   });
 

@@ -7,6 +7,7 @@ import { jobKindsBefore } from "@restic-manager/protocol";
 import { z } from "zod";
 import { type Clock, toInstant } from "../../platform/clock.ts";
 import { type Db, inTransaction, isUniqueViolation } from "../../platform/db/db.ts";
+import { readable } from "../../platform/db/readable.ts";
 import { AppError } from "../../platform/errors.ts";
 import { type EventBus, sharedTopic, topic } from "../../platform/events.ts";
 import type { Actor } from "../../platform/http/identity.ts";
@@ -210,7 +211,7 @@ export interface NewHost {
 export async function createHost(tx: Db, input: NewHost): Promise<Host> {
   const { bearer, at, ...identity } = input;
   const host: Host = {
-    ...readable(identity),
+    ...allReadable(identity),
     resticProblem: null,
     clockSkewMs: null,
     twin: null,
@@ -290,18 +291,15 @@ export async function recordHello(
   hostId: string,
   facts: HelloFacts,
 ): Promise<{ firstConnect: boolean }> {
-  const firstConnectedAt = await updateFromHello(tx, hostId, readable(facts));
+  const firstConnectedAt = await updateFromHello(tx, hostId, allReadable(facts));
   if (firstConnectedAt === undefined) throw notFound();
   return { firstConnect: firstConnectedAt === null && (await markFirstConnect(tx, hostId, facts.at)) };
 }
 
-/**
- * What an agent says of itself, as it may be stored and shown: PostgreSQL takes no NUL in a text, and a terminal
- * obeys the other control characters.
- */
-function readable<T extends object>(reported: T): T {
+/** What an agent says of itself, as it may be stored and shown. */
+function allReadable<T extends object>(reported: T): T {
   const clean = Object.entries(reported).map(([name, value]) => {
-    return [name, typeof value === "string" ? value.replace(/\p{Cc}/gu, "") : value];
+    return [name, typeof value === "string" ? readable(value) : value];
   });
   return { ...reported, ...Object.fromEntries(clean) };
 }

@@ -46,6 +46,13 @@ describe.each(engines)("a repository's statistics on %s", (engine) => {
     expect(await now()).toMatchObject({ ...whole, snapshotCount: 6, resticId: ours, statsAt: noon + 1 });
   });
 
+  it("take an agent's id without its control characters", async () => {
+    expect(await tell({ repository_id: `${ours}\u0000` })).toBe(false);
+    expect(await tell({ repository_id: `\u001b${ours}` })).toBe(false);
+    expect(await tell({ repository_id: `${foreign}\u0000` })).toBe(true);
+    expect(await now()).toMatchObject({ resticId: ours, foreignId: foreign });
+  });
+
   it("of an earlier moment that arrive late change only their day", async () => {
     await tell();
     await tell({ raw_bytes: 900 }, noon - dayMs);

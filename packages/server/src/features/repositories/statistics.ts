@@ -5,6 +5,7 @@
  */
 import type { RepoStats, RepositoryLock } from "@restic-manager/protocol";
 import type { Db } from "../../platform/db/db.ts";
+import { readable } from "../../platform/db/readable.ts";
 import { AppError } from "../../platform/errors.ts";
 import * as store from "./statistics.store.ts";
 
@@ -51,7 +52,7 @@ export async function recordStatistics(
   const { stats, at, ambiguous } = told;
   const known = await store.findRepository(tx, repositoryId);
   if (!known) return false;
-  const id = stats.repository_id;
+  const id = stats.repository_id === null ? null : readable(stats.repository_id);
   if (id !== null && known.resticId !== null && id !== known.resticId) {
     if (!ambiguous) await store.updateIds(tx, repositoryId, { foreignId: id });
     return !ambiguous;

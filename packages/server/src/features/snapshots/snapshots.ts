@@ -5,6 +5,7 @@
 import type { SnapshotsAdded, SnapshotsReport, Snapshot as WireSnapshot } from "@restic-manager/protocol";
 import { type Clock, fromInstant } from "../../platform/clock.ts";
 import type { Db } from "../../platform/db/db.ts";
+import { readable } from "../../platform/db/readable.ts";
 import { AppError } from "../../platform/errors.ts";
 import { type EventBus, topic } from "../../platform/events.ts";
 import { newId } from "../../platform/random.ts";
@@ -58,9 +59,7 @@ export async function getSnapshot(db: Db, hostId: string, snapshotId: string): P
 /** A host's list of snapshots was replaced. */
 export const snapshotsChanged = topic<{ hostId: string }>("snapshots.changed");
 
-/** PostgreSQL takes no NUL in a text, and one odd name must not keep a host's whole report out. */
-const readable = (text: string): string => text.replace(/\p{Cc}/gu, "");
-
+/** One odd name must not keep a host's whole report out. */
 const fromWire = (snapshot: WireSnapshot): Snapshot => ({
   id: snapshot.id,
   time: fromInstant(snapshot.time),

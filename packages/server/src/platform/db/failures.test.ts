@@ -98,6 +98,17 @@ it.each([
   expect(explainDatabaseFailure(withCode(state))).toMatchObject({ kind: "unavailable", code });
 });
 
+it.each(["22021", "22P05"])(
+  "takes a text that PostgreSQL refuses with %s for the asker's mistake",
+  (state) => {
+    expect(asDatabaseAway(withCode(state))).toBeNull();
+    expect(explainDatabaseFailure(withCode(state))).toMatchObject({
+      kind: "invalid",
+      code: "request.invalid",
+    });
+  },
+);
+
 it.each([new Error("x"), Object.assign(new Error("x"), { errcode: 1 }), null, "full"])(
   "leaves alone what is a mistake of ours",
   (error) => {

@@ -1,6 +1,6 @@
 /**
- * What a database that can't work now means to whoever asked for something. Not for the agents' events: an AppError
- * refuses an event for good, and these are to be sent again.
+ * What a database that can't work now, or not with what it was given, means to whoever asked for something. Not for the
+ * agents' events: an AppError refuses an event for good, and these are to be sent again.
  */
 import { AppError } from "../errors.ts";
 import { isDeadlock } from "./db.ts";
@@ -8,7 +8,14 @@ import { isDeadlock } from "./db.ts";
 /** https://www.sqlite.org/rescode.html; extended codes have more in the higher bits. */
 const sqliteCodes = { busy: 5, full: 13 } as const;
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
-const postgresCodes = { diskFull: "53100", lockTimeout: "55P03", cancelled: "57014" } as const;
+const postgresCodes = {
+  diskFull: "53100",
+  lockTimeout: "55P03",
+  cancelled: "57014",
+  /** A NUL in a text, and in a JSON. SQLite takes both. */
+  textImpossible: "22021",
+  jsonImpossible: "22P05",
+} as const;
 /**
  * Class 08 is about connections, 57P01 to 57P05 a database that stops, starts or ends sessions, 25006 one that became a
  * standby, 25P03 a transaction that was idle for too long, 53300 one that takes no more connections.
@@ -46,7 +53,10 @@ export function asDatabaseAway(error: unknown): DatabaseAway | null {
   return isAway ? new DatabaseAway(error) : null;
 }
 
-/** A sentence for a failure that passes when an operator acts or time goes by; null for any other error. */
+/**
+ * A sentence for a failure that passes when an operator acts or time goes by (kind `unavailable`), or when whoever asks
+ * leaves out what can't be stored (`invalid`); null for any other error.
+ */
 export function explainDatabaseFailure(error: unknown): AppError | null {
   if (!(error instanceof Error)) return null;
   if (error instanceof DatabaseAway) {
@@ -74,6 +84,10 @@ export function explainDatabaseFailure(error: unknown): AppError | null {
   if (code === postgresCodes.cancelled) {
     const message = "The server's database took too long. Try again; if it stays so, look at its load.";
     return new AppError("unavailable", "database.slow", message, { cause: error });
+  }
+  if (code === postgresCodes.textImpossible || code === postgresCodes.jsonImpossible) {
+    const message = "A text in this request has a character that can't be stored (NUL). Leave it out.";
+    return new AppError("invalid", "request.invalid", message, { cause: error });
   }
   return null;
 }

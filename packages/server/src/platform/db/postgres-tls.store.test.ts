@@ -13,13 +13,7 @@ let cluster: PostgresCluster;
 let port: number;
 
 beforeAll(async () => {
-  port = await new Promise<number>((done) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => done(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
-  cluster = await startPostgres({ tcp: { port, addresses: ["127.0.0.1"] } });
+  [cluster, port] = await startOnFreePort();
   const [place] = await cluster.query<{ data: string; hba: string }>(
     "SELECT current_setting('data_directory') AS data, current_setting('hba_file') AS hba",
   );
@@ -40,6 +34,26 @@ beforeAll(async () => {
   await cluster.query("SELECT pg_reload_conf()");
 });
 afterAll(() => cluster?.stop());
+
+function findFreePort(): Promise<number> {
+  return new Promise((done) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => done(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
+
+/** Another program may take the port before PostgreSQL does, which makes its files first. */
+async function startOnFreePort(tries = 3): Promise<[PostgresCluster, number]> {
+  const free = await findFreePort();
+  try {
+    return [await startPostgres({ tcp: { port: free, addresses: ["127.0.0.1"] } }), free];
+  } catch (error) {
+    if (tries === 1) throw error;
+    return startOnFreePort(tries - 1);
+  }
+}
 
 const urlWith = (query: string, host = "localhost") => `postgres://postgres@${host}:${port}/postgres${query}`;
 

@@ -43,14 +43,16 @@ const errorOf = (work: Promise<unknown>): Promise<unknown> =>
   );
 const codeOf = async (work: Promise<unknown>): Promise<string | undefined> =>
   explainDatabaseFailure(await errorOf(work))?.code;
-/** Waits until a session of the database runs that text. */
+/** Waits until a session of this database runs that text. */
 async function untilRuns(text: string): Promise<void> {
-  for (let looks = 0; looks < 500; looks++) {
-    const found = await sql`SELECT 1 FROM pg_stat_activity
-      WHERE state = 'active' AND query LIKE ${`${text}%`} AND pid <> pg_backend_pid()`.execute(database.db);
-    if (found.rows.length > 0) return;
+  const end = performance.now() + 10_000;
+  const find = () =>
+    sql`SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+      AND state = 'active' AND query LIKE ${`${text}%`} AND pid <> pg_backend_pid()`.execute(database.db);
+  while ((await find()).rows.length === 0) {
+    if (performance.now() > end) throw new Error(`nobody runs ${text}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  throw new Error(`nobody runs ${text}`);
 }
 
 describe("a session that PostgreSQL ends", () => {
@@ -198,6 +200,17 @@ describe("the pool", () => {
     await sql`SET default_transaction_read_only = on`.execute(db);
     expect(await codeOf(sql`UPDATE things SET n = 1`.execute(db))).toBe("database.away");
     expect(await pidOf(db)).not.toBe(pid);
+  });
+
+  it.each([
+    ["text", "a\u0000b"],
+    ["jsonb", '"a\\u0000b"'],
+  ])("keeps its connection after a NUL in a %s, which is the asker's mistake", async (type, value) => {
+    const db = open({ poolSize: 1 });
+    const pid = await pidOf(db);
+    const error = await errorOf(sql`SELECT ${value}::${sql.raw(type)}`.execute(db));
+    expect(explainDatabaseFailure(error)).toMatchObject({ kind: "invalid", code: "request.invalid" });
+    expect(await pidOf(db)).toBe(pid);
   });
 
   it("keeps its connection after a mistake of the query", async () => {

@@ -23,6 +23,8 @@ describe("sizes", () => {
     [0, "0 B"],
     [812, "812 B"],
     [1023, "1023 B"],
+    [1023.4, "1023 B"],
+    [1023.7, "1.00 KiB"],
     [1024, "1.00 KiB"],
     [1536, "1.50 KiB"],
     [10 * 1024, "10.0 KiB"],
@@ -44,6 +46,16 @@ describe("sizes", () => {
         expect(Number(value)).toBeGreaterThanOrEqual(0);
         if (size < 1e20) expect(Number(value)).toBeLessThan(1024);
       }),
+    );
+    // Doubles of any size are hardly ever near the border between two units.
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 5 }),
+        fc.double({ min: 1023, max: 1025, noNaN: true }),
+        (step, near) => {
+          expect(Number(splitBytes(near * 1024 ** step).value)).toBeLessThan(1024);
+        },
+      ),
     );
   });
 });

@@ -22,8 +22,8 @@ export function formatBytes(sizeBytes: number): string {
 export function splitBytes(sizeBytes: number): { value: string; unit: string } {
   let value = Number.isFinite(sizeBytes) ? Math.max(0, sizeBytes) : 0;
   let step = 0;
-  // 1023.95 and above would print as "1024.0": climb before rounding does.
-  while (value >= 1023.95 && step < BYTE_UNITS.length - 1) {
+  // What would print as "1024" or "1024.0": climb before rounding does.
+  while (value >= (step === 0 ? 1023.5 : 1023.95) && step < BYTE_UNITS.length - 1) {
     value /= 1024;
     step += 1;
   }

@@ -13,8 +13,8 @@ export type ErrorPage = (
 /** An error of ours, of a schema or of Fastify → AppError. Anything else becomes "Internal error". */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  const unavailable = explainDatabaseFailure(error);
-  if (unavailable) return unavailable;
+  const explained = explainDatabaseFailure(error);
+  if (explained) return explained;
   if (hasZodFastifySchemaValidationErrors(error)) {
     const problems = error.validation.map((issue) => ({
       path: issue.instancePath.split("/").filter(Boolean).join("."),

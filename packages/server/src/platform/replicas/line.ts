@@ -27,6 +27,7 @@ export class Line {
   private readonly events: LineEvents;
   private channel = "";
   private ended = false;
+  private gone: Promise<void> = Promise.resolve();
   private last: Promise<unknown> = Promise.resolve();
 
   private constructor(session: PostgresSession, events: LineEvents) {
@@ -34,8 +35,8 @@ export class Line {
     this.session = session;
     this.events = events;
     client.on("notification", ({ payload = "" }) => events.heard(payload));
-    client.on("error", () => this.close());
-    client.on("end", () => this.close());
+    client.on("error", () => void this.close());
+    client.on("end", () => void this.close());
   }
 
   /** Connects and listens. @throws DatabaseAway, or what the database said */
@@ -52,7 +53,7 @@ export class Line {
   /** @throws what the database said, or that it does not answer; the line is closed then */
   query: Query = async <R extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<R[]> => {
     const run = this.last.then(() => this.session.client.query<R>(text, values));
-    this.last = run.catch(() => this.close());
+    this.last = run.catch(() => void this.close());
     return (await run).rows;
   };
 
@@ -60,10 +61,13 @@ export class Line {
     await this.query("SELECT pg_notify($1, $2)", [this.channel, text]);
   };
 
-  close(): void {
-    if (this.ended) return;
-    this.ended = true;
-    void this.session.end();
-    this.events.ended(this);
+  /** Resolves when the session is gone, within a second or so. Never rejects. */
+  close(): Promise<void> {
+    if (!this.ended) {
+      this.ended = true;
+      this.gone = this.session.end();
+      this.events.ended(this);
+    }
+    return this.gone;
   }
 }

@@ -97,7 +97,7 @@ export class PostgresReplica implements Replicas {
     left.abort();
     this.answered.abort();
     this.deps.bus.connect(null);
-    this.line?.close();
+    await this.line?.close();
   }
 
   private async leave(): Promise<void> {
@@ -180,7 +180,7 @@ export class PostgresReplica implements Replicas {
       { heard: (text) => this.bridge.receive(text), ended: (ended) => this.drop(ended) },
     );
     if (this.stopping.signal.aborted) {
-      line.close();
+      await line.close();
       throw new Error("this replica stops");
     }
     this.line = line;
@@ -197,7 +197,7 @@ export class PostgresReplica implements Replicas {
   }
 
   private drop(line: Line): void {
-    line.close();
+    void line.close();
     if (this.line !== line) return;
     this.line = null;
     this.bridge.close();
