@@ -16,6 +16,8 @@ export interface AgentOptions {
   index: number;
   /** Whether to dial again after the connection ends. */
   redial?: boolean;
+  /** Whether it runs no job. */
+  idle?: boolean;
   onWelcome?(): void;
   onAck?(): void;
 }
@@ -40,13 +42,13 @@ export class BenchAgent {
 
   /** All from one address, as a fleet behind one NAT: to bind to others costs the client seconds once many connections have ended. */
   dial(): void {
-    const { index, port } = this.options;
+    const { index, port, idle = false } = this.options;
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/agent`, {
       headers: { authorization: `Bearer ${bearerOf(index)}` },
       perMessageDeflate: false,
     });
     this.socket = socket;
-    socket.on("open", () => socket.send(encodeMessage(helloOf(index))));
+    socket.on("open", () => socket.send(encodeMessage(helloOf(index, idle))));
     socket.on("message", (data) => this.receive(data.toString()));
     socket.on("error", () => undefined);
     socket.on("close", () => this.closed());
@@ -122,7 +124,7 @@ export class BenchAgent {
   }
 }
 
-function helloOf(index: number): AgentMessage {
+function helloOf(index: number, idle: boolean): AgentMessage {
   return {
     type: "hello",
     protocol: { min: 1, max: 1 },
@@ -135,6 +137,6 @@ function helloOf(index: number): AgentMessage {
     boot_id: `boot-${index}`,
     sent_at: new Date().toISOString(),
     stream_id: streamIdOf(index),
-    jobs: [{ job_id: jobIdOf(index), attempt: 1, state: "running" }],
+    jobs: idle ? [] : [{ job_id: jobIdOf(index), attempt: 1, state: "running" }],
   };
 }

@@ -238,7 +238,7 @@ describe("replicas", () => {
 
   it("leave nothing behind when they stop while their line is still being made", async () => {
     proxy.freeze();
-    const a = new Replica(proxy.url);
+    const a = new Replica(proxy.url, limitMs);
     const starting = a.replicas.start();
     await a.replicas.stop();
     proxy.thaw();
