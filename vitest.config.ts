@@ -7,6 +7,8 @@ const resolve = { conditions: ["source"] };
  * starts from what it makes itself. It saves two thirds of the time that unit tests take.
  */
 const isolate = false;
+/** A browser or a server beside other work: one second, as vitest has it, is no bound for `expect.poll`. */
+const patience = { poll: { timeout: 20_000 } };
 const ssr = { resolve: { conditions: ["source"], externalConditions: ["source"] } };
 
 export default defineConfig({
@@ -63,7 +65,9 @@ export default defineConfig({
             "e2e/release/**",
           ],
           testTimeout: 180_000,
-          hookTimeout: 120_000,
+          // Whole laboratories are made in them, several at once.
+          hookTimeout: 300_000,
+          expect: patience,
         },
       },
       {
@@ -106,7 +110,8 @@ export default defineConfig({
           name: "waiting",
           include: ["e2e/waiting/*.test.ts"],
           testTimeout: 240_000,
-          hookTimeout: 120_000,
+          hookTimeout: 300_000,
+          expect: patience,
         },
       },
     ],

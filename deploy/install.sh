@@ -311,7 +311,7 @@ explain_failure() {
           "It probably speaks TLS there: try https:// instead of http://." ;;
       esac
       fail "$origin ended the connection without an answer: $reason" "Is the server running? Run this again." ;;
-    *"resolve"*) fail "the name in $origin is not known: $reason" \
+    *"resolve"* | *"Resolving timed out"*) fail "the name in $origin is not known: $reason" \
       "Check the address, and this host's DNS: getent hosts NAME." ;;
     *"refused"* | *"connect to"*) fail "$origin can't be reached: $reason" \
       "Is the server running, is the port right, and does a firewall let this host go out?" ;;

@@ -12,9 +12,10 @@ import { WebSocket } from "ws";
 import { parse } from "yaml";
 import { z } from "zod";
 import { settings } from "../packages/server/src/config.ts";
+import { freePort } from "../packages/testkit/src/free-port.ts";
 import { until } from "../tools/demo/children.ts";
 import { LabHost } from "./lab/host.ts";
-import { admin, freePort } from "./lab/lab.ts";
+import { admin } from "./lab/lab.ts";
 import { type Replica, ReplicaLab } from "./lab/replicas.ts";
 import { ask, type ProxyRequest, type ReverseProxy, startCaddyForReplicas } from "./lab/reverse-proxy.ts";
 
@@ -181,6 +182,14 @@ describe("two replicas behind the Caddy of deploy/compose", () => {
   const isConnected = async (hostId: string): Promise<boolean> =>
     [...(await agentsAt(one)), ...(await agentsAt(two))].includes(hostId);
 
+  /** What came before Caddy had looked at both again comes once more. */
+  async function comeOnceMore(host: LabHost): Promise<void> {
+    await host.killAgent();
+    await until("its end", 30_000, async () => !(await isConnected(host.id)));
+    await host.startAgent();
+    await until("its connection", 30_000, () => isConnected(host.id));
+  }
+
   /** The whole stored log of a finished job, as a browser reads it. */
   async function readLog(jobId: string): Promise<{ lines: number; ended: boolean }> {
     const socket = new WebSocket(`${proxy.url.replace("https", "wss")}/api/jobs/${jobId}/stream`, {
@@ -222,8 +231,12 @@ describe("two replicas behind the Caddy of deploy/compose", () => {
       const way = { server: proxy.url, caFile: proxy.caFile };
       hosts.push(await LabHost.add(replicas.lab, { name, paths: [files], isQuick: true, way }));
     }
-    const counts = [(await agentsAt(one)).length, (await agentsAt(two)).length];
-    expect(counts).toEqual([1, 1]);
+    await until("one agent at each", 60_000, async () => {
+      const counts = [(await agentsAt(one)).length, (await agentsAt(two)).length];
+      if (counts.join() === "1,1") return true;
+      for (const west of hosts.slice(1)) await comeOnceMore(west);
+      return false;
+    });
     for (const host of hosts) expect((await host.backUp()).status).toBe("succeeded");
   });
 
@@ -249,13 +262,9 @@ describe("two replicas behind the Caddy of deploy/compose", () => {
     const files = await replicas.lab.makeFolder("files-north");
     const way = { server: proxy.url, caFile: proxy.caFile };
     const host = await LabHost.add(replicas.lab, { name: "north", paths: [files], isQuick: true, way });
-    // It may have come before Caddy looked again: then it comes once more.
-    await until("an agent at the replica that was started again", 30_000, async () => {
+    await until("an agent at the replica that was started again", 60_000, async () => {
       if ((await agentsAt(one)).includes(host.id)) return true;
-      await host.killAgent();
-      await until("its end", 10_000, async () => !(await isConnected(host.id)));
-      await host.startAgent();
-      await until("its connection", 10_000, () => isConnected(host.id));
+      await comeOnceMore(host);
       return false;
     });
     expect(await agentsAt(two)).toEqual(before);
@@ -268,7 +277,7 @@ describe("two replicas behind the Caddy of deploy/compose", () => {
         get("/api/hosts").then(({ status }) => status),
         new Promise<string>((done) => setTimeout(done, limitMs, "no answer")),
       ]);
-    const answers = () => Promise.all(Array.from({ length: 10 }, () => within(1500)));
+    const answers = (limitMs = 1500) => Promise.all(Array.from({ length: 10 }, () => within(limitMs)));
     one.freeze();
     try {
       await until("a time without hanging requests", 20_000, async () =>
@@ -277,7 +286,7 @@ describe("two replicas behind the Caddy of deploy/compose", () => {
     } finally {
       one.thaw();
     }
-    expect(await answers()).toEqual(Array.from({ length: 10 }, () => 200));
+    expect(await answers(15_000)).toEqual(Array.from({ length: 10 }, () => 200));
     await until("the end of what hung", 20_000, () => one.isReady());
   });
 

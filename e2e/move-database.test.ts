@@ -5,9 +5,10 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../packages/testkit/src/free-port.ts";
 import { type PostgresCluster, startPostgres } from "../packages/testkit/src/postgres-cluster.ts";
 import { type JobJson, LabHost, type LineJson } from "./lab/host.ts";
-import { createSecret, freePort, Lab, serverProgram, writeRandomFiles } from "./lab/lab.ts";
+import { createSecret, Lab, serverProgram, writeRandomFiles } from "./lab/lab.ts";
 
 const run = promisify(execFile);
 const password = createSecret("database");

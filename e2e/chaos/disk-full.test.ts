@@ -3,13 +3,16 @@
  * space is told so in a sentence; what runs is not harmed; and once there is space again, everything is as if nothing
  * had been.
  */
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { fillDisk, freeDisk, mountSmallDisk } from "../../packages/testkit/src/small-disk.ts";
 import { until } from "../../tools/demo/children.ts";
 import { Refused } from "../lab/api.ts";
 import type { JobJson } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
-import { report, testTimeout } from "./faults.ts";
+import { report, testTimeout, untilSoon } from "./faults.ts";
 import { ChaosHost } from "./host.ts";
 import { expectTruth } from "./truth.ts";
 
@@ -43,7 +46,16 @@ async function addHost(name: string): Promise<ChaosHost> {
     const path = `/api/hosts/${host.id}/repository`;
     return (await lab.api.get<{ statistics: { at: string | null } }>(path)).statistics.at;
   });
+  // Once the server has acknowledged them, the outbox makes itself smaller, which is another story on a full disk.
+  await untilSoon("the agent's outbox is empty", 20_000, async () => (await outboxBytes(host)) === 0);
   return host;
+}
+
+async function outboxBytes(host: ChaosHost): Promise<number> {
+  const folder = join(host.dataFolder, "outbox");
+  const names = (await readdir(folder)).filter((name) => /^events-.*\.ndjson$/.test(name));
+  const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 const untilRestic = (host: ChaosHost, jobId: string, ended: boolean) =>
@@ -114,6 +126,7 @@ describe("the disk under the server's data is full", () => {
     await host.hold();
     const jobId = await host.startBackup();
     await host.untilHeldAndTold(jobId);
+    await emptyWriteAheadLog();
     await fillDisk(lab.dataFolder);
     await host.release();
     await untilRestic(host, jobId, true);
@@ -128,6 +141,19 @@ describe("the disk under the server's data is full", () => {
     await host.stopInTest();
   });
 });
+
+/** SQLite writes into the room that its log has already: megabytes of it would take every wish in, full disk or not. */
+async function emptyWriteAheadLog(): Promise<void> {
+  const database = new DatabaseSync(join(lab.dataFolder, "restic-manager.db"), { timeout: 5000 });
+  try {
+    // Who reads or writes just then keeps it from it.
+    await untilSoon("an empty log of the database", 20_000, () => {
+      return database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get()?.busy === 0;
+    });
+  } finally {
+    database.close();
+  }
+}
 
 /** The database may have some room left in its file: the first wishes can still be granted. */
 async function untilRefused(host: ChaosHost): Promise<Refused> {

@@ -97,6 +97,8 @@ exec '${real}' "$@"`,
 
   /** Lets the next backup stop after its first line until `release`. */
   async hold(): Promise<void> {
+    // A restic that looked just before a release may have made its mark once more after it.
+    await rm(join(this.around, "hold-reached"), { force: true });
     await writeFile(join(this.around, "hold"), "");
   }
 

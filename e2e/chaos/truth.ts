@@ -85,16 +85,19 @@ async function readAcked(database: LabDatabase, host: ChaosHost): Promise<unknow
   return (await database.rows<{ acked_seq: number }>(query, host.id))[0]?.acked_seq;
 }
 
-/** The highest number that the agent ever gave to an event of its stream. */
-async function readLastSeq(host: ChaosHost): Promise<number> {
+/** The highest number that the agent ever gave to an event of its stream; null while it writes one down. */
+async function readLastSeq(host: ChaosHost): Promise<number | null> {
   const folder = join(host.dataFolder, "outbox");
   const state = JSON.parse(await readFile(join(folder, "stream.json"), "utf8")) as {
     stream_id: string;
     last_seq: number;
   };
   const events = await readFile(join(folder, `events-${state.stream_id}.ndjson`), "utf8").catch(() => "");
+  if (events === "") return state.last_seq;
+  // The file is read while it grows: only what ends with a line break is a line.
+  if (!events.endsWith("\n")) return null;
   const last = events.trimEnd().split("\n").at(-1) ?? "";
-  return last === "" ? state.last_seq : ((JSON.parse(last) as { event: { seq: number } }).event.seq ?? 0);
+  return (JSON.parse(last) as { event: { seq: number } }).event.seq;
 }
 
 /** No gap and no double, in the lines and in the chunks they are stored in, and as many as the agent has told. */

@@ -70,8 +70,9 @@ describe("the agent's executable updates itself", () => {
   });
 
   it("and goes back from one that hangs at its start", async () => {
-    const supervisor = await host.start(6_000);
-    const end = await host.update(agentScript(nextVersion, "exec sleep 300"));
+    // The limit is also the one that the good version's start is judged by.
+    const supervisor = await host.start(12_000);
+    const end = await host.update(agentScript(nextVersion, "exec sleep 300"), 120_000);
     expect(end).toMatchObject({ status: "failed", error: { code: "update.rolled_back" } });
     expect(supervisor.ends.slice(-4)).toEqual([4, "SIGKILL", "SIGKILL", "SIGKILL"]);
     await expectOldAgain();

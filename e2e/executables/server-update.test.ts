@@ -12,6 +12,8 @@ import { Supervisor } from "./supervisor.ts";
 
 const better = "9.0.0";
 const broken = "9.1.0";
+/** The program of a hundred megabytes is fetched, hashed and started, up to four times, beside other work. */
+const updateLimitMs = 150_000;
 
 let lab: Lab;
 let host: LabHost;
@@ -83,7 +85,11 @@ it("an update waits for the backup that runs, and ends when the new version has 
   expect((await host.job(update)).status).toBe("queued");
   await writeFile(gate, "");
   expect(await host.finished(backup)).toMatchObject({ status: "succeeded", exit_code: 0 });
-  expect(await host.finished(update)).toMatchObject({ kind: "update", status: "succeeded", error: null });
+  expect(await host.finished(update, updateLimitMs)).toMatchObject({
+    kind: "update",
+    status: "succeeded",
+    error: null,
+  });
   expect(await versionOfHost()).toBe(better);
   for (const jobId of [backup, update]) {
     const lines = await host.log(jobId);
@@ -96,7 +102,7 @@ it("an update waits for the backup that runs, and ends when the new version has 
 it("an update that does not start goes back, says so, and the host backs up as before", async () => {
   await offer({ [broken]: agentScript(broken, "exit 1") });
   const update = await until("the new release", 30_000, () => updateHost().catch(() => null));
-  const end = await host.finished(update);
+  const end = await host.finished(update, updateLimitMs);
   expect(end).toMatchObject({ status: "failed", error: { code: "update.rolled_back" } });
   expect(end.error?.message).toContain(`The agent is ${better} again`);
   expect(await versionOfHost()).toBe(better);

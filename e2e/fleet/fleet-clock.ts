@@ -8,7 +8,7 @@ import { FakeClock } from "../../packages/testkit/src/clock.ts";
 /** Between two looks real programs get this much of the wall's time; while time flies only messages travel. In ms. */
 const pauseMs = { real: 15, flying: 3 };
 /** Beside a check or a prune of everything a machine with other work is slow. */
-const boundMs = 60_000;
+const boundMs = 180_000;
 
 export class FleetClock extends FakeClock {
   /** The same time, as agents want it. */
@@ -24,7 +24,7 @@ export class FleetClock extends FakeClock {
 
   /**
    * Lets time pass until `wanted` holds: as it passes on the wall, or `stepMs` between two looks.
-   * @throws Error after a minute on the wall, with `what`
+   * @throws Error after three minutes on the wall, with `what`
    */
   async until(what: string, wanted: () => boolean | Promise<boolean>, stepMs?: number): Promise<void> {
     const endMs = performance.now() + boundMs;

@@ -29,7 +29,7 @@ const stepMs = 1000;
 /** Two heartbeats: who was heard since is connected. */
 const heardLatelyMs = 50_000;
 /** An agent dials again after up to a second. */
-const comingBackStepMs = 50;
+const comingBackStepMs = 20;
 /** A session of the API does not last for ever. */
 const sessionMs = 12 * 60 * 60_000;
 

@@ -113,7 +113,7 @@ interface RepositoryJson {
 
 const repository = (): Promise<RepositoryJson> => fleet.get(`/api/hosts/${hosts[0].id}/repository`);
 
-describe("a fleet on one repository", { timeout: 300_000 }, () => {
+describe("a fleet on one repository", { timeout: 600_000 }, () => {
   test("is backed up, thinned out, pruned and checked for two weeks", async () => {
     await liveThrough(1, crashDay - 1);
     expectFailed();
@@ -179,7 +179,7 @@ interface Snapshot {
   time: string;
 }
 
-describe("at the end of the month", { timeout: 120_000 }, () => {
+describe("at the end of the month", { timeout: 300_000 }, () => {
   test("every byte of the repository is sound, and nobody holds a lock", async () => {
     await fleet.restic("check", "--read-data");
     expect(await fleet.listFiles("locks")).toEqual([]);

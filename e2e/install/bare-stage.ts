@@ -54,6 +54,10 @@ export class BareStage {
       "mkdir /tmp/fake /tmp/busybox && busybox --install -s /tmp/busybox && rm /tmp/busybox/wget",
     );
     await stage.machine.write("/tmp/server.pem", pair.cert);
+    // What a name that nobody has is answered depends on the DNS around us, so nobody is asked.
+    await stage.machine.shell(
+      "sed -i '/^hosts:/d' /etc/nsswitch.conf; echo 'hosts: files' >>/etc/nsswitch.conf",
+    );
     return new BareStage(stage, tls, certificate);
   }
 
@@ -107,8 +111,10 @@ export class BareStage {
     this.stage.front.fault = () => false;
     this.stage.front.folder = null;
     await this.machine.shell("umount -l /opt/restic-manager /opt /usr/local 2>/dev/null || true");
+    // Until it is gone it may still write into what is taken away below.
+    const agent = "-f '[r]estic-manager-agent run'";
     await this.machine.shell(
-      "pkill -f '[r]estic-manager-agent run' || true; rm -f /usr/local/bin/restic-manager-agent",
+      `pkill -9 ${agent} || true; while pgrep ${agent} >/dev/null; do sleep 0.05; done; rm -f /usr/local/bin/restic-manager-agent`,
     );
     await this.machine.shell(
       `rm -rf /tmp/bare /tmp/fake /usr/local/bin/restic /run/systemd/system ${unitFile} /opt/restic-manager /etc/restic-manager /var/lib/restic-manager; mkdir /tmp/fake`,

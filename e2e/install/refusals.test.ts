@@ -245,7 +245,7 @@ describe("what is enough goes through", () => {
     expect(hosts.map(({ name }) => name)).toContain(host.name);
     // Started by hand, as it said, it is online.
     await machine.shell("/opt/restic-manager/bin/restic-manager-agent run >/dev/null 2>&1 &");
-    expect(await machine.shell("/opt/restic-manager/bin/restic-manager-agent status --wait 20")).toContain(
+    expect(await machine.shell("/opt/restic-manager/bin/restic-manager-agent status --wait 60")).toContain(
       "Online:",
     );
   });

@@ -38,6 +38,9 @@ describe.each(shells)("under $name", (shell) => {
 
   test("a server that is not there, by name or by port", async () => {
     expect(await refused({ RM_SERVER: "http://no-such-host.invalid" })).toContain("is not known:");
+    await bare.fake("curl", "echo 'curl: (28) Resolving timed out after 20000 milliseconds' >&2; exit 28");
+    expect(await refused({ RM_SERVER: "http://slow-dns.example" })).toContain("is not known:");
+    await machine.shell("rm /tmp/fake/curl");
     expect(await refused({ RM_SERVER: "http://127.0.0.1:9" })).toMatch(
       /Failed: http:\/\/127\.0\.0\.1:9 can't be reached/,
     );
@@ -153,7 +156,7 @@ test.each(["a CA file", "a pin"])("a server with a certificate of its own, known
   expect(output).toContain("This machine is enrolled");
   expect(code).toBe(0);
   await machine.shell("/opt/restic-manager/bin/restic-manager-agent run >/dev/null 2>&1 &");
-  expect(await machine.shell("/opt/restic-manager/bin/restic-manager-agent status --wait 20")).toContain(
+  expect(await machine.shell("/opt/restic-manager/bin/restic-manager-agent status --wait 60")).toContain(
     "Online:",
   );
   // Once more, with nothing: the address and the certificate are known.

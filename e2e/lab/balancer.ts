@@ -14,6 +14,8 @@ export interface Target {
 
 const lookEveryMs = 500;
 const answerWithinMs = 1000;
+/** A replica on a machine with other work is silent now and then; one that says it is not ready is believed at once. */
+const silencesUntilAway = 2;
 /** Nobody listens there, or nobody can be reached: nothing was sent, so another may be asked. */
 const nobody = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT"]);
 
@@ -23,6 +25,9 @@ export class Balancer {
   private readonly targets: () => readonly Target[];
   private readonly http: Server;
   private readonly ready = new Set<string>();
+  /** How often in a row nobody answered. */
+  private readonly silences = new Map<string, number>();
+  private isLooking = false;
   private readonly lines = new Set<Duplex>();
   private readonly looking: NodeJS.Timeout;
   /** Counted apart, so that agents are spread evenly whatever is asked meanwhile. */
@@ -42,16 +47,23 @@ export class Balancer {
     return balancer;
   }
 
-  /** Asks all replicas whether they are ready. */
-  async look(): Promise<void> {
-    const ask = async (target: Target): Promise<void> => {
-      const signal = AbortSignal.timeout(answerWithinMs);
-      const answer = await fetch(`http://${nameOf(target)}/readyz`, { signal }).catch(() => null);
-      if (answer?.ok) this.ready.add(nameOf(target));
-      else this.ready.delete(nameOf(target));
-      await answer?.body?.cancel();
-    };
-    await Promise.all(this.targets().map(ask));
+  /** Asks all replicas whether they are ready. One look at a time: two at once would count one silence twice. */
+  private async look(): Promise<void> {
+    if (this.isLooking) return;
+    this.isLooking = true;
+    await Promise.all(this.targets().map((target) => this.ask(target)));
+    this.isLooking = false;
+  }
+
+  private async ask(target: Target): Promise<void> {
+    const name = nameOf(target);
+    const signal = AbortSignal.timeout(answerWithinMs);
+    const answer = await fetch(`http://${name}/readyz`, { signal }).catch(() => null);
+    const silences = answer === null ? (this.silences.get(name) ?? 0) + 1 : 0;
+    this.silences.set(name, silences);
+    if (answer?.ok) this.ready.add(name);
+    else if (answer !== null || silences >= silencesUntilAway) this.ready.delete(name);
+    await answer?.body?.cancel().catch(() => undefined);
   }
 
   async stop(): Promise<void> {

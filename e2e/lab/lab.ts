@@ -3,11 +3,11 @@
  * rest-servers as child processes in a temporary folder of their own. Everything that was started here is ended by
  * its process id when the laboratory closes, restic and its runners included.
  */
-import { createHash, randomBytes, randomInt } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { freePort } from "../../packages/testkit/src/free-port.ts";
 import type { PostgresCluster } from "../../packages/testkit/src/postgres-cluster.ts";
 import { type Child, findLogged, startChild, until } from "../../tools/demo/children.ts";
 import { getTool, toolCacheFolder } from "../../tools/get-restic/get-tool.ts";
@@ -27,22 +27,6 @@ const searchPlaces = { environment: process.env, cacheFolder: toolCacheFolder, s
 /** The path of a usable program of tools/get-restic. @throws Error with one sentence when there is none to be had */
 export async function findProgram(name: ToolName): Promise<string> {
   return (await getTool(tools[name], searchPlaces)).path;
-}
-
-/** Below the ports that Linux gives to clients: one of those could be some client's own before a program listens there. */
-const labPorts = [10_000, 32_000] as const;
-
-/** A port of the loopback on which nobody listens now. */
-export function freePort(): Promise<number> {
-  return new Promise((done, failed) => {
-    const port = randomInt(...labPorts);
-    const probe = createServer();
-    probe.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EADDRINUSE") done(freePort());
-      else failed(error);
-    });
-    probe.listen(port, "127.0.0.1", () => probe.close(() => done(port)));
-  });
 }
 
 /** What a program needs of the environment to start, and nothing that could choose something for it. */
@@ -172,7 +156,9 @@ export class Lab {
     for (const child of this.children.reverse()) await child.stop(3000).catch(() => undefined);
     await endLeftovers(this.folder);
     for (const cleanup of this.cleanups.reverse()) await cleanup();
-    if (!process.env.RM_LAB_KEEP) await rm(this.folder, { recursive: true, force: true });
+    if (process.env.RM_LAB_KEEP) return;
+    // A program that was killed a moment ago may still be making its last file.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }
 }
 

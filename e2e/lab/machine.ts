@@ -52,7 +52,7 @@ export class Machine {
       complaint += data.toString();
     });
     try {
-      await until("the machine's start", 30_000, async () => {
+      await until("the machine's start", 90_000, async () => {
         if (child.exitCode !== null) throw new Error(`the machine did not start: ${complaint}`);
         return machine.isUp(wishes);
       });

@@ -3,11 +3,12 @@
  * in front of them at the address that a laboratory has anyway. So hosts and the API client work as with one server.
  */
 import { join } from "node:path";
+import { freePort } from "../../packages/testkit/src/free-port.ts";
 import { type PostgresCluster, startPostgres } from "../../packages/testkit/src/postgres-cluster.ts";
 import { type Child, startChild, until } from "../../tools/demo/children.ts";
 import { LabApi } from "./api.ts";
 import { Balancer } from "./balancer.ts";
-import { freePort, killAtOnce, Lab, plainEnvironment, serverProgram } from "./lab.ts";
+import { killAtOnce, Lab, plainEnvironment, serverProgram } from "./lab.ts";
 import { PostgresWire } from "./postgres-wire.ts";
 
 export interface ReplicaWishes {

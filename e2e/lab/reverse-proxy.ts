@@ -5,8 +5,9 @@
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { join, resolve } from "node:path";
+import { freePort } from "../../packages/testkit/src/free-port.ts";
 import { startChild, until } from "../../tools/demo/children.ts";
-import { findProgram, freePort, type Lab, plainEnvironment } from "./lab.ts";
+import { findProgram, type Lab, plainEnvironment } from "./lab.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const tlsFolder = join(root, "packages/agent/fixtures/tls/link");

@@ -10,9 +10,9 @@ import type { ReplicaLab } from "../lab/replicas.ts";
 /** Between two looks at a host's jobs. */
 const lookEveryMs = 300;
 
-/** Nobody answered, or somebody said that it does not work now. */
+/** Nobody answered, or somebody said that it does not work now: many hosts at once may also be too many questions. */
 const isAway = (error: unknown): boolean =>
-  error instanceof Refused ? error.status >= 500 : error instanceof TypeError;
+  error instanceof Refused ? error.status >= 500 || error.status === 429 : error instanceof TypeError;
 
 /** Asks again while nobody can answer. @throws whatever else goes wrong, and the last failure after `limitMs` */
 export async function patiently<T>(ask: () => Promise<T>, limitMs = 60_000): Promise<T> {

@@ -35,7 +35,7 @@ test("a replica that wakes up after it was given up: nothing is lost or doubled"
   await pause(2_000);
   frozen.freeze();
   await pause(lostAfterMs + 5_000);
-  expect(await other.isReady()).toBe(true);
+  await until("the other replica is ready", 20_000, () => other.isReady());
   frozen.thaw();
   await until("the replica is ready again", 30_000, () => frozen.isReady());
   await pause(2_000);

@@ -193,6 +193,7 @@ async function makeSmallRepository(name: string, sizeBytes: number) {
   }
   const disk = await lab.makeFolder(`disk-${name}`);
   await run("mount", ["-t", "tmpfs", "-o", `size=${sizeBytes}`, "tmpfs", disk]);
-  lab.cleanups.push(() => run("umount", [disk]));
+  // Whoever was killed there a moment ago may still keep it busy.
+  lab.cleanups.push(() => run("umount", ["--lazy", disk]));
   return { repository: join(disk, "repository") };
 }

@@ -152,7 +152,9 @@ describe("a file that was deleted", () => {
     });
     expect(await page.textContent(".field-error")).toContain("files-01");
     expect(await page.inputValue("[name=confirm_name]")).toBe("files-02");
-    expect(await page.evaluate(() => document.activeElement?.getAttribute("name"))).toBe("confirm_name");
+    // The page's module sets it, after the field is there.
+    const focused = () => page.evaluate(() => document.activeElement?.getAttribute("name"));
+    await expect.poll(focused).toBe("confirm_name");
     await row("docs/").waitFor();
     expect(await row("docs/").getAttribute("aria-checked")).toBe("mixed");
     await gallery.take(page, "restore-refused");

@@ -4,7 +4,7 @@
  * folder of its own, so that nobody's own keyring is read or written.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -49,6 +49,7 @@ export function openAptKey(root: string, environment: NodeJS.ProcessEnv): AptKey
 /** Made as if long ago: a signature must not be older than its key. */
 const madeAt = "20200101T000000";
 
+/** A hard link fails when the name exists: of two builds that start at once, both take the key of the first. */
 function makeKey(file: string): void {
   const text = withKeyring((gpg) => {
     gpg([
@@ -65,7 +66,15 @@ function makeKey(file: string): void {
     return gpg(["--armor", "--export-secret-keys"]);
   });
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, text, { mode: 0o600 });
+  const mine = `${file}.${process.pid}`;
+  writeFileSync(mine, text, { mode: 0o600 });
+  try {
+    linkSync(mine, file);
+  } catch (error) {
+    if (!existsSync(file)) throw error;
+  } finally {
+    rmSync(mine);
+  }
 }
 
 type Gpg = (args: readonly string[], input?: string) => string;

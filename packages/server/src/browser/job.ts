@@ -6,7 +6,7 @@ import { PROGRESS_CELLS, type Progress, progressCells } from "../platform/html/p
 import { showConnection } from "./connection.ts";
 import { JobLog, note } from "./job-log.ts";
 import { startStream } from "./job-stream.ts";
-import { applyFragment, loadFragment } from "./live.ts";
+import { applyFragment, inOrder, loadFragment } from "./live.ts";
 
 function startJobPage(signal: AbortSignal): void {
   const box = document.getElementById("log");
@@ -15,8 +15,10 @@ function startJobPage(signal: AbortSignal): void {
   const log = new JobLog(box);
   log.start(signal);
   let status = head.dataset.jobStatus ?? "";
+  const lookAtHead = inOrder(() => loadFragment(head.dataset.jobSrc ?? "", signal));
   const refreshHead = async (): Promise<void> => {
-    const look = await loadFragment(head.dataset.jobSrc ?? "", signal);
+    const look = await lookAtHead();
+    if (look === undefined) return;
     if (look.outcome === "ok") applyFragment(head, look.html);
     // That the server does not answer is said above the log, with the promise that no line will be missing.
     showConnection(look.outcome === "unreachable" ? "ok" : look.outcome);

@@ -78,6 +78,20 @@ export async function loadFragment(source: string, signal: AbortSignal): Promise
   }
 }
 
+/** Asks whenever it is called. An answer that comes after the one to a later question is old: it is undefined. */
+export function inOrder<T>(ask: () => Promise<T>): () => Promise<T | undefined> {
+  let asked = 0;
+  let answered = 0;
+  return async () => {
+    asked += 1;
+    const number = asked;
+    const answer = await ask();
+    if (number < answered) return undefined;
+    answered = number;
+    return answer;
+  };
+}
+
 /** Makes the part equal to the fragment. */
 export function applyFragment(part: HTMLElement, html: string): void {
   const parsed = new DOMParser().parseFromString(`<body>${html}</body>`, "text/html");
