@@ -2,6 +2,7 @@
  * What a fleet has after a month: for each host a repository with its daily sizes, a source group, a schedule,
  * snapshots and ended jobs. Made in bulk, in the shapes that the server itself writes.
  */
+import { backupSummary as summary, jobError } from "@restic-manager/protocol";
 import { sql } from "kysely";
 import type { Db } from "../packages/server/src/platform/db/db.ts";
 import { insertRows, type Row } from "./database.ts";
@@ -121,7 +122,7 @@ function jobsOf(i: number, count: number, now: number): Row[] {
       ...{ actor_kind: "schedule", actor_name: "schedule", created_at: at, dispatched_at: at },
       ...{ acknowledged_at: at, started_at: at + 100, finished_at: at + 90_000, exit_code: 0, log_lines: 12 },
       summary: kind === "backup" ? backupSummary : null,
-      error: status === "failed" ? '{"code":"restic.failed","message":"exit code 1"}' : null,
+      error: status === "failed" ? backupError : null,
     };
   });
 }
@@ -130,7 +131,14 @@ const backupSpec = JSON.stringify({
   ...{ kind: "backup", host_name: "host", source_group: "default" },
   ...{ includes: ["/etc", "/home", "/srv"], excludes: ["*.tmp"] },
 });
-const backupSummary = JSON.stringify({
-  ...{ snapshot_id: "a".repeat(64), files_new: 12, files_changed: 40, files_unmodified: 119_948 },
-  ...{ bytes_added: 120_000_000, total_bytes: 25_000_000_000, total_files: 120_000, duration_ms: 89_000 },
-});
+/** Through the protocol's own schemas: what the server would not store is no measure of it. */
+const backupSummary = JSON.stringify(
+  summary.parse({
+    ...{ snapshot_id: "a".repeat(64), files_new: 12, files_changed: 40, files_unmodified: 119_948 },
+    ...{ total_files: 120_000, total_bytes: 25_000_000_000, duration_ms: 89_000 },
+    ...{ added_bytes: 120_000_000, added_bytes_packed: 80_000_000 },
+  }),
+);
+const backupError = JSON.stringify(
+  jobError.parse({ code: "restic.failed", message: "restic ended with 1.", last_lines: ["Fatal: no space"] }),
+);

@@ -19,6 +19,7 @@ import * as apiTokens from "./0012-api-tokens.ts";
 import * as installers from "./0013-installers.ts";
 import * as replicas from "./0014-replicas.ts";
 import * as fleetReads from "./0015-fleet-reads.ts";
+import * as jobLists from "./0016-job-lists.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -36,4 +37,5 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0013-installers": installers,
   "0014-replicas": replicas,
   "0015-fleet-reads": fleetReads,
+  "0016-job-lists": jobLists,
 });
