@@ -6,6 +6,7 @@ import { hashToken } from "../../platform/random.ts";
 import {
   type HelloFacts,
   type Host,
+  type HostBuild,
   type HostFilter,
   type HostMode,
   offlineAfterMs,
@@ -58,6 +59,9 @@ const twinColumn = z.object({
   seenAt: z.number(),
 });
 
+const toKinds = (json: string | null) => (json === null ? null : kindsColumn.parse(JSON.parse(json)));
+const toProblem = (json: string | null) => (json === null ? null : problemColumn.parse(JSON.parse(json)));
+
 const hosts = (db: Db) => db.withTables<{ hosts: HostTable }>();
 const nameKey = (name: string): string => name.toLowerCase();
 
@@ -71,15 +75,15 @@ function toHost(row: Selectable<HostTable>): Host {
     repositoryId: row.repository_id,
     agentVersion: row.agent_version,
     resticVersion: row.restic_version,
-    resticProblem: row.restic_problem === null ? null : problemColumn.parse(JSON.parse(row.restic_problem)),
+    resticProblem: toProblem(row.restic_problem),
     clockSkewMs: row.clock_skew_ms,
     twin: row.twin === null ? null : twinColumn.parse(JSON.parse(row.twin)),
     mode: row.mode as HostMode,
     scheduleVersion: row.schedule_version,
     appliedScheduleVersion: row.applied_schedule_version,
     hooksAllowed: row.hooks_allowed === null ? null : row.hooks_allowed === 1,
-    backendKinds: row.backend_kinds === null ? null : kindsColumn.parse(JSON.parse(row.backend_kinds)),
-    jobKinds: row.job_kinds === null ? null : kindsColumn.parse(JSON.parse(row.job_kinds)),
+    backendKinds: toKinds(row.backend_kinds),
+    jobKinds: toKinds(row.job_kinds),
     uploadKib: row.upload_kib,
     downloadKib: row.download_kib,
     createdAt: row.created_at,
@@ -177,6 +181,33 @@ export async function listHostsByIds(db: Db, ids: readonly string[]): Promise<Ho
 export async function listHostIds(db: Db): Promise<string[]> {
   const rows = await hosts(db).selectFrom("hosts").select("id").orderBy("name_key").execute();
   return rows.map(({ id }) => id);
+}
+
+const buildColumns = [
+  "os",
+  "arch",
+  "agent_version",
+  "restic_version",
+  "restic_problem",
+  "job_kinds",
+] as const;
+
+/** What the hosts that ever connected run, each combination once: a fleet has a handful. */
+export async function listBuilds(db: Db): Promise<{ build: HostBuild; count: number }[]> {
+  const rows = await hosts(db)
+    .selectFrom("hosts")
+    .select(buildColumns)
+    .select((e) => e.fn.countAll<number>().as("count"))
+    .where("first_connected_at", "is not", null)
+    .groupBy(buildColumns)
+    .execute();
+  return rows.map((row) => ({
+    build: {
+      ...{ os: row.os, arch: row.arch, agentVersion: row.agent_version, resticVersion: row.restic_version },
+      ...{ resticProblem: toProblem(row.restic_problem), jobKinds: toKinds(row.job_kinds) },
+    },
+    count: Number(row.count),
+  }));
 }
 
 type VersionColumn = "agent_version" | "restic_version";

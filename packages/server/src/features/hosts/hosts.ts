@@ -33,6 +33,7 @@ export {
   findHostByBearer,
   findMachine,
   idsOfHostsAt,
+  listBuilds,
   listHostIds,
   listHostPage,
   listHosts,
@@ -89,6 +90,12 @@ export interface Host extends BandwidthCaps {
   firstConnectedAt: number | null;
   lastSeenAt: number | null;
 }
+
+/** What runs on a host, apart from which host it is. */
+export type HostBuild = Pick<
+  Host,
+  "os" | "arch" | "agentVersion" | "resticVersion" | "resticProblem" | "jobKinds"
+>;
 
 /** A machine that tried to connect with a host's bearer while another machine was connected: a clone. */
 export interface Twin {

@@ -13,7 +13,7 @@ import {
   type ReleaseOutline,
   servedVersion,
 } from "../artefacts/artefacts.ts";
-import { type Host, knowsJobKind } from "../hosts/hosts.ts";
+import { type Host, type HostBuild, knowsJobKind } from "../hosts/hosts.ts";
 import type { Job } from "../jobs/jobs.ts";
 
 export type RunState = "running" | "paused" | "done" | "cancelled";
@@ -82,7 +82,7 @@ export function hasVersion(host: Host, run: Pick<UpdateRun, "program" | "version
 }
 
 /** How a host stands to what is served for its system. A restic that can't be used is behind whatever its version. */
-export function driftOfHost(host: Host, program: UpdateProgram, release: ReleaseOutline): Drift {
+export function driftOfHost(host: HostBuild, program: UpdateProgram, release: ReleaseOutline): Drift {
   const served = servedVersion(release, releaseNameOf[program], host);
   if (program === "restic" && host.resticProblem !== null && served !== undefined) return "behind";
   return driftOf(versionOn(host, program), served);
@@ -90,7 +90,7 @@ export function driftOfHost(host: Host, program: UpdateProgram, release: Release
 
 /** Why a host can't be updated to a version from here; null when it can. */
 export function obstacleOf(
-  host: Host,
+  host: HostBuild & Pick<Host, "name">,
   { program, version }: Pick<UpdateRun, "program" | "version">,
   release: Release,
 ): Problem | null {

@@ -9,7 +9,7 @@ import {
   type ReleaseShelf,
   servedVersion,
 } from "../artefacts/artefacts.ts";
-import { type Host, isOnline, listHosts } from "../hosts/hosts.ts";
+import { type HostBuild, isOnline, listBuilds, listHosts } from "../hosts/hosts.ts";
 import { findJob } from "../jobs/jobs.ts";
 import { notFound } from "./update-edits.ts";
 import {
@@ -103,46 +103,53 @@ export interface AgentsView {
 /** Everything of Settings → Agents. */
 export async function getAgentsView(deps: UpdateViewDeps): Promise<AgentsView> {
   const release = await deps.shelf.current();
-  const hosts = await listHosts(deps.db);
+  const builds = await listBuilds(deps.db);
   const last = (await store.findActive(deps.db)) ?? (await store.listRuns(deps.db, 1))[0];
   return {
     release,
-    programs: (["agent", "restic"] as const).map((program) => viewProgram(program, hosts, release)),
-    run: last ? await viewRun(deps, last, hosts) : null,
+    programs: (["agent", "restic"] as const).map((program) => viewProgram(program, builds, release)),
+    run: last ? await viewRun(deps, last) : null,
   };
 }
 
-function viewProgram(program: UpdateProgram, hosts: readonly Host[], release: Release): ProgramView {
+/** So many hosts run the same. */
+type Builds = readonly { build: HostBuild; count: number }[];
+
+const total = (builds: Builds): number => builds.reduce((sum, { count }) => sum + count, 0);
+
+function viewProgram(program: UpdateProgram, builds: Builds, release: Release): ProgramView {
   const served = newestOf(release, releaseNameOf[program]) ?? null;
-  const connected = hosts.filter((host) => host.firstConnectedAt !== null);
-  const byVersion = Map.groupBy(connected, (host) => versionOn(host, program));
-  const behind = connected.filter((host) => driftOfHost(host, program, release) === "behind");
+  const byVersion = Map.groupBy(builds, ({ build }) => versionOn(build, program));
+  const behind = builds.filter(({ build }) => driftOfHost(build, program, release) === "behind");
   const wish = { program, version: served ?? "" };
-  const ready = behind.filter((host) => obstacleOf(host, wish, release) === null);
+  // Whatever they are called.
+  const ready = behind.filter(({ build }) => obstacleOf({ name: "", ...build }, wish, release) === null);
+  const unusable = program === "restic" ? builds.filter(({ build }) => build.resticProblem !== null) : [];
   return {
     program,
     served,
     versions: [...byVersion]
       .map(([version, those]) => ({
         version,
-        count: those.length,
+        count: total(those),
         drift: worstDrift(those, program, release),
       }))
       .sort((a, b) => newestFirst(a.version, b.version)),
-    behind: behind.length,
-    byHand: behind.length - ready.length,
-    onWindows: ready.filter(({ os }) => os === "windows").length,
-    unusable:
-      program === "restic" ? connected.filter(({ resticProblem }) => resticProblem !== null).length : 0,
-    unserved: release.kind === "whole" ? unservedSystems(program, connected, release) : [],
+    behind: total(behind),
+    byHand: total(behind) - total(ready),
+    onWindows: total(ready.filter(({ build }) => build.os === "windows")),
+    unusable: total(unusable),
+    unserved: release.kind === "whole" ? unservedSystems(program, builds, release) : [],
   };
 }
 
-function unservedSystems(program: UpdateProgram, hosts: readonly Host[], release: Release): UnservedSystem[] {
-  const without = hosts.filter((host) => servedVersion(release, releaseNameOf[program], host) === undefined);
-  const bySystem = Map.groupBy(without, ({ os, arch }) => `${os}/${arch}`);
+function unservedSystems(program: UpdateProgram, builds: Builds, release: Release): UnservedSystem[] {
+  const without = builds.filter(
+    ({ build }) => servedVersion(release, releaseNameOf[program], build) === undefined,
+  );
+  const bySystem = Map.groupBy(without, ({ build }) => `${build.os}/${build.arch}`);
   return [...bySystem]
-    .map(([system, those]) => ({ system, count: those.length }))
+    .map(([system, those]) => ({ system, count: total(those) }))
     .sort((a, b) => a.system.localeCompare(b.system, "en"));
 }
 
@@ -154,8 +161,8 @@ function newestFirst(a: string | null, b: string | null): number {
 }
 
 /** Hosts of one version differ only where another version is served for their system. */
-function worstDrift(hosts: readonly Host[], program: UpdateProgram, release: Release): Drift {
-  const drifts = new Set(hosts.map((host) => driftOfHost(host, program, release)));
+function worstDrift(builds: Builds, program: UpdateProgram, release: Release): Drift {
+  const drifts = new Set(builds.map(({ build }) => driftOfHost(build, program, release)));
   return (["behind", "ahead", "current"] as const).find((drift) => drifts.has(drift)) ?? "unknown";
 }
 
@@ -163,7 +170,7 @@ function worstDrift(hosts: readonly Host[], program: UpdateProgram, release: Rel
 export async function getRunView(deps: UpdateViewDeps, runId: string): Promise<RunView> {
   const run = await store.findRun(deps.db, runId);
   if (!run) throw notFound();
-  return viewRun(deps, run, await listHosts(deps.db));
+  return viewRun(deps, run);
 }
 
 /** The newest runs first. */
@@ -182,14 +189,15 @@ export async function listRunSummaries(db: Db, limit: number): Promise<RunSummar
 /** What somebody has to look at comes first. */
 const order: readonly TargetState[] = ["failed", "updating", "skipped", "waiting", "done"];
 
-async function viewRun(deps: UpdateViewDeps, run: UpdateRun, hosts: readonly Host[]): Promise<RunView> {
+async function viewRun(deps: UpdateViewDeps, run: UpdateRun): Promise<RunView> {
   const now = deps.clock.now();
-  const byId = new Map(hosts.map((host) => [host.id, host]));
-  const targets: TargetView[] = [];
   const rows = await store.listTargets(deps.db, run.id);
-  for (const { hostId, ...target } of rows) {
-    const host = byId.get(hostId);
-    if (!host) continue;
+  const byHost = new Map(rows.map((target) => [target.hostId, target]));
+  const targets: TargetView[] = [];
+  // By name, and so they stay within each state.
+  for (const host of await listHosts(deps.db)) {
+    const target = byHost.get(host.id);
+    if (!target) continue;
     const job = target.state === "updating" && target.jobId ? await findJob(deps.db, target.jobId) : null;
     targets.push({
       ...{ id: host.id, name: host.name, isOnline: isOnline(host, now), lastSeenAt: host.lastSeenAt },
@@ -197,9 +205,7 @@ async function viewRun(deps: UpdateViewDeps, run: UpdateRun, hosts: readonly Hos
       ...{ fromVersion: target.fromVersion, problem: target.problem },
     });
   }
-  targets.sort(
-    (a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name, "en"),
-  );
+  targets.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
   const counts = countsOf((state) => targets.filter((target) => target.state === state).length);
   const updating = targets.filter(({ state }) => state === "updating");
   return { run, counts, wave: nextStarts(counts, updating).wave, targets };
