@@ -1,13 +1,15 @@
 /** What becomes of planned maintenance, on both engines: once, in order, by the right host, and never blindly. */
-import { engines, MaintenanceLab } from "@restic-manager/testkit";
+import { countQueries, engines, MaintenanceLab, makeHost } from "@restic-manager/testkit";
+import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { inTransaction } from "../../platform/db/db.ts";
 import { systemActor } from "../../platform/http/identity.ts";
 import { deleteHost, type Host } from "../hosts/hosts.ts";
-import { recordStatistics, removeAdminCredentials } from "../repositories/repositories.ts";
+import { ensureRepository, recordStatistics, removeAdminCredentials } from "../repositories/repositories.ts";
 import { fireDue } from "./due.ts";
 import { getMaintenance } from "./edit-maintenance.ts";
-import { putCheckedSlice } from "./maintenance.store.ts";
+import { insertFire, purgeFires, putCheckedSlice } from "./maintenance.store.ts";
+import { MaintenanceWatch } from "./maintenance-watch.ts";
 
 /** The lab's first day begins at 04:00 on a Monday; the spread is up to 15 minutes. */
 const afterForget = "2026-11-24T03:20:00.000Z";
@@ -99,6 +101,38 @@ describe.each(engines)("maintenance on %s", (engine) => {
     await lab.passUntil(afterForget);
     await Promise.all(lab.watches.map((watch) => watch.look()));
     expect(await jobs()).toEqual(["forget db-01"]);
+  });
+
+  it("of hundreds of repositories comes to each, and settled ones cost a few queries for each slice", async () => {
+    for (let n = 0; n < 450; n++) {
+      const at = lab.clock.now();
+      const { id } = await ensureRepository(lab.db, `rest:https://backup.example.org/${n}`, at);
+      await makeHost(lab.db, { name: `away-${n}`, repositoryId: id, at });
+    }
+    await lab.passUntil(afterForget);
+    const forgotten = (await lab.lastFires()).filter(({ operation }) => operation === "forget");
+    expect(new Set(forgotten.map(({ repositoryId }) => repositoryId)).size).toBe(451);
+    const { db, kinds } = countQueries(lab.db);
+    await new MaintenanceWatch({ ...lab.deps, db, isLeader: () => true }).look();
+    expect(kinds.length).toBeLessThan(15);
+  });
+
+  it("are forgotten in the end, and none that still counts", async () => {
+    const { repositoryId } = first;
+    const outcome = "nothing" as const;
+    for (const plannedAt of [1, 2, 3])
+      await insertFire(lab.db, {
+        ...{ repositoryId: repositoryId ?? "", operation: "forget", plannedAt, firedAt: 3, outcome },
+      });
+    await purgeFires(lab.db, ["another"], 3);
+    const count = async () =>
+      Number(
+        (await sql<{ n: number }>`SELECT count(*) AS n FROM maintenance_fires`.execute(lab.db)).rows[0]?.n,
+      );
+    expect(await count()).toBe(3);
+    await purgeFires(lab.db, [repositoryId ?? ""], 3);
+    expect(await count()).toBe(1);
+    expect((await lab.lastFires())[0]).toMatchObject({ plannedAt: 3 });
   });
 
   it("keeps the outcome that a planned time has, also when its job has long ended", async () => {

@@ -76,16 +76,22 @@ export class MaintenanceWatch {
 
   /** Gives every planned time that is due its outcome. */
   async look(): Promise<void> {
-    for (let after = ""; ; ) {
-      const repositories = await listRepositoryPage(this.deps.db, { after, limit: slice });
+    for await (const repositories of this.slices()) {
       const open = await this.withoutOutcome(await this.listBegun(repositories));
       for (const [repository, due] of Map.groupBy(open, (begun) => begun.repository)) {
         if (this.stopping.signal.aborted) return;
         await this.fire(repository, due).catch(this.failed(repository));
         await othersRun();
       }
+    }
+  }
+
+  private async *slices(): AsyncGenerator<Repository[]> {
+    for (let after = ""; !this.stopping.signal.aborted; ) {
+      const repositories = await listRepositoryPage(this.deps.db, { after, limit: slice });
       const last = repositories.at(-1);
-      if (last === undefined || repositories.length < slice) return;
+      if (last === undefined) return;
+      yield repositories;
       after = last.id;
       await othersRun();
     }
@@ -165,6 +171,11 @@ export class MaintenanceWatch {
     if (!this.deps.isLeader()) return;
     await this.look();
     const { db, clock } = this.deps;
-    if (tick % purgeEvery === 0) await store.purgeFires(db, clock.now() - keepFiresMs);
+    if (tick % purgeEvery !== 0) return;
+    const forgottenBefore = clock.now() - keepFiresMs;
+    for await (const repositories of this.slices()) {
+      const ids = repositories.map(({ id }) => id);
+      await store.purgeFires(db, ids, forgottenBefore);
+    }
   }
 }

@@ -195,8 +195,17 @@ export async function listSettled(
 }
 
 /** Outcomes that nobody will ask for again. */
-export async function purgeFires(db: Db, plannedBefore: number): Promise<void> {
-  await tables(db).deleteFrom("maintenance_fires").where("planned_at", "<", plannedBefore).execute();
+export async function purgeFires(
+  db: Db,
+  repositoryIds: readonly string[],
+  plannedBefore: number,
+): Promise<void> {
+  if (repositoryIds.length === 0) return;
+  await tables(db)
+    .deleteFrom("maintenance_fires")
+    .where("repository_id", "in", repositoryIds)
+    .where("planned_at", "<", plannedBefore)
+    .execute();
 }
 
 /** Notes that a slice was read; an earlier reading is never put over a later one. */
