@@ -166,6 +166,26 @@ it("takes no job for lost by the word of an agent that another replica has greet
   expect((await getJob(database.db, job.id)).status).toBe("lost");
 });
 
+it("sends many jobs that are due at once, and lets everybody else have turns in between", async () => {
+  const silent = new EventBus(createLog("silent"));
+  for (let n = 0; n < 30; n++) {
+    const host = await makeHost(database.db, { name: `host-${n}`, at: clock.now() });
+    const job = { hostId: host.id, spec: { kind: "init" as const }, actor: systemActor };
+    await createJobs({ db: database.db, clock, bus: silent }, [job]);
+  }
+  let turn = 0;
+  const others = () => {
+    turn++;
+    if (sent.length < 30) setImmediate(others);
+  };
+  setImmediate(others);
+  const sentIn = new Map<number, number>();
+  onRun = () => sentIn.set(turn, (sentIn.get(turn) ?? 0) + 1);
+  await clock.advance(5_000);
+  await vi.waitUntil(() => sent.length === 30);
+  expect(Math.max(...sentIn.values())).toBeLessThanOrEqual(8);
+});
+
 it("takes back what nobody acknowledged as the leader alone, and not from another replica", async () => {
   const job = await addJob();
   bus.emit(agentGreeted, { hostId, jobs: [] });
