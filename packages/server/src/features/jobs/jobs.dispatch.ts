@@ -235,6 +235,7 @@ export class JobDispatcher {
    */
   private async takeBack(job: Job): Promise<void> {
     const { db, hub, bus } = this.deps;
+    await this.turns.next();
     const moved = await inTransaction(db, async (tx) => {
       await lockHost(tx, job.hostId);
       return (await hub.isHeld(tx, job.hostId)) ? null : moveJob(tx, job, "queued");
@@ -244,6 +245,7 @@ export class JobDispatcher {
 
   /** Gives up on a job whose host did not come back in time. Its end is still taken should it come later. */
   private async expire(job: Job, now: number): Promise<void> {
+    await this.turns.next();
     const host = await findHost(this.deps.db, job.hostId);
     const awayMs = now - (host?.lastSeenAt ?? 0);
     const begun = job.acknowledgedAt !== null && job.status !== "queued";
