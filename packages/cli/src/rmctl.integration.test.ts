@@ -148,13 +148,15 @@ describe("updates", () => {
       code: 0,
       out: expect.stringMatching(/^To +agent 0\.2\.0$/m),
     });
-    expect(started.out).toMatch(/^web-01 +\d +\w+/m);
     const [, id = ""] = /^Update +(\S+)$/m.exec(started.out) ?? [];
+    // The run is told as it was made; its first host is begun a moment later.
+    const command = await agent.nextMessage("command.run");
+    expect((await rmctl("updates", "show", id)).out).toMatch(/^web-01 +1 +updating/m);
     expect((await rmctl("updates", "list")).out).toMatch(new RegExp(`^${id} +agent 0\\.2\\.0 +running`, "m"));
     expect((await rmctl("updates", "pause", id)).out).toMatch(/^State +paused$/m);
     expect((await rmctl("updates", "cancel", id)).out).toMatch(/^State +cancel/m);
     // What is under way comes to its end.
-    await finish(await agent.nextMessage("command.run"));
+    await finish(command);
     await server.until("the update ends", async () =>
       /^Ended /m.test((await rmctl("updates", "show", id)).out),
     );
