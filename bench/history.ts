@@ -2,7 +2,7 @@
  * What a fleet has after a month: for each host a repository with its daily sizes, a source group, a schedule,
  * snapshots and ended jobs. Made in bulk, in the shapes that the server itself writes.
  */
-import { backupSummary as summary, jobError } from "@restic-manager/protocol";
+import { jobError, backupSummary as summary } from "@restic-manager/protocol";
 import { sql } from "kysely";
 import type { Db } from "../packages/server/src/platform/db/db.ts";
 import { insertRows, type Row } from "./database.ts";
