@@ -1,8 +1,7 @@
 /**
  * Whether anybody has to wait while the server looks after ten thousand hosts: with a month of history, their agents
  * connected and idle, for so long that all it does by the clock has come round (maintenance five minutes after the start and
- * then each minute). A program of its own asks for `/healthz` again and again, in turns with a
- * bare Node that answers the same.
+ * then each minute). `/healthz` is asked for again and again, in turns with a bare Node that answers the same.
  *
  * node bench/rounds/main.ts [HOSTS] [JOBS] [MINUTES]
  */
@@ -44,7 +43,7 @@ async function timed(url: string): Promise<number> {
   return performance.now() - since;
 }
 
-/** Runs in the fleet's own program only when that has nothing to do: it asks now and then. */
+/** One question after the other. */
 async function ask(urls: { ours: string; bare: string }, seconds: number): Promise<Waits[]> {
   const waits: Waits[] = [];
   const begin = performance.now();

@@ -31,10 +31,14 @@ describe("a log of 100,000 lines", () => {
   it("is drawn by the rows in sight only, and scrolls to any of them", async () => {
     const page = await open("job-warning");
     await page.getByText("100,000 lines").waitFor();
-    await page.locator("#log").evaluate((log) => {
-      log.scrollTop = log.scrollHeight;
-    });
-    await page.locator(".line-number", { hasText: /^100000$/ }).waitFor();
+    // Rows that come into sight are measured, and with them the end moves on.
+    const last = async () => {
+      await page.locator("#log").evaluate((log) => {
+        log.scrollTop = log.scrollHeight;
+      });
+      return page.locator(".line-number", { hasText: /^100000$/ }).count();
+    };
+    await expect.poll(last).toBe(1);
     expect(await page.locator("#log .line").count()).toBeLessThan(150);
     await page.context().close();
   });
@@ -405,9 +409,11 @@ describe("the restore wizard", () => {
     await page.waitForFunction(() => document.querySelectorAll("#hosts-to option").length === 1);
     expect(await proposed()).toEqual(["office-pc"]);
     await page.locator('[data-step="target"] [data-step-next]').click();
-    await page.getByText("There is no host called office.").first().waitFor();
+    await page.locator(".field-error", { hasText: "There is no host called office." }).waitFor();
+    expect(await page.getByLabel("Onto host").getAttribute("aria-invalid")).toBe("true");
     expect(await page.getByRole("button", { name: "Restore", exact: true }).isVisible()).toBe(false);
     await page.getByLabel("Onto host").fill("office-pc");
+    await page.locator(".field-error", { hasText: "There is no host" }).waitFor({ state: "hidden" });
     await page.locator('[data-step="target"] [data-step-next]').click();
     await page.locator("[data-restore-words]", { hasText: "on office-pc" }).waitFor();
     await page.context().close();

@@ -4,9 +4,10 @@
  * folder of its own, so that nobody's own keyring is read or written.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { writeFirst } from "./first-file.ts";
 
 export interface AptKey {
   readonly file: string;
@@ -49,7 +50,6 @@ export function openAptKey(root: string, environment: NodeJS.ProcessEnv): AptKey
 /** Made as if long ago: a signature must not be older than its key. */
 const madeAt = "20200101T000000";
 
-/** A hard link fails when the name exists: of two builds that start at once, both take the key of the first. */
 function makeKey(file: string): void {
   const text = withKeyring((gpg) => {
     gpg([
@@ -65,16 +65,7 @@ function makeKey(file: string): void {
     ]);
     return gpg(["--armor", "--export-secret-keys"]);
   });
-  mkdirSync(dirname(file), { recursive: true });
-  const mine = `${file}.${process.pid}`;
-  writeFileSync(mine, text, { mode: 0o600 });
-  try {
-    linkSync(mine, file);
-  } catch (error) {
-    if (!existsSync(file)) throw error;
-  } finally {
-    rmSync(mine);
-  }
+  writeFirst(file, text);
 }
 
 type Gpg = (args: readonly string[], input?: string) => string;

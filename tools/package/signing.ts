@@ -10,9 +10,10 @@ import {
   sign,
   verify,
 } from "node:crypto";
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { VerifySignature } from "../../packages/protocol/src/release.ts";
+import { writeFirst } from "./first-file.ts";
 
 export interface SigningKey {
   readonly file: string;
@@ -52,17 +53,7 @@ function readKey(file: string): KeyObject {
   throw new Error(`The signing key ${file} is no Ed25519 key. Make one: openssl genpkey -algorithm ed25519.`);
 }
 
-/** A hard link fails when the name exists: of two builds that start at once, both take the key of the first. */
 function makeKey(file: string): void {
-  mkdirSync(dirname(file), { recursive: true });
-  const mine = `${file}.${process.pid}`;
   const { privateKey } = generateKeyPairSync("ed25519");
-  writeFileSync(mine, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
-  try {
-    linkSync(mine, file);
-  } catch (error) {
-    if (!existsSync(file)) throw error;
-  } finally {
-    rmSync(mine);
-  }
+  writeFirst(file, privateKey.export({ type: "pkcs8", format: "pem" }));
 }

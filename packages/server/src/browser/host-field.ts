@@ -1,5 +1,6 @@
-/** A field for the name of a host: proposes names while one types, and knows which host stands there. */
+/** A field for the name of a host: proposes names while one types, knows which host stands there, and says when none does. */
 import { ask } from "./ask.ts";
+import { element } from "./elements.ts";
 
 export interface NamedHost {
   id: string;
@@ -20,9 +21,12 @@ export class HostField {
   private readonly known = new Map<string, NamedHost>();
   /** Names that nobody has. */
   private readonly unknown = new Set<string>();
+  /** What the server said of the field, or a place for what is said here. */
+  private readonly error: HTMLElement;
   private readonly onAnswer: () => void;
   private readonly signal: AbortSignal;
   private timer = 0;
+  private isTyped = false;
 
   /** @param parts `onAnswer` is called when more is known of what stands there */
   constructor(parts: {
@@ -34,6 +38,11 @@ export class HostField {
   }) {
     this.input = parts.input;
     this.list = parts.list;
+    this.error = parts.box.querySelector<HTMLElement>(".field-error") ?? element("p", "field-error");
+    if (!this.error.isConnected) {
+      this.error.hidden = true;
+      this.input.after(this.error);
+    }
     this.isOnlineOnly = "onlineOnly" in parts.box.dataset;
     this.onAnswer = parts.onAnswer;
     this.signal = parts.signal;
@@ -52,8 +61,10 @@ export class HostField {
     return this.known.get(keyOf(this.name)) ?? null;
   }
 
-  get isUnknown(): boolean {
-    return this.unknown.has(keyOf(this.name));
+  /** Why nothing can be done with what stands there; null when something can, or it is not known yet. */
+  get problem(): string | null {
+    if (!this.unknown.has(keyOf(this.name))) return null;
+    return `There is no host ${this.isOnlineOnly ? "online " : ""}called ${this.name}.`;
   }
 
   /** Asks what the name is that stands there already. */
@@ -62,10 +73,22 @@ export class HostField {
     const [proposals] = await Promise.all([this.find({ q: name, limit: proposed }), this.learnOf(name)]);
     if (name !== this.name) return;
     if (proposals !== null) this.propose(proposals);
+    // What the server said of it stays until something else is typed.
+    if (this.isTyped || this.problem !== null) this.showProblem();
     this.onAnswer();
   }
 
+  private showProblem(): void {
+    const { problem, error, input } = this;
+    error.textContent = problem ?? "";
+    error.hidden = problem === null;
+    input.closest(".field")?.classList.toggle("invalid", problem !== null);
+    if (problem === null) input.removeAttribute("aria-invalid");
+    else input.setAttribute("aria-invalid", "true");
+  }
+
   private typed(): void {
+    this.isTyped = true;
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => void this.look().catch(() => undefined), typingMs);
   }

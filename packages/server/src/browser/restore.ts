@@ -132,7 +132,7 @@ class Wizard {
 
   private whyUnread(): string {
     const { reader } = this;
-    if (reader?.isUnknown) return `There is no host online called ${reader.name}.`;
+    if (reader?.problem) return reader.problem;
     if (reader) return `${this.sourceName()} is offline. Choose a host above that looks into its snapshot.`;
     return `${this.sourceName()} is offline, so nobody can look into its snapshot now.`;
   }
@@ -163,7 +163,7 @@ class Wizard {
   private whyNotTarget(): string | null {
     const { target } = this;
     if (this.targetHost() !== null || target === null) return null;
-    return target.isUnknown ? `There is no host called ${target.name}.` : `Looking for ${target.name}…`;
+    return target.problem ?? `Looking for ${target.name}…`;
   }
 
   /** The selections that the page came with, and the lines that somebody had typed without scripts. */

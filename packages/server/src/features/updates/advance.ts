@@ -2,7 +2,7 @@
  * One look at the run that is under way: what has ended since, and who is next. Invariants: it runs in one transaction that
  * holds the run's row, so several servers begin an update once; nothing that runs is stopped; a failure pauses the run in
  * the same transaction that records it; a host that is away is passed over and never failed for it. There is a look at every
- * end of a job, so it reads the hosts that it may be about and never the fleet.
+ * end of a job, so it reads the hosts that it may be about, and of the fleet at most the ids.
  */
 import type { Db } from "../../platform/db/db.ts";
 import { type Actor, systemActor } from "../../platform/http/identity.ts";
