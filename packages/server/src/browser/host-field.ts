@@ -21,7 +21,7 @@ export class HostField {
   private readonly known = new Map<string, NamedHost>();
   /** Names that nobody has. */
   private readonly unknown = new Set<string>();
-  /** What the server said of the field, or a place for what is said here. */
+  /** What the server said of the field, or what is said here; on the page only while there is something to say. */
   private readonly error: HTMLElement;
   private readonly onAnswer: () => void;
   private readonly signal: AbortSignal;
@@ -39,10 +39,6 @@ export class HostField {
     this.input = parts.input;
     this.list = parts.list;
     this.error = parts.box.querySelector<HTMLElement>(".field-error") ?? element("p", "field-error");
-    if (!this.error.isConnected) {
-      this.error.hidden = true;
-      this.input.after(this.error);
-    }
     this.isOnlineOnly = "onlineOnly" in parts.box.dataset;
     this.onAnswer = parts.onAnswer;
     this.signal = parts.signal;
@@ -81,7 +77,8 @@ export class HostField {
   private showProblem(): void {
     const { problem, error, input } = this;
     error.textContent = problem ?? "";
-    error.hidden = problem === null;
+    if (problem === null) error.remove();
+    else if (!error.isConnected) input.after(error);
     input.closest(".field")?.classList.toggle("invalid", problem !== null);
     if (problem === null) input.removeAttribute("aria-invalid");
     else input.setAttribute("aria-invalid", "true");
