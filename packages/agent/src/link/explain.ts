@@ -298,16 +298,12 @@ export function explainClockSkew(date: string | null, nowMs: number): string | u
   return `This machine's clock is ${spanOf(Math.abs(skewMs))} ${side} the server's: set it, best by NTP; retention and schedules depend on it.`;
 }
 
+/** In the unit that a person would say. By whole minutes: a clock that is a day off is seen some seconds later or earlier. */
 function spanOf(ms: number): string {
-  const units = [
-    { name: "day", ms: 86_400_000 },
-    { name: "hour", ms: 3_600_000 },
-    { name: "minute", ms: 60_000 },
-  ];
-  // A Date header has whole seconds: a clock that is a day off seems to be off a little less.
-  const unit = units.find((candidate) => ms + 1000 >= candidate.ms) ?? { name: "minute", ms: 60_000 };
-  const count = Math.round(ms / unit.ms);
-  return `${count} ${unit.name}${count === 1 ? "" : "s"}`;
+  const minutes = Math.round(ms / 60_000);
+  const [name, length] = minutes >= 1440 ? ["day", 1440] : minutes >= 60 ? ["hour", 60] : ["minute", 1];
+  const count = Math.round(minutes / length);
+  return `${count} ${name}${count === 1 ? "" : "s"}`;
 }
 
 const isPage = ({ contentType, body }: Answer): boolean =>
