@@ -84,7 +84,8 @@ function add<S extends Schemas>(app: App, route: Route<S>, page: boolean): void 
       const answer = await route.answer(call);
       if (reply.sent) return reply;
       if (page && !reply.hasHeader("content-type")) void reply.type("text/html; charset=utf-8");
-      return answer;
+      // A page is a text of thousands of pieces. As bytes it is put together once, not for its length and again for the socket.
+      return page && typeof answer === "string" ? Buffer.from(answer) : answer;
     },
   });
 }
