@@ -20,6 +20,7 @@ import * as installers from "./0013-installers.ts";
 import * as replicas from "./0014-replicas.ts";
 import * as fleetReads from "./0015-fleet-reads.ts";
 import * as jobLists from "./0016-job-lists.ts";
+import * as historyByRepository from "./0017-history-by-repository.ts";
 
 export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0001-users-and-audit": users,
@@ -38,4 +39,5 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   "0014-replicas": replicas,
   "0015-fleet-reads": fleetReads,
   "0016-job-lists": jobLists,
+  "0017-history-by-repository": { up: (db) => historyByRepository.up(db, engine) },
 });

@@ -4,8 +4,9 @@
  */
 import type { JobStatus } from "../jobs/jobs.ts";
 import type { FleetFigures } from "./fleet-tiles.views.tsx";
+import type { HostDrill } from "./host-drill.ts";
 import type { HostCondition, HostFilter, HostSort } from "./host-table.views.tsx";
-import { type FleetHost, lastBackupOf } from "./overview.ts";
+import { type HostOverview, lastBackupOf } from "./overview.ts";
 
 /** One host of the fleet. */
 export interface FleetEntry {
@@ -26,8 +27,18 @@ export interface FleetEntry {
   behind: { agent: boolean; restic: boolean };
 }
 
-export function toEntry(overview: FleetHost): FleetEntry {
-  const { host, totals, drill, behind } = overview;
+/** What an entry says beside how its host stands. */
+export interface EntryFacts {
+  nextRunAt: number | null;
+  repositoryBytes: number | null;
+  drill: HostDrill;
+}
+
+export function toEntry(
+  overview: HostOverview,
+  { nextRunAt, repositoryBytes, drill }: EntryFacts,
+): FleetEntry {
+  const { host, totals, behind } = overview;
   const last = lastBackupOf(overview);
   return {
     id: host.id,
@@ -36,9 +47,9 @@ export function toEntry(overview: FleetHost): FleetEntry {
     condition: overview.condition,
     online: overview.online,
     lastBackup: last?.finishedAt ? { status: last.status, finishedAt: last.finishedAt } : null,
-    nextRunAt: overview.nextRunAt,
+    nextRunAt,
     repositoryId: host.repositoryId,
-    repositoryBytes: overview.size?.rawBytes ?? 0,
+    repositoryBytes: repositoryBytes ?? 0,
     snapshotCount: totals.count,
     newestSnapshotAt: totals.newestAt,
     protectedBytes: totals.protectedBytes,

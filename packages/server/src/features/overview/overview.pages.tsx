@@ -9,10 +9,11 @@ import { type HostPageProps, renderHostFragment, renderHostPage } from "./host.v
 import { type HostAccessDeps, registerHostAccess } from "./host-access.pages.tsx";
 import { getHostPage, hostTabs } from "./host-page.ts";
 import { registerHostRepository } from "./host-repository.pages.tsx";
+import { listHostRows } from "./host-rows.ts";
 import { type HostRunDeps, registerHostRuns } from "./host-runs.pages.tsx";
 import { registerHostSettings } from "./host-settings.pages.tsx";
 import type { HostFilter, HostRow } from "./host-table.views.tsx";
-import { describeHosts, type OverviewDeps, toRow } from "./overview.ts";
+import type { OverviewDeps } from "./overview.ts";
 import { type DashboardProps, renderDashboardFragment, renderDashboardPage } from "./overview.views.tsx";
 import { hostParams } from "./refused-form.ts";
 import type { ChartSpan } from "./size-chart.views.tsx";
@@ -79,7 +80,7 @@ async function dashboardProps(
 async function rowsOf(deps: OverviewDeps, ids: readonly string[]): Promise<HostRow[]> {
   const hosts = new Map((await listHostsByIds(deps.db, ids)).map((host) => [host.id, host]));
   const inOrder = ids.flatMap((id) => hosts.get(id) ?? []);
-  return (await describeHosts(deps, inOrder)).map((overview) => toRow(deps, overview));
+  return listHostRows(deps, inOrder);
 }
 
 export function registerOverviewPages(app: App, deps: OverviewPageDeps): void {

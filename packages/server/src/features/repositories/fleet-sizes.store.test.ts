@@ -38,6 +38,8 @@ describe.each(engines)("the sizes of the fleet on %s", (engine) => {
       [29, 20],
       [7, null],
       [0, 30],
+      // A host that was away tells of an earlier day.
+      [15, 25],
     ]);
     const silent = await add("silent", []);
     const counted = countQueries(database.db);
@@ -47,6 +49,7 @@ describe.each(engines)("the sizes of the fleet on %s", (engine) => {
       rawBytes: 30,
       days: [
         { at: today - 29 * dayMs, rawBytes: 20 },
+        { at: today - 15 * dayMs, rawBytes: 25 },
         { at: today, rawBytes: 30 },
       ],
     });

@@ -124,21 +124,31 @@ export async function listDailySizes(
   db: Db,
   repositoryIds: readonly string[],
   fromDay: number,
-): Promise<Map<string, [day: number, rawBytes: number][]>> {
+): Promise<Map<string, DailySize[]>> {
   if (repositoryIds.length === 0) return new Map();
+  // Both engines have string_agg, and give the two lists of one group the same order.
+  const joined = (column: "day" | "raw_bytes") =>
+    sql<string>`string_agg(cast(${sql.ref(column)} AS text), ',')`;
   const rows = await tables(db)
     .selectFrom("repository_history")
-    // Both engines have string_agg.
-    .select([
-      "repository_id",
-      sql<string>`string_agg('[' || day || ',' || raw_bytes || ']', ',' ORDER BY day)`.as("days"),
-    ])
+    .select(["repository_id", joined("day").as("days"), joined("raw_bytes").as("sizes")])
     .where("repository_id", "in", repositoryIds)
     .where("day", ">=", fromDay)
     .where("raw_bytes", "is not", null)
     .groupBy("repository_id")
     .execute();
-  return new Map(rows.map(({ repository_id, days }) => [repository_id, JSON.parse(`[${days}]`)]));
+  return new Map(rows.map((row) => [row.repository_id, pairUp(row.days, row.sizes)]));
+}
+
+type DailySize = [day: number, rawBytes: number];
+
+/** Sorted here: along the primary key the days come in order, which no engine promises, and asking for it costs a sort. */
+function pairUp(days: string, sizes: string): DailySize[] {
+  const bytes: number[] = JSON.parse(`[${sizes}]`);
+  const pairs = (JSON.parse(`[${days}]`) as number[]).map(
+    (day, index): DailySize => [day, bytes[index] ?? 0],
+  );
+  return pairs.sort(([a], [b]) => a - b);
 }
 
 /** From that day on, the oldest first. */
