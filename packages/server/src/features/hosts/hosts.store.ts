@@ -1,5 +1,5 @@
 /** SQL of the table `hosts`; rows become domain types here and nowhere else. No rules. */
-import { type Insertable, type Selectable, sql } from "kysely";
+import { type Expression, type Insertable, type Selectable, sql } from "kysely";
 import { z } from "zod";
 import { type Db, inTransaction } from "../../platform/db/db.ts";
 import { hashToken } from "../../platform/random.ts";
@@ -175,6 +175,16 @@ export async function listHostsByIds(db: Db, ids: readonly string[]): Promise<Ho
   if (ids.length === 0) return [];
   const query = hosts(db).selectFrom("hosts").selectAll().where("id", "in", ids).orderBy("name_key");
   return (await query.execute()).map(toHost);
+}
+
+/**
+ * Those of these ids that come first by name, as hosts.
+ * @param ids a part of another slice's query
+ * @param limit all of them without one
+ */
+export async function listFirstHosts(db: Db, ids: Expression<string>, limit?: number): Promise<Host[]> {
+  const query = hosts(db).selectFrom("hosts").selectAll().where("id", "in", ids).orderBy("name_key");
+  return (await (limit === undefined ? query : query.limit(limit)).execute()).map(toHost);
 }
 
 /** The ids of every host, by name. */

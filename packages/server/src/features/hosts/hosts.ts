@@ -34,6 +34,7 @@ export {
   findMachine,
   idsOfHostsAt,
   listBuilds,
+  listFirstHosts,
   listHostIds,
   listHostPage,
   listHosts,

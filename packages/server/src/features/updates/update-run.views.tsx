@@ -9,9 +9,6 @@ import { Time } from "../../platform/html/values.tsx";
 import type { TargetState } from "./update-run.ts";
 import type { RunView, TargetView } from "./update-view.ts";
 
-/** More rows than this are no overview any more; those that need somebody come first. */
-const SHOWN = 60;
-
 const stateWords = {
   running: { tone: "running", word: "running" },
   paused: { tone: "warn", word: "paused" },
@@ -24,7 +21,8 @@ const waveWords = { 1: "1 of 3: one host", 2: "2 of 3: a tenth", 3: "3 of 3: the
 export function RunPanel({ view }: { view: RunView }): JSX.Element {
   const { run, counts, targets } = view;
   const { tone, word } = stateWords[run.state];
-  const total = targets.length - counts.skipped;
+  const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const total = all - counts.skipped;
   const isOver = run.endedAt !== null;
   return (
     <Panel
@@ -62,13 +60,13 @@ export function RunPanel({ view }: { view: RunView }): JSX.Element {
       />
       <Decisions view={view} />
       <ul class="sharers update-hosts">
-        {targets.slice(0, SHOWN).map((target) => (
+        {targets.map((target) => (
           <TargetLine key={target.id} target={target} isOver={isOver} />
         ))}
       </ul>
-      {targets.length > SHOWN ? (
+      {all > targets.length ? (
         <p class="panel-body hint">
-          {formatNoun(targets.length - SHOWN, "more host")}, {formatCount(counts.waiting)} of all waiting and{" "}
+          {formatNoun(all - targets.length, "more host")}, {formatCount(counts.waiting)} of all waiting and{" "}
           {formatCount(counts.done)} done.
         </p>
       ) : null}

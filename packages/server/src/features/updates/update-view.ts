@@ -9,7 +9,7 @@ import {
   type ReleaseShelf,
   servedVersion,
 } from "../artefacts/artefacts.ts";
-import { type HostBuild, isOnline, listBuilds, listHosts } from "../hosts/hosts.ts";
+import { type Host, type HostBuild, isOnline, listBuilds, listFirstHosts } from "../hosts/hosts.ts";
 import { findJob } from "../jobs/jobs.ts";
 import { notFound } from "./update-edits.ts";
 import {
@@ -22,6 +22,7 @@ import {
   type TargetCounts,
   type TargetState,
   type UpdateRun,
+  type UpdateTarget,
   versionOn,
 } from "./update-run.ts";
 import * as store from "./updates.store.ts";
@@ -56,7 +57,7 @@ export interface RunSummary {
 export interface RunView extends RunSummary {
   /** Which wave is under way or comes next. */
   wave: 1 | 2 | 3;
-  /** By name, those that need somebody first. */
+  /** By name, those that need somebody first: all of them, or as many as were asked for. */
   targets: TargetView[];
 }
 
@@ -100,6 +101,9 @@ export interface AgentsView {
   run: RunView | null;
 }
 
+/** Hosts of a run on a page: who wants all of them asks the API. */
+export const shownTargets = 60;
+
 /** Everything of Settings → Agents. */
 export async function getAgentsView(deps: UpdateViewDeps): Promise<AgentsView> {
   const release = await deps.shelf.current();
@@ -108,7 +112,7 @@ export async function getAgentsView(deps: UpdateViewDeps): Promise<AgentsView> {
   return {
     release,
     programs: (["agent", "restic"] as const).map((program) => viewProgram(program, builds, release)),
-    run: last ? await viewRun(deps, last) : null,
+    run: last ? await viewRun(deps, last, shownTargets) : null,
   };
 }
 
@@ -175,7 +179,10 @@ export async function getRunView(deps: UpdateViewDeps, runId: string): Promise<R
 
 /** The newest runs first. */
 export async function listRunSummaries(db: Db, limit: number): Promise<RunSummary[]> {
-  const runs = await store.listRuns(db, limit);
+  return summarize(db, await store.listRuns(db, limit));
+}
+
+async function summarize(db: Db, runs: readonly UpdateRun[]): Promise<RunSummary[]> {
   const counted = await store.countTargets(
     db,
     runs.map(({ id }) => id),
@@ -189,24 +196,42 @@ export async function listRunSummaries(db: Db, limit: number): Promise<RunSummar
 /** What somebody has to look at comes first. */
 const order: readonly TargetState[] = ["failed", "updating", "skipped", "waiting", "done"];
 
-async function viewRun(deps: UpdateViewDeps, run: UpdateRun): Promise<RunView> {
+/** @param most hosts of the view; all without it */
+async function viewRun(deps: UpdateViewDeps, run: UpdateRun, most?: number): Promise<RunView> {
+  const { db } = deps;
+  const [summary] = await summarize(db, [run]);
+  if (!summary) throw new Error("one run in, one run out");
+  const { wave } = nextStarts(summary.counts, await store.listUpdating(db, run.id));
+  const hosts: Host[] = [];
+  for (const state of order) {
+    if (summary.counts[state] === 0 || hosts.length === most) continue;
+    const room = most === undefined ? undefined : most - hosts.length;
+    hosts.push(...(await listFirstHosts(db, store.idsOfTargets(db, run.id, state).$asScalar(), room)));
+  }
+  const hostIds = hosts.map(({ id }) => id);
+  const targets =
+    most === undefined ? store.listTargets(db, run.id) : store.listTargetsOf(db, run.id, hostIds);
+  return { ...summary, wave, targets: await viewTargets(deps, hosts, await targets) };
+}
+
+/** In the hosts' order. */
+async function viewTargets(
+  deps: UpdateViewDeps,
+  hosts: readonly Host[],
+  rows: readonly UpdateTarget[],
+): Promise<TargetView[]> {
   const now = deps.clock.now();
-  const rows = await store.listTargets(deps.db, run.id);
-  const byHost = new Map(rows.map((target) => [target.hostId, target]));
-  const targets: TargetView[] = [];
-  // By name, and so they stay within each state.
-  for (const host of await listHosts(deps.db)) {
-    const target = byHost.get(host.id);
+  const targets = new Map(rows.map((target) => [target.hostId, target]));
+  const views: TargetView[] = [];
+  for (const host of hosts) {
+    const target = targets.get(host.id);
     if (!target) continue;
     const job = target.state === "updating" && target.jobId ? await findJob(deps.db, target.jobId) : null;
-    targets.push({
+    views.push({
       ...{ id: host.id, name: host.name, isOnline: isOnline(host, now), lastSeenAt: host.lastSeenAt },
       ...{ state: target.state, wave: target.wave, jobId: target.jobId, jobStatus: job?.status ?? null },
       ...{ fromVersion: target.fromVersion, problem: target.problem },
     });
   }
-  targets.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
-  const counts = countsOf((state) => targets.filter((target) => target.state === state).length);
-  const updating = targets.filter(({ state }) => state === "updating");
-  return { run, counts, wave: nextStarts(counts, updating).wave, targets };
+  return views;
 }

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { deleteHost, getHost, touchHosts } from "../hosts/hosts.ts";
 import { type Job, moveJob } from "../jobs/jobs.ts";
 import { cancelUpdate, pauseUpdate, resumeUpdate } from "./update-edits.ts";
+import { getAgentsView, shownTargets } from "./update-view.ts";
 
 const minuteMs = 60_000;
 const rolledBack = { code: "update.rolled_back", message: "It could not say hello.", last_lines: [] };
@@ -33,6 +34,31 @@ describe.each(engines)("an update of the fleet on %s", (engine) => {
     ]);
     expect(targets.every(({ fromVersion }) => fromVersion === "0.1.0")).toBe(true);
     expect(await lab.actions()).toEqual(["update.done", "update.start"]);
+  });
+
+  it("is on its page with as many hosts as fit, those that need somebody first", async () => {
+    await lab.addHosts(80);
+    const id = await lab.start();
+    await lab.succeed(await lab.next());
+    const [bad, ...others] = await lab.live();
+    for (const job of others) await lab.begin(job);
+    await lab.end(bad as Job, "failed", rolledBack);
+    const { counts, wave, targets } = await lab.view(id);
+    const { run: shown } = await getAgentsView(lab.deps);
+    expect(counts).toMatchObject({
+      done: 1,
+      failed: 1,
+      updating: others.length,
+      waiting: 78 - others.length,
+    });
+    expect(targets.map(({ state }) => state)).toEqual([
+      "failed",
+      ...others.map(() => "updating"),
+      ...Array.from({ length: 78 - others.length }, () => "waiting"),
+      "done",
+    ]);
+    expect(shown).toMatchObject({ counts, wave, targets: targets.slice(0, shownTargets) });
+    expect(shown?.targets).toHaveLength(shownTargets);
   });
 
   it("begins no host of the next wave before the last one of this wave ended well", async () => {

@@ -141,6 +141,14 @@ export async function listTargets(db: Db, runId: string): Promise<UpdateTarget[]
   return (await targetsOf(db, runId).execute()).map(toTarget);
 }
 
+/** The hosts in this state, as a part of another slice's query. */
+export const idsOfTargets = (db: Db, runId: string, state: TargetState) =>
+  tables(db)
+    .selectFrom("update_targets")
+    .select("host_id")
+    .where("run_id", "=", runId)
+    .where("state", "=", state);
+
 export async function listUpdating(db: Db, runId: string): Promise<UpdateTarget[]> {
   return (await targetsOf(db, runId).where("state", "=", "updating").execute()).map(toTarget);
 }

@@ -118,10 +118,12 @@ describe("Settings → Agents", () => {
     expect(find(root, 'form[action$="/resume"]')).toBeTruthy();
   });
 
-  it("shows the first sixty of a thousand hosts, and counts the rest", () => {
-    const targets = Array.from({ length: 1000 }, (_, index) => target(`n${index}`));
+  it("counts the hosts of a run that it does not show", () => {
+    const targets = Array.from({ length: 60 }, (_, index) => target(`n${index}`));
+    const run = runView({}, targets);
+    const counts = { ...run.counts, waiting: run.counts.waiting + 940 };
     const fragment = renderAgentsFragment(viewPage({ user: { name: "x", role: "admin" } }), {
-      ...{ view: view({ run: runView({}, targets) }), server: "" },
+      ...{ view: view({ run: { ...run, counts } }), server: "" },
     });
     const root = parseHtml(fragment);
     expect(root.querySelectorAll(".update-hosts li")).toHaveLength(60);
