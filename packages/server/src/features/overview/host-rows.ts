@@ -65,7 +65,7 @@ function toRow(
     lastBackup: last?.finishedAt ? { status: last.status, finishedAt: last.finishedAt } : null,
     activeJob: activeView(deps, activeJobOf(overview)),
     repositoryBytes: size?.rawBytes ?? null,
-    trend: size && sparkPath(size.days, range),
+    trend: size && sparkPath(size.daily, range),
     snapshotCount: connected ? totals.count : null,
     ...planned,
   };

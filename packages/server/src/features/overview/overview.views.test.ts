@@ -214,11 +214,12 @@ describe("an empty fleet", () => {
 });
 
 /** Thirty days, none on the level of the one before. */
+const thirty = Array.from({ length: 30 }, (_, day) => day);
 const longestTrend = sparkPath(
-  Array.from({ length: 30 }, (_, day) => ({
-    at: PAGE_NOW - (29 - day) * 86_400_000,
-    rawBytes: (day * 7) % 31,
-  })),
+  {
+    days: thirty.map((day) => Math.floor(PAGE_NOW / 86_400_000) - 29 + day),
+    rawBytes: thirty.map((day) => (day * 7) % 31),
+  },
   chartRange(30, PAGE_NOW),
 );
 

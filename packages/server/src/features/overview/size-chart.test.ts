@@ -83,16 +83,25 @@ describe("the top of an axis", () => {
 });
 
 describe("a sparkline", () => {
-  const size = (daysAgo: number, rawBytes: number) => ({ at: point(daysAgo, rawBytes).at, rawBytes });
+  const sizesOf = (...pairs: [daysAgo: number, rawBytes: number][]) => ({
+    days: pairs.map(([daysAgo]) => today / dayMs - daysAgo),
+    rawBytes: pairs.map(([, rawBytes]) => rawBytes),
+  });
 
   it("is none for less than two days", () => {
-    expect(sparkPath([], range)).toBeNull();
-    expect(sparkPath([size(0, 5)], range)).toBeNull();
+    expect(sparkPath(sizesOf(), range)).toBeNull();
+    expect(sparkPath(sizesOf([0, 5]), range)).toBeNull();
   });
 
   it("spans from the least to the most, and is a level line when nothing changes", () => {
-    expect(sparkPath([size(29, 10), size(0, 20)], range)).toBe("M0 13 58 1");
-    const level = Array.from({ length: 30 }, (_, index) => size(29 - index, 7));
-    expect(sparkPath(level, range)).toBe("M0 7 58 7");
+    expect(sparkPath(sizesOf([29, 10], [0, 20]), range)).toBe("M0 13 58 1");
+    const level = Array.from({ length: 30 }, (_, index): [number, number] => [29 - index, 7]);
+    expect(sparkPath(sizesOf(...level), range)).toBe("M0 7 58 7");
+  });
+
+  it("turns where the size does", () => {
+    expect(sparkPath(sizesOf([29, 10], [20, 10], [10, 10], [9, 20], [0, 20]), range)).toBe(
+      "M0 13 38 13 40 1 58 1",
+    );
   });
 });

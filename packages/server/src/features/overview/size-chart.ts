@@ -3,6 +3,7 @@
  * The box is stretched to the width of its page, so nothing in it may be a shape: only lines, and text beside it.
  */
 import { splitBytes } from "../../platform/html/format.ts";
+import type { DailySizes } from "../repositories/repositories.ts";
 
 /** One UTC day; null where nothing was told. */
 export interface HistoryPoint {
@@ -101,24 +102,20 @@ export function axisBytes(sizeBytes: number): string {
 export const sparkBox = { width: 58, height: 14 } as const;
 
 /** The path of a sparkline over a range; null for less than two points. Whole numbers only: a thousand are on a page. */
-export function sparkPath(
-  points: readonly { at: number; rawBytes: number }[],
-  range: ChartRange,
-): string | null {
-  if (points.length < 2) return null;
-  const sizes = points.map(({ rawBytes }) => rawBytes);
-  const least = Math.min(...sizes);
-  const spread = Math.max(...sizes) - least;
-  const spots = points.map(({ at, rawBytes }) => {
-    const x = Math.round((xOf(at, range) / chartBox.width) * sparkBox.width);
-    const share = spread === 0 ? 0.5 : (rawBytes - least) / spread;
-    return { x, y: Math.round(1 + (1 - share) * (sparkBox.height - 2)) };
+export function sparkPath({ days, rawBytes }: DailySizes, range: ChartRange): string | null {
+  if (days.length < 2) return null;
+  const least = Math.min(...rawBytes);
+  const spread = Math.max(...rawBytes) - least;
+  const levels = rawBytes.map((size) => {
+    const share = spread === 0 ? 0.5 : (size - least) / spread;
+    return Math.round(1 + (1 - share) * (sparkBox.height - 2));
   });
-  return `M${withoutMiddles(spots)
-    .map(({ x, y }) => `${x} ${y}`)
-    .join(" ")}`;
+  let path = "";
+  for (const [index, y] of levels.entries()) {
+    // What lies on a level line needs no point of its own.
+    if (y === levels[index - 1] && y === levels[index + 1]) continue;
+    const x = Math.round((xOf((days[index] ?? 0) * dayMs, range) / chartBox.width) * sparkBox.width);
+    path += path === "" ? `M${x} ${y}` : ` ${x} ${y}`;
+  }
+  return path;
 }
-
-/** What lies on a level line needs no point of its own. */
-const withoutMiddles = <T extends { y: number }>(spots: readonly T[]): T[] =>
-  spots.filter((spot, index) => spot.y !== spots[index - 1]?.y || spot.y !== spots[index + 1]?.y);

@@ -6,7 +6,7 @@ import { ensureRepository, listFleetSizes, recordStatistics } from "./repositori
 
 const now = Date.UTC(2026, 10, 23, 12);
 const dayMs = 86_400_000;
-const today = Date.UTC(2026, 10, 23);
+const today = Date.UTC(2026, 10, 23) / dayMs;
 
 describe.each(engines)("the sizes of the fleet on %s", (engine) => {
   let database: TestDatabase;
@@ -47,12 +47,8 @@ describe.each(engines)("the sizes of the fleet on %s", (engine) => {
     expect(counted.kinds).toHaveLength(2);
     expect(sizes.get(grown)).toEqual({
       rawBytes: 30,
-      days: [
-        { at: today - 29 * dayMs, rawBytes: 20 },
-        { at: today - 15 * dayMs, rawBytes: 25 },
-        { at: today, rawBytes: 30 },
-      ],
+      daily: { days: [today - 29, today - 15, today], rawBytes: [20, 25, 30] },
     });
-    expect(sizes.get(silent)).toEqual({ rawBytes: null, days: [] });
+    expect(sizes.get(silent)).toEqual({ rawBytes: null, daily: { days: [], rawBytes: [] } });
   });
 });

@@ -49,7 +49,7 @@ export {
 export { type AccessEdit, editAccess } from "./edit-access.ts";
 export { ensureRepository, lockRepository } from "./repositories.store.ts";
 export { isLocalLocation, readLocation } from "./repository-location.ts";
-export { findRepository, listRepositoryPage } from "./statistics.store.ts";
+export { type DailySizes, findRepository, listRepositoryPage } from "./statistics.store.ts";
 export {
   acceptForeignId,
   forgetIdentity,

@@ -116,15 +116,21 @@ export async function listSizes(
   return new Map(rows.map((row) => [row.id, row.raw_bytes]));
 }
 
+/** The UTC days since 1970-01-01 that have a size, the oldest first, and the size of each: two lists of one length. */
+export interface DailySizes {
+  days: readonly number[];
+  rawBytes: readonly number[];
+}
+
 /**
- * The days from one on that have a size, the oldest first, by repository. One row for each repository: a page of a fleet
- * asks for thousands of days, and a row costs more than its two numbers.
+ * By repository, from one day on. One row and two lists for each: a page of a fleet asks for thousands of days, and a row or
+ * an object costs more than its two numbers.
  */
 export async function listDailySizes(
   db: Db,
   repositoryIds: readonly string[],
   fromDay: number,
-): Promise<Map<string, DailySize[]>> {
+): Promise<Map<string, DailySizes>> {
   if (repositoryIds.length === 0) return new Map();
   // Both engines have string_agg, and give the two lists of one group the same order.
   const joined = (column: "day" | "raw_bytes") =>
@@ -137,18 +143,16 @@ export async function listDailySizes(
     .where("raw_bytes", "is not", null)
     .groupBy("repository_id")
     .execute();
-  return new Map(rows.map((row) => [row.repository_id, pairUp(row.days, row.sizes)]));
+  const numbers = (list: string): number[] => JSON.parse(`[${list}]`);
+  return new Map(rows.map((row) => [row.repository_id, inOrder(numbers(row.days), numbers(row.sizes))]));
 }
 
-type DailySize = [day: number, rawBytes: number];
-
-/** Sorted here: along the primary key the days come in order, which no engine promises, and asking for it costs a sort. */
-function pairUp(days: string, sizes: string): DailySize[] {
-  const bytes: number[] = JSON.parse(`[${sizes}]`);
-  const pairs = (JSON.parse(`[${days}]`) as number[]).map(
-    (day, index): DailySize => [day, bytes[index] ?? 0],
-  );
-  return pairs.sort(([a], [b]) => a - b);
+/** Along the primary key the days come in order, which no engine promises, and asking for it costs a sort of each. */
+function inOrder(days: number[], rawBytes: number[]): DailySizes {
+  if (days.every((day, index) => index === 0 || day > (days[index - 1] ?? 0))) return { days, rawBytes };
+  const pairs = days.map((day, index) => ({ day, rawBytes: rawBytes[index] ?? 0 }));
+  pairs.sort((a, b) => a.day - b.day);
+  return { days: pairs.map(({ day }) => day), rawBytes: pairs.map((pair) => pair.rawBytes) };
 }
 
 /** From that day on, the oldest first. */

@@ -87,11 +87,13 @@ export async function listHistory(
   }));
 }
 
-/** A repository's size, now and on the days that have one, the oldest first. */
+/** A repository's size, now and on the days that have one. */
 export interface SizeHistory {
   rawBytes: number | null;
-  days: { at: number; rawBytes: number }[];
+  daily: store.DailySizes;
 }
+
+const noDays: store.DailySizes = { days: [], rawBytes: [] };
 
 /** The size of each repository with its last `days` UTC days, by id. Two queries for all, one when no days are asked for. */
 export async function listFleetSizes(
@@ -102,9 +104,7 @@ export async function listFleetSizes(
   const sizes = await store.listSizes(db, repositoryIds);
   const from = Math.floor(range.now / dayMs) - range.days + 1;
   const daily = range.days === 0 ? undefined : await store.listDailySizes(db, repositoryIds, from);
-  const daysOf = (id: string) =>
-    daily?.get(id)?.map(([day, rawBytes]) => ({ at: day * dayMs, rawBytes })) ?? [];
-  return new Map([...sizes].map(([id, rawBytes]) => [id, { rawBytes, days: daysOf(id) }]));
+  return new Map([...sizes].map(([id, rawBytes]) => [id, { rawBytes, daily: daily?.get(id) ?? noDays }]));
 }
 
 /**
