@@ -61,7 +61,7 @@ export const enrolmentCommands: readonly Command[] = [
         choices: ["online", "offline"],
       },
     },
-    load: async () => (await import("./commands/hosts.ts")).listHosts,
+    load: async () => (await import("./commands/hosts.ts")).showHosts,
   },
   {
     name: "hosts show",

@@ -1,12 +1,28 @@
 /** Finds things by what a person calls them: hosts and groups by name, snapshots by the beginning of their id. */
 import { z } from "zod";
-import type { Answer, Client } from "./client.ts";
+import type { Answer, Client, Query } from "./client.ts";
 import { Problem, usageProblem } from "./problem.ts";
 import * as wire from "./wire.ts";
 
+/** As many as the API gives at once. */
+const pageSize = 1000;
+
+/** Every host that matches, by name. Page by page: the server has others to answer between two of them. */
+export async function listHosts(client: Pick<Client, "get">, query: Query = {}): Promise<Answer<wire.Hosts>> {
+  const all: { raw: unknown[]; data: wire.Host[] } = { raw: [], data: [] };
+  for (let after: string | undefined; ; ) {
+    const { raw, data } = await client.get("/api/hosts", wire.hosts, { ...query, limit: pageSize, after });
+    all.raw.push(...(raw as { hosts: unknown[] }).hosts);
+    all.data.push(...data.hosts);
+    if (data.next === null) break;
+    after = data.next;
+  }
+  return { raw: { hosts: all.raw, next: null }, data: { hosts: all.data, next: null } };
+}
+
 /** @throws Problem `cli.no_such_host` */
 export async function findHost(client: Client, word: string): Promise<Answer<wire.Host>> {
-  const { raw, data } = await client.get("/api/hosts", wire.hosts, { q: word });
+  const { raw, data } = await client.get("/api/hosts", wire.hosts, { name: word });
   const index = data.hosts.findIndex(({ name }) => name.toLowerCase() === word.toLowerCase());
   const found = data.hosts[index];
   if (found) return { raw: (raw as { hosts: unknown[] }).hosts[index], data: found };
@@ -29,8 +45,6 @@ export async function findGroup(client: Client, host: wire.Host, word: string): 
   );
 }
 
-/** As many as the API gives at once. */
-const pageSize = 1000;
 const isFullId = (word: string): boolean => /^[0-9a-f]{64}$/.test(word);
 
 /**
@@ -70,7 +84,7 @@ export async function findSnapshot(client: Client, host: wire.Host, word: string
 
 /** The names of all hosts by their ids, for lists that carry ids only. */
 export async function hostNames(client: Client): Promise<ReadonlyMap<string, string>> {
-  const { data } = await client.get("/api/hosts", wire.hosts);
+  const { data } = await listHosts(client);
   return new Map(data.hosts.map(({ id, name }) => [id, name]));
 }
 

@@ -40,7 +40,9 @@ export const host = z.object({
   last_seen_at: when,
 });
 export type Host = z.infer<typeof host>;
-export const hosts = z.object({ hosts: z.array(host) });
+/** `next` is the `after` of the next page. */
+export const hosts = z.object({ hosts: z.array(host), next: z.string().nullable() });
+export type Hosts = z.infer<typeof hosts>;
 
 export const job = z.object({
   id,

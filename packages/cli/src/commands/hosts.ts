@@ -1,6 +1,6 @@
 /** Hosts and the fleet. */
 import { type Call, show, tell } from "../call.ts";
-import { findHost } from "../lookup.ts";
+import { findHost, listHosts } from "../lookup.ts";
 import { usageProblem } from "../problem.ts";
 import { facts, table } from "../table.ts";
 import { bytes, relative, utc, visible } from "../text.ts";
@@ -21,10 +21,10 @@ export async function showFleet(call: Call): Promise<undefined> {
   );
 }
 
-export async function listHosts(call: Call): Promise<undefined> {
+export async function showHosts(call: Call): Promise<undefined> {
   const { args, world } = call;
   const query = { q: args.text("search"), tag: args.text("tag"), state: args.text("state") };
-  const { raw, data } = await (await call.client()).get("/api/hosts", wire.hosts, query);
+  const { raw, data } = await listHosts(await call.client(), query);
   await show(call, raw, (columns) =>
     table(
       [
