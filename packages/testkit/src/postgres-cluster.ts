@@ -84,7 +84,9 @@ class Cluster implements PostgresCluster {
       chmodSync(this.folder, 0o755);
       execFileSync("chown", ["postgres", this.folder]);
     }
-    const create = ["-D", this.data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8"];
+    // Whatever language the machine speaks, also one that it has no locale of.
+    const locale = ["-E", "UTF8", "--no-locale"];
+    const create = ["-D", this.data, "-U", "postgres", "-A", "trust", "-N", ...locale];
     execFileSync(...asPostgres(join(this.bin, "initdb"), create), { stdio: "ignore" });
     for (const address of addresses)
       appendFileSync(join(this.data, "pg_hba.conf"), `host all all ${address}/30 trust\n`);

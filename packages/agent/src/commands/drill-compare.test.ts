@@ -1,4 +1,5 @@
 /** One file that came back, against what the snapshot says and against its source: with real files. */
+import { execFileSync } from "node:child_process";
 import { chmod, mkdir, mkdtemp, rm, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -59,6 +60,19 @@ describe("a restored file", () => {
     await put(source, "abc");
     await utimes(source, new Date(), new Date());
     expect(await compare(3)).toEqual({ problem: null, withSource: false });
+  });
+
+  test("has its time also where the last nanoseconds of a millisecond are the next one for a number of Node", async () => {
+    for (const path of [restored(), source]) {
+      await put(path, "abc");
+      execFileSync("touch", ["-d", "2026-01-02T03:04:05.123999950Z", path]);
+    }
+    const at = Date.parse("2026-01-02T03:04:05.123999950Z");
+    const options = { folder: folder(), isRoot: true, signal: new AbortController().signal };
+    const compareAt = (modifiedAtMs: number) =>
+      compareRestored({ ...node(3), modifiedAtMs }, { ...options, platform: "linux" });
+    expect(await compareAt(at)).toEqual({ problem: null, withSource: true });
+    expect(await compareAt(at - 2)).toEqual({ problem: "mtime", withSource: false });
   });
 
   test("may lack only what its user can't give: setuid, when that is not root", async () => {

@@ -50,9 +50,12 @@ function findProblem(
   return (stats.mode & bits) === (node.mode & bits) ? undefined : "mode";
 }
 
-/** To the millisecond: not every file system keeps more. */
+/**
+ * To the millisecond: not every file system keeps more. One off is the same: of a time just below the next millisecond
+ * `mtimeMs`, a double, is that next one.
+ */
 function hasTime(stats: Stats, { modifiedAtMs }: Drawn): boolean {
-  return modifiedAtMs === null || Math.abs(stats.mtimeMs - modifiedAtMs) < 1;
+  return modifiedAtMs === null || Math.abs(stats.mtimeMs - modifiedAtMs) <= 1;
 }
 
 /** A path of a snapshot where it lies on this host: restic writes `C:\Users` as `/C/Users`. */

@@ -103,6 +103,16 @@ describe("the set that is served", () => {
     expect(await look()).toBe(first);
   });
 
+  it("is looked at anew after the clock was set back", async () => {
+    await writeRelease(data(), releaseContent("0.1.0"));
+    const version = async () =>
+      servedVersion(await shelf.current(), "restic-manager-agent", { os: "linux", arch: "x64" });
+    expect(await version()).toBe("0.1.0");
+    await writeRelease(data(), releaseContent("0.2.0"));
+    clock.jump(-3_600_000);
+    expect(await version()).toBe("0.2.0");
+  });
+
   it.each<[string, () => Promise<void>, RegExp]>([
     ["with a file that is missing", () => rm(join(data(), "install.sh")), /install\.sh.* is not there/],
     ["with other bytes in a file", () => appendFile(join(data(), "install.sh"), "x"), /another digest/],

@@ -109,8 +109,9 @@ export class ReleaseShelf {
     return { kind: "none" };
   }
 
+  /** Not of a later moment either, which a clock that was set back makes of the last one. */
   private isFresh(at: number): boolean {
-    return this.deps.clock.now() - at < lookMs;
+    return Math.abs(this.deps.clock.now() - at) < lookMs;
   }
 
   private async look(): Promise<Release> {

@@ -67,5 +67,9 @@ describe.each(engines)("the fleet's picture on %s", (engine) => {
     await deleteHost({ db, clock, events, losses }, { hostId: "H7", typedName: nameOf(7), actor });
     await clock.advance(60_000);
     expect(await total()).toBe(manyHosts);
+    // A clock that was set back by an hour does not make it serve for one.
+    await add(manyHosts + 2);
+    clock.jump(-3_600_000);
+    expect(await total()).toBe(manyHosts + 1);
   });
 });

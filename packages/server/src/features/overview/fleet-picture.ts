@@ -85,7 +85,8 @@ export class FleetPictures {
   async look(): Promise<FleetPicture> {
     const { last } = this;
     if (last !== null && last.figures.total <= sliceHosts) return this.take();
-    const ageMs = last === null ? Number.POSITIVE_INFINITY : this.deps.clock.now() - last.madeAt;
+    // A clock that was set back makes it one of a later moment, which is no better than an old one.
+    const ageMs = last === null ? Number.POSITIVE_INFINITY : Math.abs(this.deps.clock.now() - last.madeAt);
     if (last === null || ageMs > waitAfterMs) return this.renew();
     if (ageMs > renewAfterMs)
       void this.renew().catch((error: unknown) =>
