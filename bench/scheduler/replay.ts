@@ -55,6 +55,8 @@ class StillClock {
 
   now = (): number => this.nowMs;
 
+  monotonic = (): number => this.nowMs;
+
   sleep = (_ms: number, signal?: AbortSignal): Promise<void> =>
     new Promise((resolve) => signal?.addEventListener("abort", () => resolve(), { once: true }));
 }

@@ -21,6 +21,8 @@ export class StageClock implements Clock {
 
   now = (): number => Date.now() + this.offsetMs;
 
+  monotonic = (): number => performance.now();
+
   set(nowMs: number): void {
     this.offsetMs = nowMs - Date.now();
   }

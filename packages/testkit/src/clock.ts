@@ -7,6 +7,8 @@ interface Sleeper {
 
 export class FakeClock {
   private nowMs: number;
+  /** What the wall clock was set forward, or went on while nothing ran. */
+  private jumpedMs = 0;
   private sleepers: Sleeper[] = [];
 
   /** @param startMs epoch milliseconds; 2026-11-23T04:00:00Z by default */
@@ -15,6 +17,8 @@ export class FakeClock {
   }
 
   now = (): number => this.nowMs;
+
+  monotonic = (): number => this.nowMs - this.jumpedMs;
 
   sleep = (ms: number, signal?: AbortSignal): Promise<void> => {
     if (signal?.aborted) return Promise.resolve();
@@ -45,12 +49,14 @@ export class FakeClock {
   /** Sets the wall clock to another time, as a person or NTP does: who sleeps still wakes after as long as it wanted. */
   jump(ms: number): void {
     this.nowMs += ms;
+    this.jumpedMs += ms;
     for (const sleeper of this.sleepers) sleeper.at += ms;
   }
 
   /** So much time passes at once, as for a machine that was suspended: who slept wakes once, at its end. */
   async suspend(ms: number): Promise<void> {
     this.nowMs += ms;
+    this.jumpedMs += ms;
     await this.advance(0);
   }
 

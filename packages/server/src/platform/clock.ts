@@ -2,12 +2,15 @@
 export interface Clock {
   /** Epoch milliseconds. */
   now(): number;
+  /** Milliseconds since some moment: only to be compared with itself. Nobody sets it, and it stands still while the machine is suspended. */
+  monotonic(): number;
   /** Resolves after `ms`, or at once without throwing when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   // Not the one of timers/promises, which makes an error with a stack whenever it is aborted: for every agent that says hello.
   sleep(ms, signal) {
     if (signal?.aborted) return Promise.resolve();

@@ -48,11 +48,11 @@ export class PostgresReplica implements Replicas {
   /** The others that are alive, by id: where they answer. */
   private others = new Map<string, string>();
   private leads = false;
-  /** When the lease was last asked for, or renewed, by a beat that was answered. */
-  private renewedAt = 0;
+  /** When the lease was last asked for, or renewed, by a beat that was answered: on the wall's clock and on the one that nobody sets. */
+  private renewed = { wall: 0, monotonic: 0 };
   private healthy = true;
   private started = false;
-  /** Since when the database does not answer: when the first beat began that failed. */
+  /** Since when the database does not answer, monotonic: when the first beat began that failed. */
   private failingSince: number | null = null;
   /** Beats in a row that failed. */
   private failures = 0;
@@ -69,9 +69,14 @@ export class PostgresReplica implements Replicas {
     deps.bus.connect(this.bridge.publish);
   }
 
-  /** Counted from the renewal itself: a server that was stopped for a while, and goes on, has seen no beat fail. */
+  /**
+   * Counted from the renewal itself: a server that was stopped for a while, and goes on, has seen no beat fail. By the later
+   * of two clocks: one may be set back, and the other stands still while the machine is suspended.
+   */
   isLeader(): boolean {
-    return this.leads && this.deps.clock.now() - this.renewedAt < giveUpAfterMs;
+    const { clock } = this.deps;
+    const { wall, monotonic } = this.renewed;
+    return this.leads && Math.max(clock.now() - wall, clock.monotonic() - monotonic) < giveUpAfterMs;
   }
 
   isHealthy(): boolean {
@@ -129,7 +134,7 @@ export class PostgresReplica implements Replicas {
 
   /** Never rejects. */
   private async tryBeat(): Promise<void> {
-    const startedAt = this.deps.clock.now();
+    const startedAt = this.deps.clock.monotonic();
     try {
       await this.beat();
       this.failingSince = null;
@@ -157,16 +162,17 @@ export class PostgresReplica implements Replicas {
   }
 
   private failingMs(): number {
-    return this.failingSince === null ? 0 : this.deps.clock.now() - this.failingSince;
+    return this.failingSince === null ? 0 : this.deps.clock.monotonic() - this.failingSince;
   }
 
   private async beat(): Promise<void> {
     const line = this.line ?? (await this.connect());
     const { id, url } = this;
     await store.touch(line.query, { id, url, version: this.deps.version });
-    const renewedAt = this.deps.clock.now();
+    const { clock } = this.deps;
+    const asked = { wall: clock.now(), monotonic: clock.monotonic() };
     this.leads = await store.takeLease(line.query, id);
-    this.renewedAt = renewedAt;
+    this.renewed = asked;
     if (this.leads) await store.removeForgotten(line.query);
     this.know(await store.listOthers(line.query, id));
     if (this.bridge.isHeard) this.bridge.beat();

@@ -10,7 +10,15 @@ import { EventBus, sharedTopic } from "../events.ts";
 import { createLog } from "../log.ts";
 import { newId } from "../random.ts";
 import { PostgresReplica } from "./postgres-replica.ts";
-import { AloneReplica, eventsMissed, healthChanged, heartbeatMs, replicaLost } from "./replicas.ts";
+import {
+  AloneReplica,
+  awayAfterMs,
+  eventsMissed,
+  giveUpAfterMs,
+  healthChanged,
+  heartbeatMs,
+  replicaLost,
+} from "./replicas.ts";
 
 const changed = sharedTopic<{ id: string }>("things.changed", { payload: z.object({ id: z.string() }) });
 /** For each statement: only a database that is frozen by the test does not answer so long. */
@@ -319,6 +327,16 @@ describe("the lease", () => {
     await beats("a has asked", () => a.replicas.isLeader());
   });
 
+  it("is given up in time by a holder whose clock is set back, again and again", async () => {
+    const a = await start(proxy.url);
+    proxy.freeze();
+    for (let passedMs = 0; passedMs <= giveUpAfterMs; passedMs += heartbeatMs) {
+      await clock.advance(heartbeatMs);
+      clock.jump(-60 * 60_000);
+    }
+    expect(a.replicas.isLeader()).toBe(false);
+  });
+
   it("stays when its holder's line is only replaced", async () => {
     const [a, b] = [await start(), await start()];
     await acquainted(a, b);
@@ -342,6 +360,17 @@ describe("a database that is away", () => {
     proxy.thaw();
     await beats("it is healthy again", () => a.replicas.isHealthy());
     expect([a.health, a.missed > 0, a.replicas.isLeader()]).toEqual([[false, true], true, true]);
+  });
+
+  it("is away for a replica whose clock is set back meanwhile, too", async () => {
+    const a = await start(proxy.url);
+    proxy.freeze();
+    await clock.advance(heartbeatMs);
+    await until("the first beat failed", () => a.log.join().includes("the database does not answer"));
+    clock.jump(-60 * 60_000);
+    const before = clock.monotonic();
+    await beats("it is unhealthy", () => !a.replicas.isHealthy());
+    expect(clock.monotonic() - before).toBeLessThanOrEqual(awayAfterMs);
   });
 
   it("is the same when connections are refused", async () => {
