@@ -41,6 +41,17 @@ export function toAppError(error: unknown): AppError {
   );
 }
 
+/** So much of a request that is refused for its size is read to its end and dropped. */
+const mostDroppedBytes = 64 * 1024 * 1024;
+
+/**
+ * Fastify ends the connection of a body that is too large. Who still sends it, a reverse proxy above all, then meets a broken
+ * connection instead of the answer. Node drops what is left of a request whose connection goes on.
+ */
+function keepConnection({ headers }: FastifyRequest, reply: FastifyReply): void {
+  if (Number(headers["content-length"]) <= mostDroppedBytes) void reply.removeHeader("connection");
+}
+
 /** Fastify's error handler. */
 export function createErrorAnswer(errorPage: ErrorPage) {
   return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
@@ -48,6 +59,7 @@ export function createErrorAnswer(errorPage: ErrorPage) {
     const status = httpStatusOf[error.kind];
     if (status >= 500) request.log.error({ err: error.cause ?? error, code: error.code }, "request failed");
     void reply.code(status);
+    if (error.code === "request.too_large") keepConnection(request, reply);
     if (!wantsPage(request)) {
       const details = error.details === undefined ? {} : { details: error.details };
       return reply.send({ code: error.code, message: error.message, ...details, request_id: request.id });
