@@ -16,6 +16,7 @@ import { systemRandom } from "../../packages/agent/src/platform/random.ts";
 import { type RunningAgent, startAgent } from "../../packages/agent/src/start.ts";
 import { FakeServer } from "../../packages/testkit/src/agent-fake-server.ts";
 import { createQuickRepository } from "../../packages/testkit/src/quick-repository.ts";
+import { removeFolder } from "../../packages/testkit/src/remove-folder.ts";
 import { writeScript } from "../lab/host.ts";
 import { agentProgram, findProgram, plainEnvironment } from "../lab/lab.ts";
 import { endLeftovers, listProgramsOf } from "../lab/leftovers.ts";
@@ -46,7 +47,7 @@ afterEach(async () => {
   for (const agent of agents) await agent.stop();
   await server.stop();
   await endLeftovers(folder);
-  await rm(folder, { recursive: true, force: true });
+  await removeFolder(folder);
 });
 afterAll(() => report(`${cuts} power cuts`));
 let cuts = 0;

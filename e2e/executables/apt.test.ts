@@ -2,7 +2,7 @@
  * The packages for Debian and their repository, with the real apt on a throw-away machine: subscribe, install, upgrade,
  * remove, purge; and what was changed on the way is refused.
  */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,6 +10,7 @@ import { join, resolve } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { productVersion } from "../../packages/protocol/src/version.ts";
+import { removeFolder } from "../../packages/testkit/src/remove-folder.ts";
 import { writeScript } from "../lab/host.ts";
 import { Machine } from "../lab/machine.ts";
 import {
@@ -41,7 +42,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await machine?.close();
   server?.close();
-  await rm(work, { recursive: true, force: true });
+  await removeFolder(work);
 });
 
 function serveFolder(folder: () => string): Server {

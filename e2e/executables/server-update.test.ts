@@ -1,8 +1,9 @@
 /** An update from the button to the new version's hello: the built server, and the agent's executable supervised. */
-import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { agentScript, nameOf, signRelease } from "../../packages/agent/fixtures/update/release.ts";
+import { removeFolder } from "../../packages/testkit/src/remove-folder.ts";
 import { until } from "../../tools/demo/children.ts";
 import { quickBuild } from "../../tools/package/quick.ts";
 import { openSigningKey } from "../../tools/package/signing.ts";
@@ -61,7 +62,7 @@ async function offer(agents: Readonly<Record<string, Buffer>>): Promise<void> {
   ]);
   const release = signRelease(Object.fromEntries(files), (sums) => key.sign(Buffer.from(sums)));
   const folder = join(lab.dataFolder, "release");
-  await rm(folder, { recursive: true, force: true });
+  await removeFolder(folder);
   await mkdir(folder, { recursive: true });
   for (const [name, data] of release.files) await writeFile(join(folder, name), data);
   await writeFile(join(folder, "SHA256SUMS.sig"), `${release.signature}\n`);

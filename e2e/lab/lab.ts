@@ -4,11 +4,12 @@
  * its process id when the laboratory closes, restic and its runners included.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { freePort } from "../../packages/testkit/src/free-port.ts";
 import type { PostgresCluster } from "../../packages/testkit/src/postgres-cluster.ts";
+import { removeFolder } from "../../packages/testkit/src/remove-folder.ts";
 import { type Child, findLogged, startChild, until } from "../../tools/demo/children.ts";
 import { getTool, toolCacheFolder } from "../../tools/get-restic/get-tool.ts";
 import { type ToolName, tools } from "../../tools/get-restic/tools.ts";
@@ -158,7 +159,7 @@ export class Lab {
     for (const cleanup of this.cleanups.reverse()) await cleanup();
     if (process.env.RM_LAB_KEEP) return;
     // A program that was killed a moment ago may still be making its last file.
-    await rm(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+    await removeFolder(this.folder);
   }
 }
 

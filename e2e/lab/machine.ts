@@ -5,9 +5,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, rmdir } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { removeFolder } from "../../packages/testkit/src/remove-folder.ts";
 import { until } from "../../tools/demo/children.ts";
 
 const checkout = resolve(import.meta.dirname, "../..");
@@ -120,7 +121,7 @@ export class Machine {
       await ended;
     }
     await this.removeControlGroup();
-    await rm(this.folder, { recursive: true, force: true });
+    await removeFolder(this.folder);
   }
 
   private async isUp({ init }: MachineWishes): Promise<boolean> {

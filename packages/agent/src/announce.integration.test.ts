@@ -1,7 +1,7 @@
 /** The agent's program announces itself to the real server: accepted, rejected, too late, and everything in the way. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,6 +12,7 @@ import {
   type TestServerOptions,
 } from "@restic-manager/testkit";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { removeFolder } from "../../testkit/src/remove-folder.ts";
 import { loadConfig } from "./config.ts";
 
 const mainPath = fileURLToPath(new URL("./main.ts", import.meta.url));
@@ -29,7 +30,7 @@ afterEach(async () => {
   for (const program of programs) await program.kill();
   await running?.stop();
   running = undefined;
-  await rm(dir, { recursive: true, force: true });
+  await removeFolder(dir);
 });
 
 const start = async (options: TestServerOptions = {}) => {

@@ -1,10 +1,11 @@
 /** What systemd is told by a program that stands in for `systemd-notify`. */
 import { existsSync } from "node:fs";
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AgentFakeClock } from "../../../testkit/src/agent-clock.ts";
+import { removeFolder } from "../../../testkit/src/remove-folder.ts";
 import { until } from "../../fixtures/restic/lab.ts";
 import { isSupervised, keepNotified, watchdogIntervalMs } from "./systemd.ts";
 
@@ -20,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   over.abort();
-  await rm(folder, { recursive: true, force: true });
+  await removeFolder(folder);
 });
 
 const told = () => readFile(join(folder, "told"), "utf8").catch(() => "");

@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rmdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AgentFakeClock } from "../../../testkit/src/agent-clock.ts";
+import { removeFolder } from "../../../testkit/src/remove-folder.ts";
 import { readRecord, TRIAL_MS, type UpdatePaths, updatePaths, writeRecord } from "./record.ts";
 import { installFresh } from "./swap.ts";
 import { Trial } from "./trial.ts";
@@ -32,7 +33,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   for (const trial of trials) trial.stop();
-  await rm(folder, { recursive: true, force: true });
+  await removeFolder(folder);
 });
 
 async function begin(version: string): Promise<Trial> {
