@@ -36,9 +36,7 @@ export interface Program {
 /** An empty folder that is removed when the benchmark ends, however it ends. */
 export function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "rm-bench-"));
-  process.once("exit", () =>
-    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 }),
-  );
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 

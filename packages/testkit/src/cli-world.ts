@@ -60,7 +60,7 @@ export class CliWorld {
   }
 
   remove(): void {
-    rmSync(this.home, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+    rmSync(this.home, { recursive: true, force: true });
   }
 }
 

@@ -7,7 +7,7 @@ interface Sleeper {
 
 export class FakeClock {
   private nowMs: number;
-  /** What the wall clock was set forward, or went on while nothing ran. */
+  /** By how much the wall clock was set, or went on while nothing ran. */
   private jumpedMs = 0;
   private sleepers: Sleeper[] = [];
 

@@ -131,7 +131,7 @@ class Cluster implements PostgresCluster {
 
   async stop(): Promise<void> {
     await this.shutDown("fast");
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 

@@ -162,7 +162,7 @@ export class TestServer {
     if (this.engine === "postgres" && !this.options.beside)
       await sql`DROP SCHEMA ${sql.id(this.schema)} CASCADE`.execute(this.db);
     await this.database?.destroy();
-    rmSync(this.dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+    rmSync(this.dataDir, { recursive: true, force: true });
   }
 
   /**

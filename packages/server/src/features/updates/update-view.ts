@@ -204,9 +204,9 @@ async function viewRun(deps: UpdateViewDeps, run: UpdateRun, most?: number): Pro
   const { wave } = nextStarts(summary.counts, await store.listUpdating(db, run.id));
   const hosts: Host[] = [];
   for (const state of order) {
-    if (summary.counts[state] === 0 || hosts.length === most) continue;
     const room = most === undefined ? undefined : most - hosts.length;
-    hosts.push(...(await listFirstHosts(db, store.idsOfTargets(db, run.id, state).$asScalar(), room)));
+    if (room === 0) break;
+    hosts.push(...(await listFirstHosts(db, store.idsOfTargets(db, run.id, state), room)));
   }
   const hostIds = hosts.map(({ id }) => id);
   const targets =

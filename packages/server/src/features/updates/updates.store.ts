@@ -147,7 +147,8 @@ export const idsOfTargets = (db: Db, runId: string, state: TargetState) =>
     .selectFrom("update_targets")
     .select("host_id")
     .where("run_id", "=", runId)
-    .where("state", "=", state);
+    .where("state", "=", state)
+    .$asScalar();
 
 export async function listUpdating(db: Db, runId: string): Promise<UpdateTarget[]> {
   return (await targetsOf(db, runId).where("state", "=", "updating").execute()).map(toTarget);

@@ -70,8 +70,8 @@ export class PostgresReplica implements Replicas {
   }
 
   /**
-   * Counted from the renewal itself: a server that was stopped for a while, and goes on, has seen no beat fail. By the later
-   * of two clocks: one may be set back, and the other stands still while the machine is suspended.
+   * Counted from the renewal itself: a server that was stopped for a while, and goes on, has seen no beat fail. By the
+   * clock that says more: one may be set back, and the other stands still while the machine is suspended.
    */
   isLeader(): boolean {
     const { clock } = this.deps;
