@@ -1,8 +1,14 @@
 /**
- * An agent reduced to its link: dials, says hello, sends heartbeats and events, resends what was not acknowledged.
+ * An agent reduced to its link: dials, says hello, sends pings and events, resends what was not acknowledged.
  * It speaks to the real server and, with the same frames, to a bare hub that answers any hello with a welcome.
  */
-import { type AgentMessage, encodeMessage, type LogLine, parseServerFrame } from "@restic-manager/protocol";
+import {
+  type AgentMessage,
+  encodeMessage,
+  type LogLine,
+  parseServerFrame,
+  protocolRange,
+} from "@restic-manager/protocol";
 import { WebSocket } from "ws";
 import { bearerOf, jobIdOf, streamIdOf } from "./fleet.ts";
 
@@ -101,10 +107,7 @@ export class BenchAgent {
     this.failures = 0;
     this.forget(ackedSeq);
     for (const { frame } of this.outbox) this.socket?.send(frame);
-    const beat = () => {
-      this.socket?.send(encodeMessage({ type: "heartbeat", sent_at: new Date().toISOString() }));
-      this.socket?.ping();
-    };
+    const beat = () => this.socket?.ping();
     this.heart = setInterval(beat, heartbeatMs);
     beat();
     this.options.onWelcome?.();
@@ -127,7 +130,7 @@ export class BenchAgent {
 function helloOf(index: number, idle: boolean): AgentMessage {
   return {
     type: "hello",
-    protocol: { min: 1, max: 1 },
+    protocol: protocolRange,
     agent_version: "0.1.0",
     restic_version: "0.19.1",
     hostname: `host-${index}`,

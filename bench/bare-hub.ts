@@ -23,6 +23,7 @@ export function runBareHub(port: number, heartbeatIntervalMs: number): void {
     if (jobId !== undefined) readers.set(jobId, [...(readers.get(jobId) ?? []), socket]);
     socket.on("error", () => undefined);
     socket.on("close", () => lastSeenAt.delete(socket));
+    socket.on("ping", () => lastSeenAt.set(socket, Date.now()));
     socket.on("message", (data) => {
       const frame = JSON.parse(data.toString()) as Frame;
       lastSeenAt.set(socket, Date.now());
@@ -39,7 +40,7 @@ export function runBareHub(port: number, heartbeatIntervalMs: number): void {
 
 const welcome = (heartbeatIntervalMs: number) => ({
   type: "welcome",
-  protocol: 1,
+  protocol: 2,
   server_version: "0.0.0",
   host_id: "01BENCHH000000000000000000",
   host_name: "bare",

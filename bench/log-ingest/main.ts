@@ -99,7 +99,7 @@ function runBareStore(port: number, folder: string): void {
 
 const welcome = () => ({
   type: "welcome",
-  protocol: 1,
+  protocol: 2,
   server_version: "0.0.0",
   host_id: "01BENCHH000000000000000000",
   host_name: "bare",

@@ -10,7 +10,10 @@ import { z } from "zod";
 import { code, count, hostName, id, instant, text } from "./primitives.ts";
 
 /** The protocol versions that this build speaks; raised only when a message changes its meaning. */
-export const protocolRange = { min: 1, max: 1 } as const;
+export const protocolRange = { min: 1, max: 2 } as const;
+
+/** From this version on a WebSocket ping is the heartbeat, and the agent sends no `heartbeat` beside it. */
+export const pingIsHeartbeatFrom = 2;
 
 /** A job that the agent knows: still running, or finished and its result not yet acknowledged. */
 export const knownJob = z.object({ job_id: id, attempt: count, state: z.enum(["running", "finished"]) });

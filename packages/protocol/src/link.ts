@@ -2,7 +2,10 @@
 import { z } from "zod";
 import { code, count, instant, text } from "./primitives.ts";
 
-/** Agent → server, every `heartbeat_interval_ms`. Volatile. A host is online by the age of the last one. */
+/**
+ * Agent → server, beside the ping of every `heartbeat_interval_ms`, in version 1 of the protocol only: a server of that
+ * version does not count pings. Volatile.
+ */
 export const heartbeat = z.object({ type: z.literal("heartbeat"), sent_at: instant });
 
 /** Server → agent: every event of the stream up to and including `seq` is committed; the agent forgets them. */

@@ -39,6 +39,10 @@ export class FakeServer {
   answerFire: ((fire: ScheduleFire) => ServerMessage[]) | undefined;
   bearer = "test-bearer";
   heartbeatIntervalMs = 30_000;
+  /** The version that a welcome chooses. */
+  protocol = 2;
+  /** How many pings came, on all connections. */
+  pings = 0;
   /** What hello is answered with; default a welcome. `null` = nothing at all. */
   answerHello: ((hello: Hello) => ServerMessage | null) | undefined;
   /** Seen before anything else is done with a frame; `drop` cuts the connection, `ignore` swallows it. */
@@ -153,6 +157,10 @@ export class FakeServer {
       this.#live.delete(socket);
       this.#look();
     });
+    socket.on("ping", () => {
+      this.pings++;
+      this.#look();
+    });
     socket.on("message", (data) => this.#receive(socket, String(data)));
   }
 
@@ -198,7 +206,7 @@ export class FakeServer {
   welcome(): Extract<ServerMessage, { type: "welcome" }> {
     return {
       type: "welcome",
-      protocol: 1,
+      protocol: this.protocol,
       server_version: "0.0.0-test",
       host_id: HOST_ID,
       host_name: "test-host",

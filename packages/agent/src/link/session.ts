@@ -12,6 +12,7 @@ import {
   type FsList,
   type Hello,
   parseServerFrame,
+  pingIsHeartbeatFrom,
   type RepositoryTest,
   type RepositoryTested,
   type ScheduleFire,
@@ -222,7 +223,7 @@ export class AgentSession {
     this.#welcomed = true;
     log.info({ server_version: welcome.server_version, host_name: welcome.host_name }, "connected");
     outbox.onAppended = () => this.#pump();
-    this.#supervise(this.#keepAlive(welcome.heartbeat_interval_ms));
+    this.#supervise(this.#keepAlive(welcome));
     this.#pump();
     const progress = this.#deps.newestProgress();
     if (progress !== undefined) this.sendProgress(progress);
@@ -310,21 +311,24 @@ export class AgentSession {
     }
   }
 
-  async #keepAlive(intervalMs: number): Promise<void> {
+  async #keepAlive(welcome: Welcome): Promise<void> {
     const { clock } = this.#deps;
-    const interval = Math.min(Math.max(intervalMs, MIN_HEARTBEAT_MS), MAX_HEARTBEAT_MS);
+    const interval = Math.min(Math.max(welcome.heartbeat_interval_ms, MIN_HEARTBEAT_MS), MAX_HEARTBEAT_MS);
     for (let tick = 0; ; tick += 1) {
       if (clock.monotonicMs() - this.#lastHeardMs > SILENT_HEARTBEATS * interval) {
         this.#giveUp("the server has fallen silent");
         return;
       }
       // Two looks per heartbeat, so that silence is noticed close to its limit.
-      if (tick % 2 === 0) {
-        this.#send({ type: "heartbeat", sent_at: new Date(clock.nowMs()).toISOString() });
-        this.#socket.ping();
-      }
+      if (tick % 2 === 0) this.#beat(welcome.protocol);
       if (!(await slept(clock, interval / 2, this.#over.signal))) return;
     }
+  }
+
+  #beat(protocol: number): void {
+    if (protocol < pingIsHeartbeatFrom)
+      this.#send({ type: "heartbeat", sent_at: new Date(this.#deps.clock.nowMs()).toISOString() });
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();
   }
 
   #heard(): void {

@@ -53,7 +53,7 @@ describe.each(engines)("the stream of an agent on %s", (engine) => {
     const handlers = { events: { "log.stream": storeLog } } as unknown as LinkHandlers;
     return {
       ...{ commits: new GroupCommit(database.db, clock), clock, log: createLog("silent"), handlers },
-      ...{ requests: new AgentRequests(clock), dumps: new AgentDumps(clock), onAlive: () => undefined },
+      ...{ requests: new AgentRequests(clock), dumps: new AgentDumps(clock) },
     };
   };
 

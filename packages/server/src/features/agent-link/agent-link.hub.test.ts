@@ -6,6 +6,7 @@ import {
   type Hello,
   type LogStream,
   maxFrameBytes,
+  protocolRange,
   type ServerMessage,
 } from "@restic-manager/protocol";
 import {
@@ -94,7 +95,7 @@ const addHost = (name: string): Promise<Host> => makeHost(database.db, { name, a
 
 const hello = (streamId = newId(clock.now())): Hello => ({
   type: "hello",
-  protocol: { min: 1, max: 1 },
+  protocol: protocolRange,
   agent_version: "0.1.0",
   restic_version: null,
   hostname: "h",
@@ -284,9 +285,8 @@ describe("presence", () => {
     for (const { client } of dialled) client.send(encodeMessage(hello()));
     await until("all are connected", () => hosts.every((host) => hub.isConnected(host.id)));
     await clock.advance(5000);
-    const beat = encodeMessage({ type: "heartbeat", sent_at: new Date(clock.now()).toISOString() });
     for (const { client } of dialled) {
-      for (let times = 0; times < 3; times++) client.send(beat);
+      for (let times = 0; times < 3; times++) client.ping();
       client.send("{");
     }
     await until("all beats are in", () => dialled.every(({ types }) => types.includes("error")));
@@ -299,6 +299,32 @@ describe("presence", () => {
       hosts.map(async (host) => (await getHost(database.db, host.id)).lastSeenAt),
     );
     expect(new Set(seen)).toEqual(new Set([clock.now() - 15_000]));
+  });
+
+  it("of a host whose session is over is written too", async () => {
+    const host = await addHost("left");
+    const { client, closed } = await dial(host);
+    client.send(encodeMessage(hello()));
+    await until("the agent is ready", () => hub.isHere(host.id));
+    await clock.advance(7000);
+    const heardAt = clock.now();
+    client.ping();
+    client.close();
+    await closed;
+    await until("the hub forgot it", () => !hub.isConnected(host.id));
+    await clock.advance(5000);
+    expect((await getHost(database.db, host.id)).lastSeenAt).toBe(heardAt);
+  });
+
+  it("does not come from pings of a connection that has not said hello", async () => {
+    const host = await addHost("mute");
+    const { client, closed } = await dial(host);
+    const ponged = once(client, "pong");
+    client.ping();
+    await ponged;
+    await clock.advance(10_000);
+    expect(await closed).toBe(1006);
+    expect((await getHost(database.db, host.id)).lastSeenAt).toBeNull();
   });
 });
 

@@ -127,7 +127,7 @@ export class AgentHub {
     for (const session of sessions) session.send(stoppingGoodbye);
     await Promise.all(sessions.map((session) => session.close(1001, "server stops")));
     await this.links.stop();
-    await this.presence.write();
+    await this.presence.write(this.sessions);
   }
 
   /** Whether an agent that dials now would be served. */
@@ -276,6 +276,7 @@ export class AgentHub {
       greeted.abort(over);
       this.forget(connection.session);
     });
+    socket.on("ping", () => connection.session?.hear());
     socket.on("message", (data, isBinary) => {
       const frame = isBinary ? "" : data.toString();
       if (connection.session?.ready) connection.session.receive(frame);
@@ -412,14 +413,14 @@ export class AgentHub {
     const position = await findPosition(db, host.id);
     const peer = { host, machine, streamId: hello.stream_id, position };
     const { commits, requests, dumps } = this;
-    const onAlive = this.presence.note;
-    return new AgentSession({ commits, clock, log, handlers, requests, dumps, onAlive }, socket, peer);
+    return new AgentSession({ commits, clock, log, handlers, requests, dumps }, socket, peer);
   }
 
   private forget(session: AgentSession | null): void {
     if (!session || this.sessions.get(session.host.id) !== session) return;
     const hostId = session.host.id;
     this.sessions.delete(hostId);
+    this.presence.leave(hostId, session.lastHeardAt);
     this.requests.abandon(hostId);
     this.dumps.abandon(hostId);
     // All rows of a server that stops go at once.
@@ -431,7 +432,7 @@ export class AgentHub {
   private async keepTicking(): Promise<void> {
     while (!this.stopping.signal.aborted) {
       await this.deps.clock.sleep(presenceIntervalMs, this.stopping.signal);
-      await this.presence.write();
+      await this.presence.write(this.sessions);
       this.cutSilent();
     }
   }
@@ -440,7 +441,7 @@ export class AgentHub {
   private cutSilent(): void {
     const limit = this.deps.clock.now() - offlineAfterMs;
     for (const session of [...this.sessions.values()]) {
-      if (session.lastFrameAt >= limit) continue;
+      if (session.lastHeardAt >= limit) continue;
       this.forget(session);
       void session.close(4408, "silent for too long");
     }

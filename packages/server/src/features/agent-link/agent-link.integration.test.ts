@@ -1,6 +1,6 @@
 /** The agents' connections through the whole server: handshake, order, acknowledgement, silence, replacement. */
 import { once } from "node:events";
-import { maxFrameBytes } from "@restic-manager/protocol";
+import { maxFrameBytes, protocolRange } from "@restic-manager/protocol";
 import {
   ackOf,
   connectTestAgent,
@@ -56,7 +56,7 @@ describe("a connection", () => {
     },
     {
       who: "a newer",
-      range: { min: 2, max: 9 },
+      range: { min: protocolRange.max + 1, max: 9 },
       code: "link.protocol_too_new",
       advice: "Update the server.",
     },
@@ -185,14 +185,20 @@ describe("a second connection of one host", () => {
 });
 
 describe("silence", () => {
-  it("of 90 s ends a connection; heartbeats keep it", async () => {
+  const heartbeat = () =>
+    ({ type: "heartbeat", sent_at: new Date(server.clock.now()).toISOString() }) as const;
+
+  it.each([
+    ["a ping", (agent: TestAgent) => agent.socket.ping()],
+    ["a heartbeat of protocol 1", (agent: TestAgent) => agent.send(heartbeat())],
+  ])("of 90 s ends a connection; %s keeps it", async (_name, beat) => {
     const silent = await connectTestAgent(server);
     const alive = await connectTestAgent(server);
     await Promise.all([silent.hello(), alive.hello()]);
-    for (let beat = 0; beat < 4; beat++) {
+    for (let beats = 0; beats < 4; beats++) {
       await server.clock.advance(25_000);
       const before = alive.received.length;
-      alive.send({ type: "heartbeat", sent_at: new Date(server.clock.now()).toISOString() });
+      beat(alive);
       // An answer to a frame sent after it proves that the heartbeat has arrived.
       alive.sendRaw("{");
       await server.until("the heartbeat arrived", () => alive.received.length > before);

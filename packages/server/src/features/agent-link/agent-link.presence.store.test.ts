@@ -10,45 +10,75 @@ describe.each(engines)("presence on %s", (engine) => {
   let isAway: boolean;
   let presence: Presence;
   let hosts: string[];
+  let clock: FakeClock;
+  let startAt: number;
+  let queries: number;
 
   beforeEach(async () => {
     database = await openTestDatabase(engine);
-    const at = new FakeClock().now();
+    clock = new FakeClock();
+    startAt = clock.now();
     hosts = [];
-    for (const name of ["a", "b"]) hosts.push((await makeHost(database.db, { name, at })).id);
+    for (const name of ["a", "b"]) hosts.push((await makeHost(database.db, { name, at: startAt })).id);
     isAway = false;
+    queries = 0;
     const db = database.db.withPlugin({
       transformQuery({ node }) {
+        queries++;
         if (isAway) throw new Error("the database is away");
         return node;
       },
       transformResult: async ({ result }) => result,
     });
-    presence = new Presence({ db, log: createLog("silent") });
+    presence = new Presence({ db, clock, log: createLog("silent") });
   });
   afterEach(() => database.close());
 
+  /** When each host was last heard by its row, in ms after the start. */
   const seen = async () =>
-    Promise.all(hosts.map(async (id) => (await findHost(database.db, id))?.lastSeenAt ?? null));
+    Promise.all(
+      hosts.map(async (id) => {
+        const at = (await findHost(database.db, id))?.lastSeenAt ?? null;
+        return at === null ? null : at - startAt;
+      }),
+    );
+
+  /** Sessions by host, last heard so many ms after the start. */
+  const heard = (...afterMs: number[]) =>
+    new Map(afterMs.map((ms, index) => [hosts[index] ?? "", { lastHeardAt: startAt + ms }]));
 
   it("is written for all hosts at once, and never moves one back in time", async () => {
-    hosts.forEach((id, index) => void presence.note(id, 1000 + index));
-    await presence.write();
+    await presence.write(heard(1000, 1001));
     expect(await seen()).toEqual([1000, 1001]);
-    for (const id of hosts) presence.note(id, 500);
-    presence.note("gone", 2000);
-    await presence.write();
+    await presence.write(heard(500, 500).set("gone", { lastHeardAt: startAt + 2000 }));
     expect(await seen()).toEqual([1000, 1001]);
   });
 
   it("that could not be written is written the next time, unless the host was heard since", async () => {
-    hosts.forEach((id, index) => void presence.note(id, 1000 + index));
+    presence.leave(hosts[1] ?? "", startAt + 1001);
     isAway = true;
-    await presence.write();
+    await presence.write(heard(1000));
     isAway = false;
     expect(await seen()).toEqual([null, null]);
-    presence.note(hosts[0] ?? "", 3000);
-    await presence.write();
+    await presence.write(heard(3000));
     expect(await seen()).toEqual([3000, 1001]);
+  });
+
+  it("asks nothing of the database while nobody was heard since the last time", async () => {
+    await clock.advance(5000);
+    await presence.write(heard(1000, 4800));
+    expect(await seen()).toEqual([1000, 4800]);
+    queries = 0;
+    await clock.advance(5000);
+    await presence.write(heard(1000, 4800));
+    expect(queries).toBe(0);
+  });
+
+  it("of a host that left and came back is that of its new session", async () => {
+    presence.leave(hosts[0] ?? "", startAt + 1000);
+    await presence.write(heard(3000));
+    expect(await seen()).toEqual([3000, null]);
+    await presence.write(new Map());
+    expect(await seen()).toEqual([3000, null]);
   });
 });

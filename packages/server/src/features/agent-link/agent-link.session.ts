@@ -62,8 +62,6 @@ export interface SessionDeps {
   handlers: LinkHandlers;
   requests: AgentRequests;
   dumps: AgentDumps;
-  /** Called for every usable frame: the host lives. */
-  onAlive(hostId: string, atMs: number): void;
 }
 
 export class AgentSession {
@@ -75,8 +73,8 @@ export class AgentSession {
   configuredAs = "";
   /** Whether the agent was welcomed and has its configuration, so that commands may follow. */
   ready = false;
-  /** When the last usable frame came. */
-  lastFrameAt: number;
+  /** When the last usable frame or ping came: the host lives. */
+  lastHeardAt: number;
   private readonly socket: WebSocket;
   private readonly deps: SessionDeps;
   private readonly streamId: string;
@@ -105,7 +103,7 @@ export class AgentSession {
     // Another disk has other events: they begin at 1.
     this.ackedSeq = peer.position?.streamId === peer.streamId ? peer.position.seq : 0;
     this.arrivedSeq = this.ackedSeq;
-    this.lastFrameAt = deps.clock.now();
+    this.lastHeardAt = deps.clock.now();
   }
 
   /** @returns false when the agent is gone or does not read any more; the message is then not sent */
@@ -140,8 +138,7 @@ export class AgentSession {
       this.answerBadFrame(parsed);
       return;
     }
-    this.lastFrameAt = this.deps.clock.now();
-    this.deps.onAlive(this.host.id, this.lastFrameAt);
+    this.hear();
     if (isEvent(parsed.message) && !this.arrivesInTurn(parsed.message.seq)) return;
     // That was all it says: it need not wait in line, and most frames are heartbeats.
     if (parsed.message.type === "heartbeat") return;
@@ -149,6 +146,11 @@ export class AgentSession {
     this.waitingBytes += frame.length;
     if (this.waitingBytes > maxWaitingBytes) this.socket.pause();
     this.working ??= this.work();
+  }
+
+  /** The host lives: it sent a usable frame, or a ping, which is all that an idle one sends. */
+  hear(): void {
+    if (!this.closed) this.lastHeardAt = this.deps.clock.now();
   }
 
   /** Ends the connection; nothing more is received. Waits for the batch that is being stored. */

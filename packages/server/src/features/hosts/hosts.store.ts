@@ -391,13 +391,13 @@ export async function markFirstConnect(tx: Db, hostId: string, at: number): Prom
 const touchedPerStatement = 500;
 
 /**
- * Records heartbeats of many hosts at once: host id → epoch milliseconds. Never moves a host back in time;
+ * Records heartbeats of many hosts at once: pairs of host id, each once, and epoch milliseconds. Never moves a host back in time;
  * ids of hosts that are gone are skipped.
  */
-export async function touchHosts(db: Db, lastSeenMs: ReadonlyMap<string, number>): Promise<void> {
-  if (lastSeenMs.size === 0) return;
+export async function touchHosts(db: Db, lastSeenMs: Iterable<readonly [string, number]>): Promise<void> {
   // In one order everywhere: two servers that touch the same rows must not wait for each other in a circle.
   const seen = [...lastSeenMs].sort(([a], [b]) => (a < b ? -1 : 1));
+  if (seen.length === 0) return;
   await inTransaction(db, async (tx) => {
     for (let i = 0; i < seen.length; i += touchedPerStatement) {
       // One value, so that it is one statement however many hosts it tells of. Both engines have a json_each of objects;
