@@ -1,11 +1,14 @@
 /**
  * What ten thousand connected hosts that do nothing cost: memory and CPU time of the server beside those of a bare
- * `ws` hub with the same sockets, heartbeats and pings, over the same span; and how often the database is committed
- * to meanwhile, as a second connection sees it (SQLite only). Then as many more dial as two programs with 20,000 open
- * files each can hold between them, and all must stay.
+ * `ws` hub with the same sockets and pings, both at once and over the same span, because from minute to minute the same
+ * program takes up to half as much again; and how often the database is committed to meanwhile, as a second connection
+ * sees it (SQLite only). Then as many more dial as two programs with 20,000 open files each can hold, and all must stay.
  *
  * node bench/idle-agents/main.ts [AGENTS] [SECONDS] [HELD]
  */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { BenchAgent } from "../agent.ts";
 import { runBareHub } from "../bare-hub.ts";
@@ -30,45 +33,53 @@ const dialAtOnce = 400;
 const settleMs = 40_000;
 /** Commits closer together than this are seen as one: up to fifty a second are told apart, one is allowed. */
 const commitPollMs = 20;
-
 /** So long all of them must be held: longer than a heartbeat takes to be missed. */
 const heldMs = 40_000;
 
-interface Outcome {
-  emptyMiB: number;
-  residentMiB: number;
-  cpuShare: number;
-  commitsPerSecond: number;
-  /** Of `held`, how many were connected at the end. */
-  stillHeld: number;
+/** Agents in a program of their own: one program may have too few open files for two fleets. */
+class Fleet {
+  private readonly child: ChildProcess;
+  private readonly answers: AsyncIterator<string>;
+
+  constructor(port: number, first: number, count: number) {
+    const words = [import.meta.filename, "dial", port, first, count].map(String);
+    this.child = spawn(process.execPath, words, { stdio: ["pipe", "pipe", "inherit"] });
+    const { stdout } = this.child;
+    if (stdout === null) throw new Error("no output to read");
+    this.answers = createInterface({ input: stdout })[Symbol.asyncIterator]();
+    process.once("exit", () => this.child.kill("SIGKILL"));
+  }
+
+  /** Resolves when all have been welcomed. */
+  async dialled(): Promise<void> {
+    await this.next();
+  }
+
+  async countOnline(): Promise<number> {
+    this.child.stdin?.write("count\n");
+    return Number(await this.next());
+  }
+
+  async end(): Promise<void> {
+    const gone = once(this.child, "exit");
+    this.child.kill("SIGKILL");
+    await gone;
+  }
+
+  private async next(): Promise<string> {
+    const { value, done } = await this.answers.next();
+    if (done) throw new Error("the agents' program ended");
+    return value;
+  }
 }
 
-interface Wish {
-  count: number;
-  seconds: number;
-  held: number;
-  /** The database, to count its commits; null when there is none to watch. */
-  file: string | null;
-}
-
-async function measure(program: Program, { count, seconds, held, file }: Wish): Promise<Outcome> {
-  const emptyMiB = residentMiB(program.pid);
-  const agents = Array.from({ length: held }, (_, index) => new BenchAgent({ port: program.port, index }));
-  await dialAll(agents.slice(0, count));
-  await sleep(settleMs);
-  const commits = file === null ? null : watchCommits(file);
-  const cpuBefore = cpuMs(program.pid);
-  await sleep(seconds * 1000);
-  const cpuShare = (cpuMs(program.pid) - cpuBefore) / (seconds * 1000);
-  const commitsPerSecond = (commits?.stop() ?? 0) / seconds;
-  const resident = residentMiB(program.pid);
-  const away = agents.slice(0, count).filter((agent) => !agent.online).length;
-  if (away > 0) throw new Error(`${away} agents are no longer connected`);
-  await dialAll(agents.slice(count));
-  if (held > count) await sleep(heldMs);
-  const stillHeld = agents.filter((agent) => agent.online).length;
-  for (const agent of agents) agent.stop();
-  return { emptyMiB, residentMiB: resident, cpuShare, commitsPerSecond, stillHeld };
+/** The agents' program: says "dialled" once all are online, and then, whenever it is asked, how many are. */
+async function runFleet(port: number, first: number, count: number): Promise<void> {
+  const agents = Array.from({ length: count }, (_, index) => new BenchAgent({ port, index: first + index }));
+  await dialAll(agents);
+  process.stdout.write("dialled\n");
+  for await (const _ of createInterface({ input: process.stdin }))
+    process.stdout.write(`${agents.filter(({ online }) => online).length}\n`);
 }
 
 /** The fleet's heartbeats are spread over their interval, as those of agents that started whenever they did. */
@@ -103,17 +114,64 @@ function watchCommits(file: string): { stop(): number } {
   };
 }
 
+interface Cost {
+  emptyMiB: number;
+  residentMiB: number;
+  cpuShare: number;
+}
+
+/** What each program costs over the same span, with as many idle agents each; commits to `file` meanwhile. */
+async function measure(
+  programs: readonly Program[],
+  { count, seconds, file }: { count: number; seconds: number; file: string | null },
+): Promise<{ costs: Cost[]; commitsPerSecond: number }> {
+  const emptyMiB = programs.map(({ pid }) => residentMiB(pid));
+  const fleets = programs.map(({ port }) => new Fleet(port, 0, count));
+  await Promise.all(fleets.map((fleet) => fleet.dialled()));
+  await sleep(settleMs);
+  const commits = file === null ? null : watchCommits(file);
+  const cpuBefore = programs.map(({ pid }) => cpuMs(pid));
+  await sleep(seconds * 1000);
+  const costs = programs.map(({ pid }, index) => ({
+    emptyMiB: emptyMiB[index] ?? Number.NaN,
+    residentMiB: residentMiB(pid),
+    cpuShare: (cpuMs(pid) - (cpuBefore[index] ?? Number.NaN)) / (seconds * 1000),
+  }));
+  const commitsPerSecond = (commits?.stop() ?? 0) / seconds;
+  for (const fleet of fleets) {
+    const online = await fleet.countOnline();
+    if (online < count) throw new Error(`${count - online} agents are no longer connected`);
+    await fleet.end();
+  }
+  return { costs, commitsPerSecond };
+}
+
+/** @returns how many of so many agents are connected to the program after a while */
+async function hold(program: Program, count: number): Promise<number> {
+  const half = Math.ceil(count / 2);
+  const fleets = [new Fleet(program.port, 0, half), new Fleet(program.port, half, count - half)];
+  await Promise.all(fleets.map((fleet) => fleet.dialled()));
+  await sleep(heldMs);
+  let online = 0;
+  for (const fleet of fleets) {
+    online += await fleet.countOnline();
+    await fleet.end();
+  }
+  return online;
+}
+
 async function main(count: number, seconds: number, held: number): Promise<void> {
-  const barePort = await freePort();
-  const hub = await startBareProgram(import.meta.filename, barePort);
-  const bare = await measure(hub, { count, seconds, held: count, file: null });
-  await hub.kill();
-  const { dataDir, port } = await createFleet(held);
+  const hub = await startBareProgram(import.meta.filename, await freePort());
+  const { dataDir, port } = await createFleet(Math.max(count, held));
   const server = await startServerProgram({ dataDir, port });
   const file = databaseUrl() === undefined ? databaseFile(dataDir) : null;
-  const ours = await measure(server, { count, seconds, held, file });
+  const { costs, commitsPerSecond } = await measure([server, hub], { count, seconds, file });
+  const [ours, bare] = costs;
+  if (!ours || !bare) throw new Error("nothing was measured");
+  await hub.kill();
+  const stillHeld = await hold(server, held);
   await server.kill();
-  const perAgentKiB = ((ours.residentMiB - ours.emptyMiB) * 1024) / count;
+  const perAgentKiB = (cost: Cost) => ((cost.residentMiB - cost.emptyMiB) * 1024) / count;
   printReport({
     bench: "idle-agents",
     figures: {
@@ -122,25 +180,30 @@ async function main(count: number, seconds: number, held: number): Promise<void>
       seconds,
       empty_mib: ours.emptyMiB,
       resident_mib: ours.residentMiB,
-      kib_per_agent: perAgentKiB,
+      kib_per_agent: perAgentKiB(ours),
       cpu_share: ours.cpuShare,
-      held: ours.stillHeld,
-      commits_per_s: ours.commitsPerSecond,
+      held: stillHeld,
+      commits_per_s: commitsPerSecond,
       bare_empty_mib: bare.emptyMiB,
       bare_resident_mib: bare.residentMiB,
-      bare_kib_per_agent: ((bare.residentMiB - bare.emptyMiB) * 1024) / count,
+      bare_kib_per_agent: perAgentKiB(bare),
       bare_cpu_share: bare.cpuShare,
     },
     goals: [
       atMost("times the memory of a bare hub", ours.residentMiB / bare.residentMiB, 2),
       atMost("MiB resident", ours.residentMiB, 200),
-      atLeast("agents held at once", ours.stillHeld, held),
+      atLeast("agents held at once", stillHeld, held),
       atMost("times the CPU time of a bare hub", ours.cpuShare / bare.cpuShare, 1.5),
-      atMost("database commits a second", ours.commitsPerSecond, 1),
+      atMost("database commits a second", commitsPerSecond, 1),
     ],
   });
 }
 
-const [role, second, third] = process.argv.slice(2);
-if (role === "bare") runBareHub(Number(second), heartbeatIntervalMs);
-else await main(Number(role ?? 10_000), Number(second ?? 50), Number(third ?? 19_000));
+const [role, ...words] = process.argv.slice(2);
+const numbers = words.map(Number);
+if (role === "bare") runBareHub(numbers[0] ?? 0, heartbeatIntervalMs);
+else if (role === "dial") await runFleet(numbers[0] ?? 0, numbers[1] ?? 0, numbers[2] ?? 0);
+else {
+  await main(Number(role ?? 10_000), numbers[0] ?? 200, numbers[1] ?? 19_000);
+  process.exit();
+}
