@@ -171,6 +171,7 @@ export class Replay {
       new Map(
         links.map(([id, since]) => [id, since + Math.floor((nowMs - since) / heartbeatMs) * heartbeatMs]),
       ),
+      nowMs,
     );
   }
 

@@ -67,7 +67,7 @@ function count({ folder }: Stage, what: string): number {
 }
 
 const allSeen = (stage: Stage) =>
-  touchHosts(stage.db, new Map(stage.hostIds.map((id) => [id, stage.clock.now()])));
+  touchHosts(stage.db, new Map(stage.hostIds.map((id) => [id, stage.clock.now()])), stage.clock.now());
 
 /** (b) Hosts are there and do not fire. */
 async function lookAtAll(stage: Stage, at: number): Promise<Crowd> {

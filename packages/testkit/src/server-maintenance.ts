@@ -163,7 +163,7 @@ export class MaintenanceLab {
   /** What is due meanwhile is seen at its end. */
   private async step(ms: number, pass = (ms: number) => this.clock.advance(ms)): Promise<void> {
     const then = this.clock.now() + ms;
-    await touchHosts(this.db, new Map([...this.alive].map((id) => [id, then])));
+    await touchHosts(this.db, new Map([...this.alive].map((id) => [id, then])), then);
     await pass(ms);
     await this.settled();
   }

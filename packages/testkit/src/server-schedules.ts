@@ -141,7 +141,7 @@ export class ScheduleLab {
   }
 
   private async beat(): Promise<void> {
-    await touchHosts(this.db, new Map([...this.alive].map((id) => [id, this.clock.now()])));
+    await touchHosts(this.db, new Map([...this.alive].map((id) => [id, this.clock.now()])), this.clock.now());
     await this.settled();
   }
 

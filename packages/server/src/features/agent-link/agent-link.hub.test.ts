@@ -316,6 +316,23 @@ describe("presence", () => {
     expect((await getHost(database.db, host.id)).lastSeenAt).toBe(heardAt);
   });
 
+  it.each([
+    ["on", 3_600_000],
+    ["back", -3_600_000],
+  ])("is by a clock that nobody sets: one that was set %s by an hour cuts nobody", async (_way, ms) => {
+    const host = await addHost("steady");
+    const { client } = await dial(host);
+    client.send(encodeMessage(hello()));
+    await until("the agent is ready", () => hub.isHere(host.id));
+    clock.jump(ms);
+    await clock.advance(10_000);
+    expect(hub.isHere(host.id)).toBe(true);
+    const { lastSeenAt } = await getHost(database.db, host.id);
+    expect(lastSeenAt).toBe(clock.now() - 10_000);
+    await clock.advance(85_000);
+    await until("the silent agent is cut", () => !hub.isHere(host.id));
+  });
+
   it("does not come from pings of a connection that has not said hello", async () => {
     const host = await addHost("mute");
     const { client, closed } = await dial(host);

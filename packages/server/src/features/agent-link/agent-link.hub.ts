@@ -439,7 +439,7 @@ export class AgentHub {
 
   /** A half-open connection looks alive to TCP for hours; without a frame for as long as offline takes it is none. */
   private cutSilent(): void {
-    const limit = this.deps.clock.now() - offlineAfterMs;
+    const limit = this.deps.clock.monotonic() - offlineAfterMs;
     for (const session of [...this.sessions.values()]) {
       if (session.lastHeardAt >= limit) continue;
       this.forget(session);

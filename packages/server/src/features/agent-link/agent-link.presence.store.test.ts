@@ -43,9 +43,23 @@ describe.each(engines)("presence on %s", (engine) => {
       }),
     );
 
-  /** Sessions by host, last heard so many ms after the start. */
+  /** Sessions by host, last heard so many ms after the start; by a clock that nobody sets. */
   const heard = (...afterMs: number[]) =>
     new Map(afterMs.map((ms, index) => [hosts[index] ?? "", { lastHeardAt: startAt + ms }]));
+
+  it("is written anew for everybody once the clock was set, on or back", async () => {
+    const hourMs = 3_600_000;
+    await clock.advance(5000);
+    await presence.write(heard(1000, 4000));
+    clock.jump(hourMs);
+    await clock.advance(5000);
+    await presence.write(heard(1000, 4000));
+    expect(await seen()).toEqual([1000 + hourMs, 4000 + hourMs]);
+    clock.jump(-2 * hourMs);
+    await clock.advance(5000);
+    await presence.write(heard(1000, 4000));
+    expect(await seen()).toEqual([1000 - hourMs, 4000 - hourMs]);
+  });
 
   it("is written for all hosts at once, and never moves one back in time", async () => {
     await presence.write(heard(1000, 1001));

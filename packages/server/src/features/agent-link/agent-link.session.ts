@@ -73,7 +73,7 @@ export class AgentSession {
   configuredAs = "";
   /** Whether the agent was welcomed and has its configuration, so that commands may follow. */
   ready = false;
-  /** When the last usable frame or ping came: the host lives. */
+  /** When the last usable frame or ping came, by a clock that nobody sets: the host lives. */
   lastHeardAt: number;
   private readonly socket: WebSocket;
   private readonly deps: SessionDeps;
@@ -103,7 +103,7 @@ export class AgentSession {
     // Another disk has other events: they begin at 1.
     this.ackedSeq = peer.position?.streamId === peer.streamId ? peer.position.seq : 0;
     this.arrivedSeq = this.ackedSeq;
-    this.lastHeardAt = deps.clock.now();
+    this.lastHeardAt = deps.clock.monotonic();
   }
 
   /** @returns false when the agent is gone or does not read any more; the message is then not sent */
@@ -150,7 +150,7 @@ export class AgentSession {
 
   /** The host lives: it sent a usable frame, or a ping, which is all that an idle one sends. */
   hear(): void {
-    if (!this.closed) this.lastHeardAt = this.deps.clock.now();
+    if (!this.closed) this.lastHeardAt = this.deps.clock.monotonic();
   }
 
   /** Ends the connection; nothing more is received. Waits for the batch that is being stored. */

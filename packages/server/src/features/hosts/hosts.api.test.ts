@@ -39,7 +39,7 @@ beforeEach(async () => {
       at: clock.now(),
     });
   }
-  await touchHosts(database.db, new Map([["H1", clock.now()]]));
+  await touchHosts(database.db, new Map([["H1", clock.now()]]), clock.now());
 });
 afterEach(async () => {
   await app.close();

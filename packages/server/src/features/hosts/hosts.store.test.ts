@@ -22,6 +22,7 @@ import {
   listHostsOfRepository,
   listOtherHosts,
   type NewHost,
+  offlineAfterMs,
   recordAppliedVersion,
   recordHello,
   scheduleSetChanged,
@@ -136,10 +137,13 @@ describe.each(engines)("hosts on %s", (engine) => {
     expect((await names({ tag: "WEB" })).toSorted()).toEqual(["A%2", "a_1"]);
     expect(await names({ tag: "we" })).toEqual([]);
     const seen = await findHostByName(db, "a_1");
-    await touchHosts(db, new Map([[seen?.id ?? "", nowMs]]));
+    await touchHosts(db, new Map([[seen?.id ?? "", nowMs]]), nowMs);
     expect(await names({ state: "online" })).toEqual(["a_1"]);
     expect(await names({ state: "offline", tag: "web" })).toEqual(["A%2"]);
     expect(await names({ state: "online", q: "2" })).toEqual([]);
+    const setBackMs = nowMs - offlineAfterMs;
+    expect(await listHostPage(db, { state: "online" }, { nowMs: setBackMs })).toHaveLength(0);
+    expect(await listHostPage(db, { state: "offline" }, { nowMs: setBackMs })).toHaveLength(4);
   });
 
   it("are proposed by name for a form of one of them, the first twenty without that one", async () => {
@@ -154,7 +158,7 @@ describe.each(engines)("hosts on %s", (engine) => {
     expect(await proposed(ids[0] ?? "")).toEqual(counting(11, 30));
     expect(await proposed(ids[23] ?? "")).toEqual(counting(10, 29));
     expect(await proposed(ids[0] ?? "", "online")).toEqual([]);
-    await touchHosts(db, new Map([ids[0], ids[23]].map((id) => [id ?? "", clock.now()])));
+    await touchHosts(db, new Map([ids[0], ids[23]].map((id) => [id ?? "", clock.now()])), clock.now());
     expect(await proposed(ids[0] ?? "", "online")).toEqual(["web-33"]);
   });
 
@@ -198,18 +202,25 @@ describe.each(engines)("hosts on %s", (engine) => {
     });
   });
 
-  it("take a thousand heartbeats at once and never move back in time", async () => {
+  it("take a thousand heartbeats at once and never move back in time, unless the clock was set back", async () => {
     const { db } = database;
     const hosts = await Promise.all(
       Array.from({ length: 3 }, (_, i) => createHost(db, newHost(`web-${i}`, { id: `H${i}` }))),
     );
     const seen = new Map(Array.from({ length: 1201 }, (_, i) => [`H${i}`, clock.now() + i]));
-    await touchHosts(db, seen);
-    await touchHosts(db, new Map(hosts.map(({ id }) => [id, clock.now() - 1])));
-    await touchHosts(db, new Map());
+    await touchHosts(db, seen, clock.now());
+    await touchHosts(db, new Map(hosts.map(({ id }) => [id, clock.now() - 1])), clock.now());
+    await touchHosts(db, new Map(), clock.now());
     expect((await listHosts(db)).map(({ lastSeenAt }) => lastSeenAt)).toEqual(
       [0, 1, 2].map((i) => clock.now() + i),
     );
+    const setBackMs = clock.now() - offlineAfterMs;
+    await touchHosts(db, [["H1", setBackMs - 1]], setBackMs);
+    expect((await listHosts(db)).map(({ lastSeenAt }) => lastSeenAt)).toEqual([
+      clock.now(),
+      setBackMs - 1,
+      clock.now() + 2,
+    ]);
   });
 
   it("point to a repository, are found by it in the order in which they came, and point away from it", async () => {

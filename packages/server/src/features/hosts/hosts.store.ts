@@ -249,10 +249,14 @@ export async function listHostPage(
   if (q !== "") query = query.where(sql<boolean>`name_key LIKE ${anywhere(q)} ESCAPE '\\'`);
   if (tag !== "") query = query.where(sql<boolean>`tags LIKE ${anywhere(JSON.stringify(tag))} ESCAPE '\\'`);
   if (filter.name !== undefined) query = query.where("name_key", "=", nameKey(filter.name.trim()));
-  const onlineFrom = page.nowMs - offlineAfterMs;
-  if (filter.state === "online") query = query.where("last_seen_at", ">", onlineFrom);
+  // As `isOnline` says it.
+  const [from, to] = [page.nowMs - offlineAfterMs, page.nowMs + offlineAfterMs];
+  if (filter.state === "online")
+    query = query.where("last_seen_at", ">", from).where("last_seen_at", "<", to);
   if (filter.state === "offline")
-    query = query.where((e) => e.or([e("last_seen_at", "is", null), e("last_seen_at", "<=", onlineFrom)]));
+    query = query.where((e) =>
+      e.or([e("last_seen_at", "is", null), e("last_seen_at", "<=", from), e("last_seen_at", ">=", to)]),
+    );
   if (page.after !== undefined) query = query.where("name_key", ">", nameKey(page.after));
   if (page.limit !== undefined) query = query.limit(page.limit);
   return (await query.execute()).map(toHost);
@@ -391,10 +395,14 @@ export async function markFirstConnect(tx: Db, hostId: string, at: number): Prom
 const touchedPerStatement = 500;
 
 /**
- * Records heartbeats of many hosts at once: pairs of host id, each once, and epoch milliseconds. Never moves a host back in time;
- * ids of hosts that are gone are skipped.
+ * Records heartbeats of many hosts at once: pairs of host id, each once, and epoch milliseconds. Never moves a host back in
+ * time, unless its time lies so far ahead of now that the clock was set back since; ids of hosts that are gone are skipped.
  */
-export async function touchHosts(db: Db, lastSeenMs: Iterable<readonly [string, number]>): Promise<void> {
+export async function touchHosts(
+  db: Db,
+  lastSeenMs: Iterable<readonly [string, number]>,
+  nowMs: number,
+): Promise<void> {
   // In one order everywhere: two servers that touch the same rows must not wait for each other in a circle.
   const seen = [...lastSeenMs].sort(([a], [b]) => (a < b ? -1 : 1));
   if (seen.length === 0) return;
@@ -406,9 +414,8 @@ export async function touchHosts(db: Db, lastSeenMs: Iterable<readonly [string, 
       const heard = `{${part.map(([id, at]) => `${JSON.stringify(id)}:${at}`).join(",")}}`;
       await sql`UPDATE hosts SET last_seen_at = heard.at
         FROM (SELECT key AS id, CAST(CAST(value AS text) AS bigint) AS at FROM json_each(${heard})) AS heard
-        WHERE hosts.id = heard.id AND (hosts.last_seen_at IS NULL OR hosts.last_seen_at < heard.at)`.execute(
-        tx,
-      );
+        WHERE hosts.id = heard.id AND (hosts.last_seen_at IS NULL OR hosts.last_seen_at < heard.at
+          OR hosts.last_seen_at >= ${nowMs + offlineAfterMs})`.execute(tx);
     }
   });
 }

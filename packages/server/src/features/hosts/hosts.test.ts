@@ -11,6 +11,11 @@ describe("online", () => {
     expect(isOnline({ lastSeenAt: now - offlineAfterMs }, now)).toBe(false);
     expect(isOnline({ lastSeenAt: null }, now)).toBe(false);
   });
+
+  it("does not follow from a time further ahead than clocks may differ: it is from before the clock was set back", () => {
+    expect(isOnline({ lastSeenAt: now + offlineAfterMs - 1 }, now)).toBe(true);
+    expect(isOnline({ lastSeenAt: now + offlineAfterMs }, now)).toBe(false);
+  });
 });
 
 describe("tags", () => {

@@ -115,12 +115,15 @@ export const scheduleSetChanged = sharedTopic("host.schedule_set_changed", { pay
 /** A host and everything that hung on it is gone. */
 export const hostRemoved = sharedTopic("host.removed", { payload: someHost });
 
-/** Three heartbeats of 30 s may get lost before we say that a host is offline. */
+/** Two heartbeats of 25 s may get lost before we say that a host is offline. */
 export const offlineAfterMs = 90_000;
 
-/** Whether the host's last heartbeat is young enough. */
+/**
+ * Whether the host's last heartbeat is young enough. One from as far ahead is of a clock that was set back since, and says
+ * nothing; one from less far may be of a replica whose clock is ahead.
+ */
 export function isOnline(host: Pick<Host, "lastSeenAt">, nowMs: number): boolean {
-  return host.lastSeenAt !== null && nowMs - host.lastSeenAt < offlineAfterMs;
+  return host.lastSeenAt !== null && Math.abs(nowMs - host.lastSeenAt) < offlineAfterMs;
 }
 
 /** More tags than a person reads, and long enough for `customer:name`. */

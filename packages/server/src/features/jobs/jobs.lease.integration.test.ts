@@ -63,7 +63,11 @@ describe("a dispatch that was not acknowledged", () => {
 describe("a job whose host does not come back", () => {
   /** Everything that is written about the host and its job happened so much earlier. */
   async function age(ms: number): Promise<void> {
-    // The last heartbeat is written within five seconds.
+    // The last heartbeat is written within five seconds after the server has noticed.
+    await server.until("no agent is connected", async () => {
+      const { body } = await server.admin.get("/api/installation");
+      return (body as { replicas: { agents: number }[] }).replicas.every(({ agents }) => agents === 0);
+    });
     await server.clock.advance(6000);
     await sql`UPDATE jobs SET created_at = created_at - ${ms}`.execute(server.db);
     await sql`UPDATE hosts SET last_seen_at = last_seen_at - ${ms}`.execute(server.db);

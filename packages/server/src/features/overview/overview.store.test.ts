@@ -160,7 +160,7 @@ describe.each(engines)("the overview on %s", (engine) => {
     await connect(id);
     expect(await conditionOf(id)).toBe("new");
     await addJob(id, "succeeded");
-    await touchHosts(db, new Map([[id, clock.now()]]));
+    await touchHosts(db, new Map([[id, clock.now()]]), clock.now());
     await clock.advance(89_999);
     expect(await conditionOf(id)).toBe("ok");
     await clock.advance(1);
@@ -190,7 +190,7 @@ describe.each(engines)("the overview on %s", (engine) => {
     for (const id of [alpha, beta, gamma, gone]) await connect(id);
     await addJob(gone, "succeeded");
     await clock.advance(2 * offlineMs);
-    for (const id of [alpha, beta, gamma]) await touchHosts(db, new Map([[id, clock.now()]]));
+    for (const id of [alpha, beta, gamma]) await touchHosts(db, new Map([[id, clock.now()]]), clock.now());
     await addJob(alpha, "failed");
     await addJob(beta, "succeeded");
     await addJob(gamma, "running");
@@ -312,7 +312,7 @@ describe.each(engines)("the overview on %s", (engine) => {
     const id = await addHost("laptop");
     await connect(id);
     await addJob(id, "succeeded");
-    await touchHosts(db, new Map([[id, clock.now()]]));
+    await touchHosts(db, new Map([[id, clock.now()]]), clock.now());
     const mode = { hostId: id, mode: "intermittent", actor: systemActor } as const;
     await setHostMode({ db, clock, events: bus }, mode);
     await clock.advance(hourMs);

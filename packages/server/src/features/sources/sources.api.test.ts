@@ -55,7 +55,7 @@ beforeEach(async () => {
   ] as const) {
     await createHost(db, { ...shared, id, name, os, bearer: id, at: clock.now() });
   }
-  await touchHosts(db, new Map([["H1", clock.now()]]));
+  await touchHosts(db, new Map([["H1", clock.now()]]), clock.now());
 });
 afterEach(async () => {
   await app.close();

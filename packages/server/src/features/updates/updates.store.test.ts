@@ -249,7 +249,7 @@ describe.each(engines)("an update of the fleet on %s", (engine) => {
     await lab.watch.idle();
     expect((await lab.view(id)).run.state).toBe("running");
     await lab.hello(first?.id ?? "", { agentVersion: "0.2.0" });
-    await touchHosts(lab.db, new Map([[first?.id ?? "", lab.clock.now()]]));
+    await touchHosts(lab.db, new Map([[first?.id ?? "", lab.clock.now()]]), lab.clock.now());
     await lab.tick();
     expect((await lab.view(id)).run.state).toBe("running");
   });
