@@ -2,7 +2,7 @@
  * What ten thousand connected hosts that do nothing cost: memory and CPU time of the server beside those of a bare
  * `ws` hub with the same sockets and pings, both at once and over the same span, because from minute to minute the same
  * program takes up to half as much again; and how often the database is committed to meanwhile, as a second connection
- * sees it (SQLite only). Then as many more dial as two programs with 20,000 open files each can hold, and all must stay.
+ * sees it (SQLite only). Then as many dial as one server with 20,000 open files can hold, and all must stay.
  *
  * node bench/idle-agents/main.ts [AGENTS] [SECONDS] [HELD]
  */

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Hello } from "@restic-manager/protocol";
+import { type Hello, protocolRange } from "@restic-manager/protocol";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AgentFakeClock } from "../../../testkit/src/agent-clock.ts";
@@ -48,7 +48,7 @@ afterEach(async () => {
 });
 
 const createHello = async (): Promise<Hello> => ({
-  ...{ type: "hello", protocol: { min: 1, max: 2 }, agent_version: "0", restic_version: null },
+  ...{ type: "hello", protocol: protocolRange, agent_version: "0", restic_version: null },
   ...{ hostname: "h", os: "linux", arch: "x64", sent_at: AT, stream_id: outbox.streamId, jobs: [] },
 });
 

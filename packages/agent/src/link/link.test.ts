@@ -2,13 +2,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type {
-  CommandAck,
-  ConfigUpdate,
-  FsEntries,
-  Hello,
-  Progress,
-  ScheduleSet,
+import {
+  type CommandAck,
+  type ConfigUpdate,
+  type FsEntries,
+  type Hello,
+  type Progress,
+  protocolRange,
+  type ScheduleSet,
 } from "@restic-manager/protocol";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -61,7 +62,7 @@ afterEach(async () => {
 });
 
 const createHello = async (): Promise<Hello> => ({
-  ...{ type: "hello", protocol: { min: 1, max: 1 }, agent_version: "0", restic_version: null },
+  ...{ type: "hello", protocol: protocolRange, agent_version: "0", restic_version: null },
   ...{ hostname: "h", os: "linux", arch: "x64", sent_at: AT, stream_id: outbox.streamId, jobs: [] },
 });
 

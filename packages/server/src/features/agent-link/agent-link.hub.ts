@@ -50,7 +50,7 @@ import { AgentRequests, type AnswerTo, type Question } from "./agent-link.reques
 import { AgentSession, type Machine } from "./agent-link.session.ts";
 import { findPosition } from "./agent-link.store.ts";
 
-/** Three fit into the 90 s after which a host counts as offline: one may be lost without a false alarm. */
+/** Three fit into the 90 s after which a host counts as offline: two may be lost without a false alarm. */
 export const heartbeatIntervalMs = 25_000;
 /** How long a dialled connection may take to say hello. */
 const helloTimeoutMs = 10_000;

@@ -1,6 +1,7 @@
 /**
  * When each agent was last heard: kept by its session, and written for the whole fleet at once, every few seconds.
- * Sessions count by a clock that nobody sets (`Clock.monotonic`); rows have the time of day that it is by now.
+ * Sessions count by a clock that nobody sets (`Clock.monotonic`); rows have the time of day that it is by now. A machine
+ * that was suspended can't be told from one whose clock was set on: its sessions then have as long as ever to be heard.
  */
 import type { Logger } from "pino";
 import type { Clock } from "../../platform/clock.ts";

@@ -140,7 +140,7 @@ export class AgentSession {
     }
     this.hear();
     if (isEvent(parsed.message) && !this.arrivesInTurn(parsed.message.seq)) return;
-    // That was all it says: it need not wait in line, and most frames are heartbeats.
+    // Of an agent of protocol 1, and all that it says: it need not wait in line.
     if (parsed.message.type === "heartbeat") return;
     this.waiting.push({ message: parsed.message, sizeBytes: frame.length });
     this.waitingBytes += frame.length;

@@ -119,8 +119,8 @@ export const hostRemoved = sharedTopic("host.removed", { payload: someHost });
 export const offlineAfterMs = 90_000;
 
 /**
- * Whether the host's last heartbeat is young enough. One from as far ahead is of a clock that was set back since, and says
- * nothing; one from less far may be of a replica whose clock is ahead.
+ * Whether the host's last heartbeat is young enough. One that lies as far ahead was written before the clock was set back, and
+ * says nothing; one less far ahead may be of a replica whose clock is.
  */
 export function isOnline(host: Pick<Host, "lastSeenAt">, nowMs: number): boolean {
   return host.lastSeenAt !== null && Math.abs(nowMs - host.lastSeenAt) < offlineAfterMs;
